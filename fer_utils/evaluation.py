@@ -1,0 +1,93 @@
+"""How good a model is, and how its features lie: numbers from arrays."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from .emotions import EMOTIONS
+from .errors import FerError
+from .transforms import normalise, resize, to_channels
+
+
+def autocast(precision, device):
+    """The context in which the network runs: ``precision`` is "fp32" or "bf16"."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+@torch.inference_mode()
+def predict(model, images, *, size, mean, std, precision="fp32", batch_size=256):
+    """Features float32 (N, D) and probabilities float32 (N, 7) of uint8 images, without any augmentation."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    features, probabilities = [], []
+    for start in range(0, len(images), batch_size):
+        batch = torch.from_numpy(np.array(images[start:start + batch_size])).to(device)
+        with autocast(precision, device):
+            deep, logits = model(normalise(resize(to_channels(batch), size), mean, std))
+        features.append(deep.float().cpu())
+        probabilities.append(logits.float().softmax(1).cpu())
+    model.train(was_training)
+    return torch.cat(features).numpy(), torch.cat(probabilities).numpy()
+
+
+def scores(labels, predicted):
+    """Accuracy and F1 as the paper reports them, in [0, 1], with macro F1 and each class's recall beside them.
+
+    The paper's F1 is the weighted one: each class counts by its size. Macro F1 gives all classes the same weight,
+    and so shows what becomes of the rare ones.
+    """
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    if labels.shape != predicted.shape or not len(labels):
+        raise FerError(f"{labels.shape} labels and {predicted.shape} predictions; give one prediction for each label.")
+    f1 = {average: f1_score(labels, predicted, average=average, labels=range(len(EMOTIONS)), zero_division=0)
+          for average in ("weighted", "macro")}
+    recall = np.nan_to_num(confusion(labels, predicted, normalise_rows=True)).diagonal()
+    return {"accuracy": float(accuracy_score(labels, predicted)), "weighted_f1": float(f1["weighted"]),
+            "macro_f1": float(f1["macro"]), "recall": dict(zip(EMOTIONS, map(float, recall)))}
+
+
+def confusion(labels, predicted, normalise_rows=False):
+    """Confusion matrix (7, 7): rows are true classes, columns predicted ones; counts, or shares of each row."""
+    return confusion_matrix(labels, predicted, labels=range(len(EMOTIONS)),
+                            normalize="true" if normalise_rows else None)
+
+
+def most_confused_pair(labels, predicted):
+    """The two classes that are taken for each other most, as ``(first, second, share)``.
+
+    ``share`` is the mean of both directions' shares of their rows, so that a class's size plays no part.
+    """
+    shares = confusion(labels, predicted, normalise_rows=True)
+    both = np.triu((shares + shares.T) / 2, 1)
+    first, second = np.unravel_index(both.argmax(), both.shape)
+    return EMOTIONS[first], EMOTIONS[second], float(both[first, second])
+
+
+@dataclass(frozen=True)
+class Compactness:
+    """``intra``: mean distance of a feature to the mean of its class, classes weighted alike; ``inter``: mean distance
+    between two class means; ``ratio`` = intra / inter, free of the features' scale: the smaller, the tighter."""
+
+    intra: float
+    inter: float
+
+    @property
+    def ratio(self):
+        return self.intra / self.inter if self.inter else float("inf")
+
+
+def compactness(features, labels):
+    """``Compactness`` of features (N, D) in their full dimension; classes without a member are left out."""
+    features, labels = np.asarray(features, np.float64), np.asarray(labels)
+    present = np.unique(labels)
+    if len(present) < 2:
+        raise FerError(f"compactness compares classes, and here is {len(present)}; give features of two or more.")
+    means = np.stack([features[labels == k].mean(0) for k in present])
+    intra = np.mean([np.linalg.norm(features[labels == k] - mean, axis=1).mean() for k, mean in zip(present, means)])
+    pairs = np.triu_indices(len(present), 1)
+    inter = np.linalg.norm(means[pairs[0]] - means[pairs[1]], axis=1).mean()
+    return Compactness(float(intra), float(inter))

@@ -1,0 +1,81 @@
+"""The network: an image in, its deep features and its logits out."""
+
+import urllib.error
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import nn
+
+from .emotions import EMOTIONS
+from .errors import FerError
+
+
+class CLResNet50(nn.Module):
+    """torchvision's ResNet-50 whose last layer is replaced: (B, 3, H, W) to features (B, 2048) and logits (B, 7).
+
+    The features are the outputs of the average pooling (Table 1 of the paper), the points that centre loss gathers.
+    ``backbone`` names any classifier of torchvision that ends in a linear layer; ``feat_dim`` is what enters it.
+    ``weights``: "random"; "imagenet", torchvision's IMAGENET1K_V1; or the path of a state_dict, of a torchvision
+    network or of this one. Raises ``FerError`` for an unknown backbone and for weights that are missing or do not fit.
+    """
+
+    def __init__(self, num_classes=len(EMOTIONS), *, backbone="resnet50", weights="random"):
+        super().__init__()
+        self.backbone = _torchvision_model(backbone, weights)
+        name, last = _last_linear(self.backbone, backbone)
+        self.feat_dim = last.in_features
+        self.backbone.set_submodule(name, nn.Identity())
+        self.classifier = nn.Linear(self.feat_dim, num_classes)
+        if weights not in ("random", "imagenet"):
+            self._load(Path(weights), name)
+
+    def forward(self, images):
+        features = self.backbone(images)
+        return features, self.classifier(features)
+
+    def _load(self, path, head):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError as error:
+            raise FerError(f"{path}: there is no such file; give 'random', 'imagenet' or a state_dict's path.") from error
+        except Exception as error:  # torch.load raises whatever the pickle, the zip or the legacy reader raises
+            raise FerError(f"{path}: not a state_dict that torch can load ({type(error).__name__}); "
+                           "save one with torch.save(model.state_dict(), path).") from error
+        if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+            raise FerError(f"{path}: holds something else than a state_dict; save one with "
+                           "torch.save(model.state_dict(), path).")
+        if not any(key.startswith("backbone.") for key in state):
+            # A plain torchvision network: its own last layer knows other classes and stays behind.
+            state = {f"backbone.{key}": value for key, value in state.items() if not key.startswith(f"{head}.")}
+            state.update({f"classifier.{key}": value for key, value in self.classifier.state_dict().items()})
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise FerError(f"{path}: weights of another network; they do not fit this backbone and its "
+                           f"{self.classifier.out_features} classes. {str(error)[:300]}") from error
+
+
+def _torchvision_model(backbone, weights):
+    if backbone not in torchvision.models.list_models(module=torchvision.models):
+        raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
+                       "(torchvision.models.list_models()).")
+    if weights == "imagenet":
+        entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
+        try:
+            return torchvision.models.get_model(backbone, weights=entry)
+        except (urllib.error.URLError, OSError) as error:
+            folder = Path(torch.hub.get_dir()) / "checkpoints"
+            raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded ({error}). Fetch {entry.url} on "
+                           f"another machine and put it into {folder}, or train with weights='random'.") from error
+    # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
+    residual = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
+    return torchvision.models.get_model(backbone, weights=None, **residual)
+
+
+def _last_linear(network, backbone):
+    """The name and the module of the last linear layer, which is torchvision's classification layer."""
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear or linear[-1][1].out_features != 1000:
+        raise FerError(f"backbone {backbone!r} does not end in a linear classification layer; choose another one.")
+    return linear[-1]

@@ -1,0 +1,245 @@
+"""One run is one folder, found again by its key: what was trained once is loaded afterwards."""
+
+import ast
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torchvision
+
+from .datasets import DATASETS, TEST_SPLIT, load_dataset, split_train_validation
+from .emotions import EMOTIONS
+from .errors import FerError
+from .evaluation import compactness, confusion, predict, scores
+from .model import CLResNet50
+from .training import ENGINE, FitResult, Recipe, choose_device, derive, fit, get_recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what went in, what came out, and the folder that holds it.
+
+    ``config``: recipe, seed, data, inputs; ``environment``: versions and hardware; ``metrics``: scores on the test
+    split with the confusion counts and the features' compactness.
+    """
+
+    folder: Path
+    config: dict
+    environment: dict
+    metrics: dict
+
+    @cached_property
+    def history(self):
+        """One row per epoch, a pandas DataFrame."""
+        return pd.read_json(self.folder / "history.json", orient="records")
+
+    @cached_property
+    def predictions(self):
+        """``names`` (N,), ``labels`` (N,), ``probabilities`` float16 (N, 7) of the test split."""
+        with np.load(self.folder / "predictions.npz", allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    @cached_property
+    def model(self):
+        """The trained network, on the CPU, in evaluation mode."""
+        return CLResNet50(backbone=self.config["recipe"]["backbone"], weights=self.folder / "model.pt").eval()
+
+    def predict(self, dataset):
+        """Features float32 (N, D) and probabilities float32 (N, 7) of a ``FaceDataset``, normalised as in training."""
+        return predict(self.model, dataset.images, **self.config["inputs"])
+
+
+def find_or_train(recipe, *, dataset="synthetic", data_dir=None, seed=0, device="auto", runs_dir=None, progress=True):
+    """The ``Run`` of this recipe, data and seed: loaded where it is finished, resumed where it was cut off, else trained.
+
+    The training split is divided into training and validation by the recipe's share and the seed; the test split is
+    looked at once, by the epoch that validation chose. Raises ``FerError`` as ``load_dataset`` and ``fit`` do.
+    """
+    whole = load_dataset(dataset, data_dir, "train")
+    test = load_dataset(dataset, data_dir, TEST_SPLIT[dataset])
+    folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
+    if not (folder / "metrics.json").exists():
+        train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32)
+        result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress)
+        config = {"dataset": dataset, "source": whole.source, "seed": seed, "engine": ENGINE,
+                  "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
+                  "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
+                           for split in (train, validation, test)}}
+        _finish(folder, config, result, test)
+    return load_run(folder)
+
+
+def load_run(folder):
+    """The finished run in a folder; raises ``FerError`` where it is not finished or not readable."""
+    folder = Path(folder)
+    try:
+        parts = [json.loads((folder / f"{part}.json").read_text()) for part in ("config", "environment", "metrics")]
+    except (OSError, ValueError) as error:
+        raise FerError(f"{folder}: not a finished run ({error}); run its notebook again, or delete the folder.") from error
+    return Run(folder, *parts)
+
+
+def run_id(recipe, dataset, seed, *splits):
+    """A readable name that ends in the key: the hash of recipe, data, seed and ENGINE."""
+    content = {"recipe": recipe.effective(), "data": [split.fingerprint for split in splits], "seed": seed,
+               "engine": ENGINE}
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+    loss = f"center-lam{recipe.lam:g}-alpha{recipe.alpha:g}" if recipe.lam else "softmax"
+    return f"{dataset}-{recipe.name}-{recipe.backbone}-{loss}-seed{seed}-{key}"
+
+
+def default_runs_dir():
+    """``FER_UTILS_RUNS``, or ``runs`` in the course's folder, or ``runs`` in the current one."""
+    if os.environ.get("FER_UTILS_RUNS"):
+        return Path(os.environ["FER_UTILS_RUNS"])
+    course = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "notebooks").is_dir()]
+    return (course[0] if course else Path.cwd()) / "runs"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A notebook's parameters after they were checked; ``recipe`` is whole, with α, λ and overrides in it;
+    ``alphas``, ``lams`` and ``seeds`` span a grid."""
+
+    dataset: str = "synthetic"
+    data_dir: str | None = None
+    recipe: Recipe | None = None
+    seed: int = 0
+    device: str = "auto"
+    runs_dir: str | None = None
+    alphas: tuple = ()
+    lams: tuple = ()
+    seeds: tuple = ()
+
+    def load(self, split):
+        """One split of the chosen data set; ``split="held-out"`` is the one that runs are tested on."""
+        return load_dataset(self.dataset, self.data_dir, TEST_SPLIT[self.dataset] if split == "held-out" else split)
+
+    def run(self, progress=True, **overrides):
+        """``find_or_train`` with these settings; ``overrides`` change fields of the recipe, ``seed`` the seed."""
+        seed = overrides.pop("seed", self.seed)
+        return find_or_train(self.recipe.replace(**overrides), dataset=self.dataset, data_dir=self.data_dir, seed=seed,
+                             device=self.device, runs_dir=self.runs_dir, progress=progress)
+
+
+def check_parameters(**parameters):
+    """Check a notebook's parameters and return them as ``Settings``.
+
+    papermill only warns about a parameter that a notebook does not have (``-p lamda 0.3``), and the run goes on without
+    it; here it is refused, as are values that cannot be meant. ``overrides``: a dict (or JSON) of recipe fields.
+    """
+    unknown = [name for name in _injected_names() if name not in parameters]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], parameters, 1)
+        raise FerError(f"this notebook has no parameter {unknown[0]!r}; " + (f"did you mean {close[0]!r}? " if close else "")
+                       + f"It takes {', '.join(parameters)}.")
+    settings = {name: parameters[name] for name in ("dataset", "data_dir", "seed", "device", "runs_dir")
+                if name in parameters}
+    if settings.get("dataset", "synthetic") not in DATASETS:
+        raise FerError(f"dataset = {settings['dataset']!r}: choose one of {', '.join(DATASETS)}.")
+    grid = {name: _grid(name, parameters[name]) for name in ("alphas", "lams", "seeds") if name in parameters}
+    for value in (settings.get("seed", 0), *grid.get("seeds", ())):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise FerError(f"seed = {value!r}: give a whole number from 0 up.")
+    for name in ("data_dir", "runs_dir"):
+        if not isinstance(settings.get(name), (str, os.PathLike, type(None))):
+            raise FerError(f"{name} = {settings[name]!r}: give a path, or None.")
+    if "device" in settings:
+        choose_device(settings["device"])
+    changes = {name: parameters[name] for name in ("alpha", "lam") if parameters.get(name) is not None}
+    changes.update(_overrides(parameters.get("overrides")))
+    recipe = get_recipe(parameters.get("recipe", "quick"), **changes)
+    for name, field in (("alphas", "alpha"), ("lams", "lam")):
+        for value in grid.get(name, ()):
+            recipe.replace(**{field: value})  # a recipe refuses what cannot be meant
+    return Settings(recipe=recipe, **settings, **grid)
+
+
+def environment(device="cpu"):
+    """Versions, hardware and commit: what a reader must know to compare numbers."""
+    device = torch.device(device)
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__,
+            "numpy": np.__version__, "system": f"{platform.system()} {platform.machine()}", "device": device.type,
+            "hardware": hardware, "threads": torch.get_num_threads(), "commit": _commit()}
+
+
+def write_json(path, content):
+    """Write JSON whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.replace(path)
+
+
+def _finish(folder, config, result: FitResult, test):
+    features, probabilities = predict(result.model, test.images, **result.inputs)
+    predicted = probabilities.argmax(1)
+    near = compactness(features, test.labels)
+    device = next(result.model.parameters()).device
+    metrics = {"test_split": test.split, **scores(test.labels, predicted), "best_epoch": result.best_epoch,
+               "epochs": len(result.history), "seconds": round(float(result.history.seconds.sum()), 1),
+               "intra": near.intra, "inter": near.inter, "ratio": near.ratio,
+               "confusion": confusion(test.labels, predicted).tolist()}
+    torch.save({name: value.cpu() for name, value in result.model.state_dict().items()}, folder / "model.pt")
+    np.savez_compressed(folder / "predictions.npz", names=test.names, labels=test.labels.astype(np.uint8),
+                        probabilities=probabilities.astype(np.float16))
+    write_json(folder / "history.json", result.history.to_dict("records"))
+    write_json(folder / "config.json", {**config, "inputs": result.inputs, "classes": EMOTIONS})
+    write_json(folder / "environment.json", environment(device))
+    write_json(folder / "metrics.json", metrics)  # last: its presence says that the run is finished
+    (folder / "last.pt").unlink(missing_ok=True)
+
+
+def _overrides(overrides):
+    if isinstance(overrides, str) and overrides:
+        try:
+            overrides = json.loads(overrides)
+        except ValueError as error:
+            raise FerError(f"overrides = {overrides!r} is not JSON ({error}); write for example "
+                           "'{\"epochs\": 3}'.") from error
+    if overrides and not isinstance(overrides, dict):
+        raise FerError(f"overrides = {overrides!r}: give a dict of recipe fields, for example {{'epochs': 3}}.")
+    return overrides or {}
+
+
+def _grid(name, values):
+    if not isinstance(values, (list, tuple)) or not values:
+        raise FerError(f"{name} = {values!r}: give a list of numbers, on the command line with -y '{name}: [0.1, 1.0]'.")
+    return tuple(values)
+
+
+def _injected_names():
+    """The names that papermill's injected cell assigns, read from the kernel's own record of the cells it ran."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cells = shell.user_ns.get("In", []) if shell is not None else []
+    injected = [cell for cell in cells if re.match(r"# Parameters\s*\n", cell)]
+    return [target.id for cell in injected[-1:] for node in ast.parse(cell).body if isinstance(node, ast.Assign)
+            for target in node.targets if isinstance(target, ast.Name)]
+
+
+def _cpu_name():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _commit():
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    return answer.stdout.strip() or None

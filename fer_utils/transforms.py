@@ -1,0 +1,64 @@
+"""From batches of uint8 images to batches that are ready for the network, on whatever device they lie."""
+
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+
+def channel_statistics(images):
+    """Mean and standard deviation of each channel, in [0, 1], of uint8 (N, H, W) or (N, H, W, 3).
+
+    Two tuples of three floats; grey images count as three equal channels. Computed from the histogram, so it is exact
+    and independent of the order of the images.
+    """
+    channels = [images] * 3 if images.ndim == 3 else [images[..., k] for k in range(3)]
+    level = np.arange(256) / 255
+    means, deviations = [], []
+    for k, channel in enumerate(channels):
+        if k == 0 or images.ndim == 4:
+            share = np.bincount(channel.reshape(-1), minlength=256) / channel.size
+            mean = float((share * level).sum())
+            deviation = math.sqrt(float((share * (level - mean) ** 2).sum()))
+        means.append(mean)
+        deviations.append(max(deviation, 1 / 255))  # a set of constant images must not divide by zero
+    return tuple(means), tuple(deviations)
+
+
+def to_channels(images):
+    """uint8 (N, H, W) or (N, H, W, 3) as float (N, 1 or 3, H, W) in [0, 1]."""
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return images.float() / 255
+
+
+def normalise(images, mean, std):
+    """float (N, 1 or 3, H, W) in [0, 1] as (N, 3, H, W) with the given mean and deviation of each channel removed."""
+    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (mean, std))
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def resize(images, size):
+    """float (N, C, H, W) as (N, C, size, size); averages when it shrinks."""
+    if images.shape[-2:] == (size, size):
+        return images
+    return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def augment(images, size, generator, *, flip=True, rotation=0.0, crop=0.0):
+    """Flip, rotate and crop each image of a batch with numbers of its own; float (N, C, H, W) to (N, C, size, size).
+
+    ``rotation``: the largest angle in degrees, either way. ``crop``: the largest share of the side that is cut away;
+    where the window lies is drawn too. ``generator`` is a CPU generator on every device, so that a GPU augments
+    as a CPU does. One interpolation does everything, and the border repeats the outermost pixels.
+    """
+    draws = torch.rand(len(images), 5, generator=generator)
+    mirror = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if flip else torch.ones(len(images))
+    angle = (2 * draws[:, 1] - 1) * math.radians(rotation)
+    side = 1 - crop * draws[:, 2]
+    shift = (2 * draws[:, 3:] - 1) * (1 - side).unsqueeze(1)
+    matrix = torch.stack([torch.stack([mirror * side * angle.cos(), -side * angle.sin(), shift[:, 0]], 1),
+                          torch.stack([mirror * side * angle.sin(), side * angle.cos(), shift[:, 1]], 1)], 1)
+    grid = functional.affine_grid(matrix.to(images.device), [len(images), images.shape[1], size, size],
+                                  align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
