@@ -68,7 +68,8 @@ class CenterLoss(nn.Module):
         # On a GPU this would wait for the device at every step; FaceDataset has checked the labels already.
         if labels.device.type == "cpu" and not (0 <= int(labels.min()) and int(labels.max()) < len(self.centers)):
             wrong = labels[(labels < 0) | (labels >= len(self.centers))][0]
-            raise FerError(f"label {int(wrong)} is out of range; there are {len(self.centers)} centres, numbered from 0.")
+            raise FerError(f"label {int(wrong)} is out of range; there are {len(self.centers)} centres, numbered "
+                           "from 0.")
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class Simulation:
 def simulate(alpha, lam, *, seed=0, steps=60, members=30, batch=24, rate=0.05):
     """Eq. 1 to Eq. 3 on three classes of free points in the plane, small enough for a slider.
 
-    Each step, every point goes down the gradient of L_S + λ L_C (both summed over the points; three fixed directions are
-    the classifier), and a batch of points moves the centres by Eq. 2. Returns a ``Simulation``.
+    Each step, every point goes down the gradient of L_S + λ L_C (both summed over the points; three fixed directions
+    are the classifier), and a batch of points moves the centres by Eq. 2. Returns a ``Simulation``.
     """
     chance = np.random.default_rng(seed)
     directions = np.array([[0.0, 1.2], [-1.04, -0.6], [1.04, -0.6]])

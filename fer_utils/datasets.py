@@ -171,7 +171,9 @@ def _read_fer2013_zip(path):
         with zipfile.ZipFile(path) as archive:
             members = [info.filename for info in archive.infolist() if not info.is_dir()]
             return _read_fer2013([(name, lambda name=name: archive.read(name)) for name in members], path)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except FerError:
+        raise
+    except Exception as error:  # zipfile raises whatever the damaged bytes lead it to
         raise FerError(f"{path}: not a whole zip ({error}); download it again.") from error
 
 
@@ -200,7 +202,7 @@ def _read_fer2013(files, where):
         try:
             with Image.open(io.BytesIO(read())) as image:
                 pixels = np.asarray(image.convert("L"))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, zipfile.BadZipFile) as error:
+        except Exception as error:  # so do Pillow and zlib
             raise FerError(f"{where}: {name}: cannot be read as an image ({error}); download it again.") from error
         if pixels.shape != (48, 48):
             raise FerError(f"{where}: {name}: {pixels.shape[1]}x{pixels.shape[0]} pixels; FER2013's are 48x48.")
@@ -229,9 +231,9 @@ def _cached(identity, read):
                 np.save(part / f"{name}.npy", array)
             (part / "about.json").write_text(json.dumps({"identity": identity, "images": len(images)}, indent=1))
             part.rename(folder)
-        except OSError:
+        except BaseException as error:  # an interrupt must not leave its part behind either
             shutil.rmtree(part, ignore_errors=True)
-            if not folder.is_dir():  # where it is, another process was faster, with the same content
+            if not (isinstance(error, OSError) and folder.is_dir()):  # where it is, another process was faster
                 raise
     except OSError as error:
         raise FerError(f"{home}: the cache cannot be written ({error}); free some space there, or set FER_UTILS_CACHE "

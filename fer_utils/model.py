@@ -1,6 +1,5 @@
 """The network: an image in, its deep features and its logits out."""
 
-import urllib.error
 from pathlib import Path
 
 import torch
@@ -38,11 +37,13 @@ class CLResNet50(nn.Module):
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
-            raise FerError(f"{path}: there is no such file; give 'random', 'imagenet' or a state_dict's path.") from error
+            raise FerError(f"{path}: there is no such file; give 'random', 'imagenet' or the path of a "
+                           "state_dict.") from error
         except Exception as error:  # torch.load raises whatever the pickle, the zip or the legacy reader raises
             raise FerError(f"{path}: not a state_dict that torch can load ({type(error).__name__}); "
                            "save one with torch.save(model.state_dict(), path).") from error
-        if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        if not isinstance(state, dict) or not all(isinstance(key, str) and isinstance(value, torch.Tensor)
+                                                  for key, value in state.items()):
             raise FerError(f"{path}: holds something else than a state_dict; save one with "
                            "torch.save(model.state_dict(), path).")
         if not any(key.startswith("backbone.") for key in state):
@@ -64,10 +65,11 @@ def _torchvision_model(backbone, weights):
         entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
         try:
             return torchvision.models.get_model(backbone, weights=entry)
-        except (urllib.error.URLError, OSError) as error:
+        except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off
             folder = Path(torch.hub.get_dir()) / "checkpoints"
-            raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded ({error}). Fetch {entry.url} on "
-                           f"another machine and put it into {folder}, or train with weights='random'.") from error
+            raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded or read ({error}). Fetch "
+                           f"{entry.url} on another machine and put it into {folder}, in place of what may lie there, "
+                           "or train with weights='random'.") from error
     # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
     residual = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
     return torchvision.models.get_model(backbone, weights=None, **residual)

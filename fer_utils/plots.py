@@ -7,6 +7,7 @@ import io
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
@@ -104,9 +105,10 @@ def learning_curves(histories):
         loss, accuracy, ratio = figure.subplots(1, 3)
         for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
             style = {"color": colour, "marker": marker, "markersize": 4}
-            loss.plot(history.epoch, history.cross_entropy, **style, alpha=0.45, linestyle=":", label=f"{name}, training")
+            pale = {**style, "alpha": 0.45, "linestyle": ":"}
+            loss.plot(history.epoch, history.cross_entropy, **pale, label=f"{name}, training")
             loss.plot(history.epoch, history.validation_cross_entropy, **style, label=f"{name}, validation")
-            accuracy.plot(history.epoch, 100 * history.train_accuracy, **style, alpha=0.45, linestyle=":")
+            accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
             accuracy.plot(history.epoch, 100 * history.validation_accuracy, **style)
             ratio.plot(history.epoch, history.validation_ratio, **style)
         loss.set(title="cross-entropy", xlabel="epoch")
@@ -114,6 +116,9 @@ def learning_curves(histories):
         ratio.set(title="intra/inter-class distance, validation", xlabel="epoch", yscale="log")
         for axis in (loss, accuracy, ratio):
             axis.xaxis.get_major_locator().set_params(integer=True)
+        ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        ratio.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ratio.yaxis.set_minor_formatter(NullFormatter())
         loss.legend(fontsize=8)
         return figure
 
@@ -123,7 +128,8 @@ def both_losses(history, lam):
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.2), layout="constrained")
         axis = figure.subplots()
-        axis.plot(history.epoch, history.cross_entropy, color=INK, marker="o", markersize=4, label="$L_S$, cross-entropy")
+        axis.plot(history.epoch, history.cross_entropy, color=INK, marker="o", markersize=4,
+                  label="$L_S$, cross-entropy")
         axis.plot(history.epoch, lam * history.center_loss, color=ACCENT, marker="s", markersize=4,
                   label=r"$\lambda L_C$, centre loss as it is weighed")
         axis.set(title="the two parts of Eq. 3 during training", xlabel="epoch", ylim=(0, None))
@@ -159,7 +165,8 @@ def projections(panels, explained=None):
                 axis.scatter(points[mine, 0], points[mine, 1], s=12, alpha=0.6, color=COLOURS[name],
                              marker=MARKERS[name], linewidths=0, label=name)
             axis.set(title=title, xlabel="first principal component", ylabel="second")
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6, fontsize=9)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6,
+                      fontsize=9)
         return figure
 
 
@@ -174,7 +181,8 @@ def projections_live(panels):
                 legendgroup=name, showlegend=column == 1, hovertemplate=f"{name}<extra></extra>",
                 marker={"color": COLOURS[name], "symbol": SYMBOLS[MARKERS[name]], "size": 6, "opacity": 0.65}),
                 row=1, col=column)
-    return figure.update_layout(height=430, template="plotly_white", margin={"l": 40, "r": 10, "t": 40, "b": 30})
+    return figure.update_layout(height=450, template="plotly_white", margin={"l": 40, "r": 10, "t": 40, "b": 30},
+                                legend={"orientation": "h", "y": -0.12})
 
 
 def ablation_curve(table, baseline, paper=None):
@@ -241,7 +249,8 @@ def moving_centers_live(simulation):
     figure.update_xaxes(range=[-3.5, 3.5], row=1, col=1)
     figure.update_yaxes(range=[-3.5, 3.5], scaleanchor="x", row=1, col=1)
     figure.update_yaxes(range=[0, 2], row=1, col=2)
-    figure.update_layout(height=430, template="plotly_white", margin={"l": 30, "r": 10, "t": 40, "b": 30})
+    figure.update_layout(height=450, template="plotly_white", margin={"l": 30, "r": 10, "t": 40, "b": 30},
+                         legend={"orientation": "h", "y": -0.12})
     return moving_centers_update(figure, simulation)
 
 

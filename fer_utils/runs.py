@@ -62,7 +62,7 @@ class Run:
 
 
 def find_or_train(recipe, *, dataset="synthetic", data_dir=None, seed=0, device="auto", runs_dir=None, progress=True):
-    """The ``Run`` of this recipe, data and seed: loaded where it is finished, resumed where it was cut off, else trained.
+    """The ``Run`` of this recipe, data and seed: loaded where finished, resumed where it was cut off, else trained.
 
     The training split is divided into training and validation by the recipe's share and the seed; the test split is
     looked at once, by the epoch that validation chose. Raises ``FerError`` as ``load_dataset`` and ``fit`` do.
@@ -87,7 +87,8 @@ def load_run(folder):
     try:
         parts = [json.loads((folder / f"{part}.json").read_text()) for part in ("config", "environment", "metrics")]
     except (OSError, ValueError) as error:
-        raise FerError(f"{folder}: not a finished run ({error}); run its notebook again, or delete the folder.") from error
+        raise FerError(f"{folder}: not a finished run ({error}); run its notebook again, or delete the "
+                       "folder.") from error
     return Run(folder, *parts)
 
 
@@ -143,11 +144,11 @@ def check_parameters(**parameters):
     unknown = [name for name in _injected_names() if name not in parameters]
     if unknown:
         close = difflib.get_close_matches(unknown[0], parameters, 1)
-        raise FerError(f"this notebook has no parameter {unknown[0]!r}; " + (f"did you mean {close[0]!r}? " if close else "")
-                       + f"It takes {', '.join(parameters)}.")
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise FerError(f"this notebook has no parameter {unknown[0]!r}; {hint}It takes {', '.join(parameters)}.")
     settings = {name: parameters[name] for name in ("dataset", "data_dir", "seed", "device", "runs_dir")
                 if name in parameters}
-    if settings.get("dataset", "synthetic") not in DATASETS:
+    if settings.get("dataset", "synthetic") not in tuple(DATASETS):
         raise FerError(f"dataset = {settings['dataset']!r}: choose one of {', '.join(DATASETS)}.")
     grid = {name: _grid(name, parameters[name]) for name in ("alphas", "lams", "seeds") if name in parameters}
     for value in (settings.get("seed", 0), *grid.get("seeds", ())):
@@ -218,7 +219,7 @@ def _overrides(overrides):
 
 def _grid(name, values):
     if not isinstance(values, (list, tuple)) or not values:
-        raise FerError(f"{name} = {values!r}: give a list of numbers, on the command line with -y '{name}: [0.1, 1.0]'.")
+        raise FerError(f"{name} = {values!r}: give a list of numbers; on the command line, -y '{name}: [0.1, 1.0]'.")
     return tuple(values)
 
 
@@ -241,5 +242,8 @@ def _cpu_name():
 
 
 def _commit():
-    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:  # git is not installed
+        return None
     return answer.stdout.strip() or None

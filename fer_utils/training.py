@@ -61,9 +61,15 @@ class Recipe:
                                  ("alpha", 0, 1e9), ("rotation", 0, 180), ("crop", 0, 0.9)):
             value = getattr(self, field)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-                raise FerError(f"recipe {self.name}: {field} = {value!r}; give a finite number from {low:g} to {high:g}.")
-        for field, choices in (("schedule", ("constant", "one_cycle")), ("precision", ("auto", "fp32", "bf16")),
-                               ("flip", (True, False))):
+                raise FerError(f"recipe {self.name}: {field} = {value!r}; give a finite number from {low:g} to "
+                               f"{high:g}.")
+            object.__setattr__(self, field, float(value))  # 0 and 0.0 are one recipe and have one key
+        for field in ("name", "backbone", "weights"):
+            if not isinstance(getattr(self, field), str) or not getattr(self, field):
+                raise FerError(f"recipe {self.name}: {field} = {getattr(self, field)!r}; give a name.")
+        if not isinstance(self.flip, bool):
+            raise FerError(f"recipe {self.name}: flip = {self.flip!r}; give True or False.")
+        for field, choices in (("schedule", ("constant", "one_cycle")), ("precision", ("auto", "fp32", "bf16"))):
             if getattr(self, field) not in choices:
                 raise FerError(f"recipe {self.name}: {field} = {getattr(self, field)!r}; choose one of "
                                f"{', '.join(map(repr, choices))}.")
@@ -89,10 +95,10 @@ class Recipe:
             "optimiser": (f"Adam, {self.learning_rate:g}, {self.schedule.replace('_', '-')}", "Adam, 0.001"),
             "epochs, batch": (f"{self.epochs}, {self.batch_size}", "50, 62"),
             "patience": (f"{self.patience}, on validation accuracy", "6, measure not given"),
-            "λ: ½ and mean (ours)": (strength["half_mean"], "0.2, convention not given"),
-            "λ: mean without ½ (published code)": (strength["mean"], "0.2"),
-            "λ: ½ and sum (Eq. 1 as printed)": (strength["half_sum"], "0.2"),
-            "α": (f"{self.alpha:g}", "1.9"),
+            "λ beside ½·mean (ours)": (strength["half_mean"], "12.4, if Eq. 1 is meant literally"),
+            "λ beside mean, without ½": (strength["mean"], "0.2 in the published code"),
+            "λ beside ½·sum": (strength["half_sum"], "0.2 in Eq. 1 as printed"),
+            "α": (f"{self.alpha:g}" if self.lam else "none: λ is 0", "1.9"),
         }
         return pd.DataFrame(rows, index=[f"{self.name} (here)", "the paper"]).T
 
@@ -114,7 +120,7 @@ RECIPES = {recipe.name: recipe for recipe in (
 
 def get_recipe(name, **overrides):
     """The recipe of that name, with some fields changed."""
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise FerError(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}.")
     return RECIPES[name].replace(**overrides)
 
@@ -143,7 +149,7 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
     """Train by a recipe; keep the epoch with the best validation accuracy.
 
     ``train`` and ``validation`` are ``FaceDataset``s; ``seed`` fixes initialisation, order and augmentation alike for
-    every λ and α. With a ``folder``, each epoch leaves a checkpoint there, and a second call goes on after the last one.
+    every λ and α. With a ``folder``, each epoch leaves a checkpoint there, and a second call goes on after the last.
     Raises ``FerError`` when a loss stops being finite, and for a checkpoint in ``folder`` that is not of this training.
     """
     device = choose_device(device)
@@ -162,14 +168,16 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
 
     images = torch.from_numpy(np.array(train.images)).to(device)
     labels = torch.from_numpy(train.labels).to(device)
-    bar = tqdm(total=recipe.epochs * steps, initial=len(history) * steps, unit="step", disable=not progress, leave=False)
-    with bar:
+    bar = tqdm(total=recipe.epochs * steps, initial=len(history) * steps, unit="step", disable=not progress,
+               leave=False)
+    with bar, torch.random.fork_rng([device] if device.type == "cuda" else []):
         for epoch in range(len(history) + 1, recipe.epochs + 1):
             if epoch > best["epoch"] + recipe.patience:
                 break
             started = time.perf_counter()
             # Each epoch's chance follows from seed and epoch alone: a resumed run needs no random state.
             chance = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
+            torch.manual_seed(derive(seed, "layers", epoch))  # for backbones with dropout
             order = torch.randperm(len(train), generator=chance).to(device)
             losses = []
             model.train()
@@ -249,7 +257,7 @@ def choose_device(device="auto"):
     try:
         device = torch.device(device)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise FerError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); "
                        "give 'auto', 'cpu', 'cuda' or 'mps'.") from error
     return device
@@ -280,7 +288,8 @@ def _resume(folder, state, identity):
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises whatever the zip or the pickle reader raises
-        raise FerError(f"{path}: this checkpoint cannot be read ({type(error).__name__}); delete it to start again.") from error
+        raise FerError(f"{path}: this checkpoint cannot be read ({type(error).__name__}); delete it to start "
+                       "again.") from error
     if not isinstance(saved, dict) or saved.get("identity") != identity:
         raise FerError(f"{path}: a checkpoint of another training (recipe, data, seed or engine differ); give another "
                        "folder, or delete it.")

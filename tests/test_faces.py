@@ -131,5 +131,5 @@ def test_too_small_a_size_is_refused():
     ("probe", "b03641c06f8245ec24d07fdc96d639ed85055420bd060bdb5e532eab43346f4a"),
 ])
 def test_the_embedded_faces_are_frozen(split, fingerprint):
-    """Their difficulty was set with softmax alone, before centre loss was run on them: they must not be shaped since."""
+    """Their difficulty was set with softmax alone, before centre loss was run on them: they stay as they are."""
     assert load_dataset("synthetic", split=split).fingerprint == fingerprint

@@ -1,0 +1,21 @@
+# Every target calls one small Python program, which works without make as well: python tools/course.py
+# Options go into ARGS: make course ARGS="--only 03"
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: course test refresh lint clean
+
+course:  ## set everything up, run the notebooks, write build/index.html
+	$(PYTHON) tools/course.py $(ARGS)
+
+test:  ## all tests, the notebooks among them
+	$(PYTHON) tools/test.py $(ARGS)
+
+refresh:  ## for contributors: run notebooks and store their outputs in notebooks/
+	$(PYTHON) tools/refresh.py $(ARGS)
+
+lint:
+	$(PYTHON) tools/environment.py ruff check . $(ARGS)
+
+clean:  ## remove build/ and caches; trained runs and .venv stay
+	$(PYTHON) tools/clean.py $(ARGS)

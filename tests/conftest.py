@@ -1,0 +1,81 @@
+"""What several test files share: small data sets, a small network, and folders that are not the reader's own.
+
+Nothing here sets an environment variable for the whole process: notebooks may run in the same pytest call.
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fer_utils import runs, training
+from fer_utils.datasets import FaceDataset
+from fer_utils.emotions import EMOTIONS
+from fer_utils.training import Recipe
+
+
+class TinyNetwork(nn.Module):
+    """Stands in for ``CLResNet50`` where only the loop around the network is tested: two convolutions, 16 features."""
+
+    def __init__(self, num_classes=len(EMOTIONS), *, backbone="tiny", weights="random"):
+        super().__init__()
+        self.feat_dim = 16
+        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.second = nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(8), nn.BatchNorm2d(16)])
+        self.dropout = nn.Dropout(0.5 if "dropout" in backbone else 0.0)
+        self.classifier = nn.Linear(16, num_classes)
+        if weights != "random":
+            self.load_state_dict(torch.load(weights, weights_only=True))
+
+    def forward(self, images):
+        maps = self.norms[0](self.first(images)).relu()
+        features = self.dropout(self.norms[1](self.second(maps)).relu().mean((2, 3)))
+        return features, self.classifier(features)
+
+
+@pytest.fixture
+def tiny_network(monkeypatch):
+    """``training`` and ``runs`` build a ``TinyNetwork`` whatever the backbone; "tiny dropout" has dropout."""
+    monkeypatch.setattr(training, "CLResNet50", TinyNetwork)
+    monkeypatch.setattr(runs, "CLResNet50", TinyNetwork)
+    return TinyNetwork
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of this test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("FER_UTILS_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def make_faces():
+    """Random pixels as a ``FaceDataset``, the seven classes in turn."""
+    def make(n=64, size=32, seed=0, split="train", colour=False):
+        shape = (n, size, size, 3) if colour else (n, size, size)
+        images = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+        names = np.array([f"{split}_{row}" for row in range(n)])
+        return FaceDataset(images, np.arange(n, dtype=np.int64) % 7, names, split, "random pixels")
+    return make
+
+
+@pytest.fixture
+def make_recipe():
+    """A recipe of seconds: 32 pixels, batches of 16, fp32 on every machine, so that numbers repeat."""
+    def make(**fields):
+        defaults = {"name": "tiny", "backbone": "resnet18", "image_size": 32, "batch_size": 16, "epochs": 2,
+                    "precision": "fp32"}
+        return Recipe(**{**defaults, **fields})
+    return make
+
+
+@pytest.fixture
+def assert_same_state():
+    """Two state_dicts are equal to the last bit."""
+    def check(first, second):
+        assert first.keys() == second.keys()
+        different = [name for name in first if not torch.equal(first[name].cpu(), second[name].cpu())]
+        assert not different
+    return check

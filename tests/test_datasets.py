@@ -1,0 +1,687 @@
+"""Readers: what is in the files comes out, once, in order; whatever is wrong with them is said."""
+
+import hashlib
+import io
+import os
+import random
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from fer_utils import datasets
+from fer_utils.datasets import (
+    DATASETS,
+    PAPER_COUNTS,
+    SYNTHETIC,
+    TEST_SPLIT,
+    FaceDataset,
+    load_dataset,
+    split_train_validation,
+)
+from fer_utils.emotions import EMOTIONS, label_of
+from fer_utils.errors import FerError
+
+FOLDERS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+ARCHIVE = Path(__file__).parents[2] / "shared" / "datasets" / "fer2013"
+PER_CLASS = {"Training": 3, "PublicTest": 2, "PrivateTest": 1}
+
+
+def png(seed, size=(48, 48)):
+    pixels = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
+    content = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def write_fer2013(root, per_class=PER_CLASS):
+    """A small FER2013 in the layout of the Kaggle download, its rows spread over the classes as in the original."""
+    row = 0
+    for split, number in per_class.items():
+        for turn in range(number):
+            for name in FOLDERS[turn:] + FOLDERS[:turn]:
+                folder = root / ("train" if split == "Training" else "test") / name
+                folder.mkdir(parents=True, exist_ok=True)
+                path = folder / f"{split}_{row}.png"
+                path.write_bytes(png(row))
+                if row % 10 == 3:  # Kaggle's present version is in JPEG
+                    with PIL.Image.open(path) as image:
+                        image.save(path.with_suffix(".jpg"))
+                    path.unlink()
+                row += 1
+    return root
+
+
+def write_zip(path, root, prefix=""):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(root.rglob("*")):
+            archive.write(file, prefix + file.relative_to(root).as_posix())
+    return path
+
+
+def expected(root, *splits):
+    """Pixels, labels and names by a reading of one's own: file after file, by split and then by row."""
+    files = [file for file in root.rglob("*_*.*") if file.name.split("_")[0] in splits]
+    files.sort(key=lambda file: (splits.index(file.name.split("_")[0]), int(file.stem.split("_")[1])))
+    images = [np.asarray(PIL.Image.open(file)) for file in files]
+    return np.stack(images), [label_of(file.parent.name) for file in files], [file.stem for file in files]
+
+
+@pytest.fixture
+def fer2013(tmp_path, cache):
+    return write_fer2013(tmp_path / "fer2013")
+
+
+def nothing_is_decoded(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("an image was decoded again")
+    monkeypatch.setattr(PIL.Image, "open", refuse)
+
+
+# What comes out
+
+
+@pytest.mark.parametrize("split, kinds", [
+    ("train", ["Training"]), ("public_test", ["PublicTest"]), ("private_test", ["PrivateTest"]),
+    ("test", ["PublicTest", "PrivateTest"]),
+])
+def test_a_folder_gives_the_official_splits_pixel_by_pixel(fer2013, split, kinds):
+    faces = load_dataset("fer2013", fer2013, split)
+    images, labels, names = expected(fer2013, *kinds)
+    assert len(faces) == 7 * sum(PER_CLASS[kind] for kind in kinds)
+    assert np.array_equal(faces.images, images)
+    assert faces.labels.tolist() == labels
+    assert faces.names.tolist() == names
+    assert faces.split == split and faces.source == "FER2013"
+
+
+def test_rows_are_ordered_by_number_and_not_by_name(fer2013):
+    rows = [int(name.split("_")[1]) for name in load_dataset("fer2013", fer2013, "train").names]
+    assert rows == list(range(21))
+    assert sorted(rows, key=str) != rows  # the case that would tell them apart is in it
+
+
+def test_test_is_public_and_private_together(fer2013):
+    public, private, both = (load_dataset("fer2013", fer2013, split) for split in
+                             ("public_test", "private_test", "test"))
+    assert np.array_equal(both.images, np.concatenate([public.images, private.images]))
+    assert both.labels.tolist() == public.labels.tolist() + private.labels.tolist()
+
+
+@pytest.mark.parametrize("prefix", ["", "fer2013/"])
+@pytest.mark.parametrize("split", DATASETS["fer2013"])
+def test_folder_and_zip_are_equal(fer2013, tmp_path, split, prefix):
+    from_folder = load_dataset("fer2013", fer2013, split)
+    from_zip = load_dataset("fer2013", write_zip(tmp_path / "archive.zip", fer2013, prefix), split)
+    assert np.array_equal(from_folder.images, from_zip.images)
+    assert np.array_equal(from_folder.labels, from_zip.labels)
+    assert np.array_equal(from_folder.names, from_zip.names)
+    assert from_folder.fingerprint == from_zip.fingerprint
+
+
+def test_a_folder_that_holds_the_zip_is_enough(fer2013, tmp_path):
+    (tmp_path / "download").mkdir()
+    write_zip(tmp_path / "download" / "archive.zip", fer2013)
+    (tmp_path / "download" / "README.md").write_text("beside it")
+    faces = load_dataset("fer2013", str(tmp_path / "download"))
+    assert faces.fingerprint == load_dataset("fer2013", fer2013).fingerprint
+
+
+def test_colour_files_are_read_as_grey_ones(fer2013):
+    path = fer2013 / "train" / "angry" / "Training_0.png"
+    with PIL.Image.open(path) as image:
+        grey = np.asarray(image)
+        image.convert("RGB").save(path)
+    assert np.array_equal(load_dataset("fer2013", fer2013).images[0], grey)
+
+
+def test_files_that_are_no_images_are_left_alone(fer2013):
+    before = load_dataset("fer2013", fer2013).fingerprint
+    (fer2013 / "train" / "angry" / ".DS_Store").write_bytes(b"noise")
+    (fer2013 / "labels.csv").write_text("no image")
+    assert load_dataset("fer2013", fer2013).fingerprint == before
+
+
+def test_the_fingerprint_knows_pixels_labels_and_order(make_faces):
+    faces = make_faces(14)
+    darker = FaceDataset(faces.images // 2, faces.labels, faces.names, "train", "random pixels")
+    relabelled = FaceDataset(faces.images, faces.labels[::-1].copy(), faces.names, "train", "random pixels")
+    prints = {other.fingerprint for other in (faces, darker, relabelled, faces.subset(np.arange(14)[::-1]))}
+    assert len(prints) == 4
+    assert make_faces(14).fingerprint == faces.fingerprint
+    assert faces.subset(np.arange(14), "validation").fingerprint == faces.fingerprint
+
+
+# The cache
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_the_second_load_decodes_nothing(fer2013, tmp_path, monkeypatch, packed):
+    root = write_zip(tmp_path / "archive.zip", fer2013) if packed else fer2013
+    first = load_dataset("fer2013", root, "train")
+    nothing_is_decoded(monkeypatch)
+    second = load_dataset("fer2013", root, "train")
+    assert np.array_equal(first.images, second.images) and np.array_equal(first.names, second.names)
+    assert first.fingerprint == second.fingerprint
+    assert len(load_dataset("fer2013", root, "public_test")) == 14  # another split was cached with it
+
+
+def test_the_cache_lies_where_fer_utils_cache_says(fer2013, cache):
+    assert not cache.exists()
+    load_dataset("fer2013", fer2013)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_labels_and_names_of_a_cached_data_set_can_be_changed_without_harm(fer2013):
+    load_dataset("fer2013", fer2013).labels[:] = 6
+    assert load_dataset("fer2013", fer2013).counts().tolist() == [3] * 7
+
+
+def test_a_changed_file_is_noticed(fer2013):
+    before = load_dataset("fer2013", fer2013).fingerprint
+    path = fer2013 / "train" / "angry" / "Training_0.png"
+    path.write_bytes(png(1000))
+    os.utime(path, ns=(1, 1))  # so that no clock is too coarse
+    assert load_dataset("fer2013", fer2013).fingerprint != before
+    assert np.array_equal(load_dataset("fer2013", fer2013).images[0], np.asarray(PIL.Image.open(path)))
+
+
+def test_an_added_file_and_a_removed_file_are_noticed(fer2013):
+    path = fer2013 / "train" / "sad" / "Training_900.png"
+    assert len(load_dataset("fer2013", fer2013)) == 21
+    path.write_bytes(png(900))
+    assert len(load_dataset("fer2013", fer2013)) == 22
+    path.unlink()
+    assert len(load_dataset("fer2013", fer2013)) == 21
+
+
+def test_a_changed_zip_is_noticed(fer2013, tmp_path):
+    archive = write_zip(tmp_path / "archive.zip", fer2013)
+    before = load_dataset("fer2013", archive).fingerprint
+    (fer2013 / "train" / "angry" / "Training_0.png").write_bytes(png(1000))
+    write_zip(archive, fer2013)
+    assert load_dataset("fer2013", archive).fingerprint != before
+
+
+@pytest.mark.parametrize("saved_before_the_crash", [0, 1, 2])
+@pytest.mark.parametrize("crash", [KeyboardInterrupt, OSError, MemoryError])
+def test_a_crash_while_writing_leaves_no_half_cache(fer2013, cache, monkeypatch, saved_before_the_crash, crash):
+    save, calls = np.save, []
+
+    def save_and_crash(path, array):
+        if len(calls) == saved_before_the_crash:
+            Path(path).write_bytes(b"half")
+            raise crash("in the middle of it")
+        calls.append(path)
+        save(path, array)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", save_and_crash)
+        with pytest.raises(FerError if crash is OSError else crash):
+            load_dataset("fer2013", fer2013)
+    assert list(cache.iterdir()) == []  # the real one has 75 MB: a reader who interrupts twice must not lose 150
+    images, labels, _ = expected(fer2013, "Training")
+    faces = load_dataset("fer2013", fer2013)
+    assert np.array_equal(faces.images, images) and faces.labels.tolist() == labels
+
+
+def test_a_cache_that_cannot_be_written_is_named_and_left_empty(fer2013, cache, monkeypatch):
+    def full(path, array):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(FerError, match="cache cannot be written.*No space left.*FER_UTILS_CACHE") as caught:
+        load_dataset("fer2013", fer2013)
+    assert str(cache) in str(caught.value)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(fer2013, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FER_UTILS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(FerError, match="cache cannot be written"):
+        load_dataset("fer2013", fer2013)
+
+
+def test_another_process_that_was_faster_does_no_harm(fer2013, cache, monkeypatch):
+    rename = Path.rename
+
+    def late(part, folder):  # the other one's folder is there when ours is to be put in place
+        rename(part, folder)
+        raise OSError("the folder exists")
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert len(load_dataset("fer2013", fer2013)) == 21
+    assert len(list(cache.iterdir())) == 1
+
+
+# Bad input
+
+
+def test_an_unknown_data_set_lists_those_that_are_known():
+    with pytest.raises(FerError, match="unknown data set 'ferplus'.*synthetic, fer2013"):
+        load_dataset("ferplus")
+
+
+@pytest.mark.parametrize("name, split", [("synthetic", "validation"), ("synthetic", "public_test"),
+                                         ("fer2013", "probe"), ("fer2013", "Training"), ("fer2013", None)])
+def test_an_unknown_split_lists_those_that_are_known(name, split, tmp_path):
+    with pytest.raises(FerError, match=f"unknown split {split!r} of {name}.*{', '.join(DATASETS[name])}"):
+        load_dataset(name, tmp_path, split)
+
+
+def test_fer2013_without_a_root_says_where_to_get_it():
+    with pytest.raises(FerError, match="Kaggle.*data_dir"):
+        load_dataset("fer2013")
+
+
+def test_a_missing_folder_is_named(tmp_path, cache):
+    with pytest.raises(FerError, match="no such file or folder") as caught:
+        load_dataset("fer2013", tmp_path / "elsewhere")
+    assert str(tmp_path / "elsewhere") in str(caught.value)
+
+
+def test_an_empty_folder_is_refused(tmp_path, cache):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(FerError, match="nothing: neither train/ and test/ nor one zip"):
+        load_dataset("fer2013", tmp_path / "nothing")
+
+
+def test_empty_folders_in_the_right_places_are_refused(tmp_path, cache):
+    for name in FOLDERS:
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+    with pytest.raises(FerError, match="data: no image in it; expected train/<emotion>/Training_<row>.png"):
+        load_dataset("fer2013", tmp_path / "data")
+
+
+def test_two_zips_are_one_too_many(fer2013, tmp_path):
+    (tmp_path / "download").mkdir()
+    for name in ("archive.zip", "archive (1).zip"):
+        write_zip(tmp_path / "download" / name, fer2013)
+    with pytest.raises(FerError, match=r"download: neither .* \(2 zips\); give .* the zip itself"):
+        load_dataset("fer2013", tmp_path / "download")
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_missing_class_is_named(fer2013, tmp_path, packed):
+    for file in (fer2013 / "train" / "fear").iterdir():
+        file.unlink()
+    root = write_zip(tmp_path / "archive.zip", fer2013) if packed else fer2013
+    with pytest.raises(FerError, match="no Training image of fear; the download is not complete") as caught:
+        load_dataset("fer2013", root)
+    assert str(root) in str(caught.value)
+
+
+def test_a_class_missing_in_the_test_images_alone_is_named_too(fer2013):
+    for name in ("disgust", "sad"):
+        for file in (fer2013 / "test" / name).glob("PublicTest*"):
+            file.unlink()
+    with pytest.raises(FerError, match="no PublicTest image of disgust, sadness"):
+        load_dataset("fer2013", fer2013)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_an_unknown_class_folder_is_named(fer2013, tmp_path, packed):
+    (fer2013 / "train" / "contempt").mkdir()
+    (fer2013 / "train" / "contempt" / "Training_800.png").write_bytes(png(800))
+    root = write_zip(tmp_path / "archive.zip", fer2013) if packed else fer2013
+    with pytest.raises(FerError, match="train/contempt/Training_800.png: its folder is not one of the seven"):
+        load_dataset("fer2013", root)
+
+
+def test_an_image_outside_of_any_folder_is_refused(fer2013, tmp_path):
+    (fer2013 / "Training_801.png").write_bytes(png(801))
+    with pytest.raises(FerError, match="Training_801.png: its folder is not one of the seven"):
+        load_dataset("fer2013", write_zip(tmp_path / "archive.zip", fer2013))
+
+
+@pytest.mark.parametrize("name", ["image_3.png", "Training_3a.png", "im0.jpg", "training-4.jpeg", "Validation_3.png"])
+def test_a_wrong_file_name_is_named(fer2013, name):
+    (fer2013 / "train" / "happy" / name).write_bytes(png(3))
+    with pytest.raises(FerError, match=f"train/happy/{name}: not named Training_, PublicTest_ or PrivateTest_<row>"):
+        load_dataset("fer2013", fer2013)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", png(0)[:200], png(0)[:-40], b"\xff\xd8\xff\xe0broken"],
+                         ids=["empty", "text", "first bytes", "last bytes cut", "broken JPEG"])
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_broken_image_is_named(fer2013, tmp_path, content, packed):
+    (fer2013 / "test" / "neutral" / "PublicTest_777.png").write_bytes(content)
+    root = write_zip(tmp_path / "archive.zip", fer2013) if packed else fer2013
+    with pytest.raises(FerError, match="test/neutral/PublicTest_777.png: cannot be read as an image") as caught:
+        load_dataset("fer2013", root)
+    assert str(root) in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(47, 48), (48, 64), (1, 1), (96, 96)])
+def test_an_image_of_the_wrong_size_is_named_with_its_size(fer2013, size):
+    (fer2013 / "train" / "sad" / "Training_777.png").write_bytes(png(0, size))
+    with pytest.raises(FerError, match=f"train/sad/Training_777.png: {size[1]}x{size[0]} pixels; FER2013's are 48x48"):
+        load_dataset("fer2013", fer2013)
+
+
+def test_bad_data_leaves_nothing_in_the_cache(fer2013, cache):
+    (fer2013 / "train" / "sad" / "Training_777.png").write_bytes(b"broken")
+    with pytest.raises(FerError):
+        load_dataset("fer2013", fer2013)
+    assert not cache.exists() or list(cache.iterdir()) == []
+
+
+def test_a_split_that_is_not_in_the_download_is_named_with_those_that_are(tmp_path, cache):
+    root = write_fer2013(tmp_path / "data", {"Training": 1, "PublicTest": 1})
+    assert len(load_dataset("fer2013", root, "public_test")) == 7
+    for split in ("private_test", "test"):
+        with pytest.raises(FerError, match=f"split '{split}' needs images named privatetest_<row>.*"
+                                           "it holds the splits train, public_test"):
+            load_dataset("fer2013", root, split)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.95, 0.999])
+def test_a_truncated_zip_is_named_wherever_it_was_cut(fer2013, tmp_path, share):
+    archive = write_zip(tmp_path / "archive.zip", fer2013)
+    content = archive.read_bytes()
+    archive.write_bytes(content[:int(share * len(content))])
+    with pytest.raises(FerError, match="archive.zip: not a whole zip.*download it again"):
+        load_dataset("fer2013", archive)
+
+
+def test_a_zip_that_lacks_its_last_byte_is_refused(fer2013, tmp_path):
+    archive = write_zip(tmp_path / "archive.zip", fer2013)
+    archive.write_bytes(archive.read_bytes()[:-1])
+    with pytest.raises(FerError, match="archive.zip: not a whole zip"):
+        load_dataset("fer2013", archive)
+
+
+def test_something_else_than_a_zip_is_refused(tmp_path, cache):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    with pytest.raises(FerError, match="fer2013.csv: not a whole zip"):
+        load_dataset("fer2013", tmp_path / "fer2013.csv")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+@pytest.mark.parametrize("place", [0.02, 0.3, 0.6, 0.98])
+def test_a_zip_with_a_corrupted_member_is_refused(fer2013, tmp_path, method, place):
+    content = (fer2013 / "train" / "fear" / "Training_2.png").read_bytes()
+    path = tmp_path / "archive.zip"
+    write_zip(path, fer2013)
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr("train/fear/Training_500.png", content[:100] + bytes(2000) + content[100:])
+        member = archive.getinfo("train/fear/Training_500.png")
+    start = member.header_offset + 30 + len(member.filename)
+    at = start + int(place * (member.compress_size - 40))
+    damaged = bytearray(path.read_bytes())
+    damaged[at:at + 40] = b"\xff" * 40
+    path.write_bytes(damaged)
+    with pytest.raises(FerError, match="archive.zip: train/fear/Training_500.png: .*download it again"):
+        load_dataset("fer2013", path)
+
+
+def damaged_file(content, chance):
+    """Cut off, or with up to five bytes changed, most of them near the end, where a zip has its directory."""
+    content = bytearray(content)
+    if chance.random() < 0.1:
+        return bytes(content[:chance.randrange(len(content))])
+    for _ in range(chance.choice((1, 1, 2, 5))):
+        first = 0 if chance.random() < 0.4 else max(0, len(content) - 700)
+        content[chance.randrange(first, len(content))] = chance.randrange(256)
+    return bytes(content)
+
+
+def small_zip(method):
+    """Seven tiny images, so that most of the bytes are the zip's own."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name in FOLDERS:
+            image = io.BytesIO()
+            PIL.Image.fromarray(np.full((48, 48), len(name), np.uint8)).save(image, "PNG")
+            archive.writestr(f"train/{name}/Training_1.png", image.getvalue())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+def test_a_zip_damaged_at_random_is_loaded_or_refused_but_never_crashes(tmp_path, cache, method):
+    whole, refused = small_zip(method), 0
+    path = tmp_path / "archive.zip"
+    for seed in range(150):
+        path.write_bytes(damaged_file(whole, random.Random(seed)))
+        os.utime(path, ns=(seed, seed))
+        try:
+            faces = load_dataset("fer2013", path)
+        except FerError as error:
+            assert str(path) in str(error), f"damage {seed}"
+            refused += 1
+        else:
+            assert len(faces) >= 7, f"damage {seed}"
+    assert refused > 50
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_image_damaged_at_random_is_loaded_or_refused_but_never_crashes(kind):
+    buffer, refused = io.BytesIO(), 0
+    PIL.Image.fromarray(np.add.outer(np.arange(48), np.arange(48)).astype(np.uint8)).save(buffer, kind)
+    for seed in range(300):
+        content = damaged_file(buffer.getvalue(), random.Random(seed))
+        try:
+            datasets._read_fer2013([("train/sad/Training_1.png", lambda content=content: content)], "here")
+        except FerError as error:
+            refused += "cannot be read as an image" in str(error)
+    assert refused > 50
+
+
+# FaceDataset
+
+
+def faces(images=None, labels=None, names=None):
+    images = np.zeros((7, 4, 4), np.uint8) if images is None else images
+    labels = np.arange(7) if labels is None else labels
+    return FaceDataset(images, labels, np.array(list("abcdefg")) if names is None else names, "train", "made here")
+
+
+@pytest.mark.parametrize("images", [np.zeros((7, 4, 5), np.uint8), np.zeros((7, 4, 4, 3), np.uint8)])
+def test_grey_and_colour_images_are_accepted(images):
+    assert len(faces(images)) == 7
+
+
+@pytest.mark.parametrize("images", [
+    np.zeros((7, 4, 4), np.float32), np.zeros((7, 4, 4), np.int64), np.zeros((7, 4, 4), bool),
+    np.zeros((7, 4, 4), np.int8),
+    np.zeros((7, 16), np.uint8), np.zeros((7,), np.uint8), np.zeros((7, 4, 4, 1), np.uint8),
+    np.zeros((7, 3, 4, 4), np.uint8), np.zeros((7, 4, 4, 4), np.uint8), np.zeros((1, 7, 4, 4, 3), np.uint8),
+], ids=lambda array: f"{array.dtype} {array.shape}")
+def test_images_of_another_type_or_shape_are_refused(images):
+    with pytest.raises(FerError, match=r"made here, split 'train': images are .*; give uint8 of shape \(N, H, W\)"):
+        faces(images)
+
+
+@pytest.mark.parametrize("labels", [
+    np.arange(7, dtype=np.int32), np.arange(7, dtype=np.uint8), np.arange(7.0), np.arange(6), np.arange(8) % 7,
+    np.arange(7).reshape(7, 1), np.eye(7, dtype=np.int64), np.array(EMOTIONS),
+], ids=lambda array: f"{array.dtype} {array.shape}")
+def test_labels_of_another_type_or_shape_are_refused(labels):
+    with pytest.raises(FerError, match=r"made here.*labels are .*; give int64 of shape \(7,\)"):
+        faces(labels=labels)
+
+
+@pytest.mark.parametrize("labels, span", [([0, 1, 2, 3, 4, 5, 7], "0 to 7"), ([-1, 1, 2, 3, 4, 5, 6], "-1 to 6")])
+def test_labels_out_of_range_are_refused(labels, span):
+    with pytest.raises(FerError, match=f"labels run from {span}"):
+        faces(labels=np.array(labels))
+
+
+@pytest.mark.parametrize("number", [0, 6, 8])
+def test_a_name_too_many_or_too_few_is_refused(number):
+    with pytest.raises(FerError, match=f"{number} names for 7 images"):
+        faces(names=np.array(["name"] * number))
+
+
+def test_a_data_set_without_an_image_is_refused():
+    with pytest.raises(FerError, match="no image at all"):
+        FaceDataset(np.zeros((0, 4, 4), np.uint8), np.zeros(0, np.int64), np.array([]), "train", "made here")
+
+
+def test_a_subset_takes_rows_by_index_or_mask(make_faces):
+    whole = make_faces(21)
+    part = whole.subset(whole.labels == 3)
+    assert np.array_equal(part.images, whole.images[3::7])
+    assert part.names.tolist() == ["train_3", "train_10", "train_17"]
+    assert part.split == "train" and whole.subset([1, 0], "swapped").split == "swapped"
+    assert whole.subset([1, 0]).labels.tolist() == [1, 0]
+
+
+def test_counts_have_a_place_for_each_class():
+    assert faces(labels=np.array([6, 6, 1, 1, 1, 0, 3])).counts().tolist() == [1, 3, 0, 1, 0, 0, 2]
+
+
+# Training and validation
+
+
+def unbalanced(make_faces):
+    whole = make_faces(700, size=8)
+    labels = np.repeat(np.arange(7), [10, 20, 30, 100, 140, 180, 220])
+    return FaceDataset(whole.images, labels, whole.names, "train", "random pixels")
+
+
+def test_the_validation_share_is_disjoint_complete_and_stratified(make_faces):
+    whole = unbalanced(make_faces)
+    train, validation = split_train_validation(whole, 0.3, seed=0)
+    assert not set(train.names) & set(validation.names)
+    assert set(train.names) | set(validation.names) == set(whole.names)
+    assert len(train) + len(validation) == 700
+    assert validation.counts().tolist() == [3, 6, 9, 30, 42, 54, 66]
+    assert (train.split, validation.split) == ("train", "validation")
+
+
+def test_the_split_keeps_each_image_with_its_label_and_name(make_faces):
+    whole = unbalanced(make_faces)
+    row = {name: k for k, name in enumerate(whole.names)}
+    for part in split_train_validation(whole, 0.3, seed=0):
+        rows = [row[name] for name in part.names]
+        assert np.array_equal(part.images, whole.images[rows]) and np.array_equal(part.labels, whole.labels[rows])
+
+
+def test_the_split_follows_from_the_seed(make_faces):
+    whole = unbalanced(make_faces)
+    first, again, other = (split_train_validation(whole, 0.3, seed)[1] for seed in (0, 0, 1))
+    assert first.names.tolist() == again.names.tolist()
+    assert first.names.tolist() != other.names.tolist()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, float("nan"), 0.001, 0.999])
+def test_a_share_that_cannot_be_split_off_is_refused(make_faces, fraction):
+    with pytest.raises(FerError, match="random pixels: cannot split off a validation share"):
+        split_train_validation(make_faces(70), fraction, seed=0)
+
+
+def test_a_class_with_a_single_image_cannot_be_split(make_faces):
+    with pytest.raises(FerError, match="cannot split off"):
+        split_train_validation(make_faces(8), 0.3, seed=0)
+
+
+# The synthetic faces as a data set
+
+
+@pytest.mark.parametrize("split, total", [("train", 3000), ("test", 700)])
+def test_synthetic_counts_keep_rafdbs_proportions(split, total):
+    counts = np.array(SYNTHETIC[split][0])
+    wanted = total * np.array(PAPER_COUNTS["rafdb"]) / sum(PAPER_COUNTS["rafdb"])
+    assert counts.sum() == total
+    assert np.abs(counts - wanted).max() <= 0.5
+
+
+def test_the_papers_table_2_adds_up():
+    assert sum(PAPER_COUNTS["rafdb"]) == 12271
+    assert sum(PAPER_COUNTS["fer2013"]) == 28709
+
+
+def test_what_runs_are_tested_on_is_a_split_and_not_private_test():
+    assert set(TEST_SPLIT) == set(DATASETS)
+    assert all(TEST_SPLIT[name] in DATASETS[name] for name in DATASETS)
+    assert TEST_SPLIT["fer2013"] == "public_test"
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_UTILS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield {split: load_dataset("synthetic", split=split) for split in SYNTHETIC}
+
+
+def test_synthetic_faces_have_the_counts_that_are_promised(synthetic):
+    for split, (counts, _) in SYNTHETIC.items():
+        assert synthetic[split].counts().tolist() == list(counts)
+        assert synthetic[split].images.shape == (sum(counts), 48, 48)
+        assert synthetic[split].split == split
+    assert synthetic["probe"].counts().tolist() == [200] * 7
+
+
+def test_synthetic_splits_share_no_face(synthetic):
+    prints = [hashlib.sha256(image).digest() for split in SYNTHETIC for image in synthetic[split].images]
+    assert len(set(prints)) == len(prints)
+    assert len({name for split in SYNTHETIC for name in synthetic[split].names}) == len(prints)
+
+
+def test_synthetic_faces_are_drawn_once_and_come_from_the_cache_afterwards(cache, monkeypatch):
+    drawn = []
+
+    def draw(counts, seed):
+        drawn.append(seed)
+        return np.full((sum(counts), 48, 48), seed, np.uint8), np.repeat(np.arange(7), counts)
+
+    monkeypatch.setattr(datasets.faces, "synthetic_faces", draw)
+    first, second = load_dataset("synthetic", split="test"), load_dataset("synthetic", split="test")
+    assert first.fingerprint == second.fingerprint
+    assert drawn == [SYNTHETIC["test"][1]]
+    load_dataset("synthetic", split="probe")
+    assert len(drawn) == 2  # each split by itself
+
+
+def test_synthetic_faces_are_drawn_anew_when_their_code_changes(cache, monkeypatch, tmp_path):
+    drawn = []
+
+    def draw(counts, seed):
+        drawn.append(seed)
+        return np.zeros((sum(counts), 48, 48), np.uint8), np.repeat(np.arange(7), counts)
+
+    monkeypatch.setattr(datasets.faces, "synthetic_faces", draw)
+    load_dataset("synthetic", split="test")
+    (tmp_path / "faces.py").write_text("# another drawing")
+    monkeypatch.setattr(datasets.faces, "__file__", str(tmp_path / "faces.py"))
+    load_dataset("synthetic", split="test")
+    assert len(drawn) == 2
+
+
+# The real thing, where it is
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    if not (ARCHIVE / "archive.zip").exists():
+        pytest.skip(f"FER2013 is not at {ARCHIVE}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_UTILS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield lambda split: load_dataset("fer2013", ARCHIVE, split)
+
+
+@pytest.mark.parametrize("split, counts", [
+    ("train", (3995, 436, 4097, 7215, 4965, 4830, 3171)), ("public_test", (467, 56, 496, 895, 607, 653, 415)),
+])
+def test_real_fer2013_has_its_official_counts(real, split, counts):
+    faces = real(split)
+    assert faces.counts().tolist() == list(counts)
+    assert len(faces) == {"train": 28709, "public_test": 3589}[split]
+    assert faces.images.shape == (len(faces), 48, 48)
+
+
+def test_real_fer2013_agrees_with_table_2_of_the_paper(real):
+    assert tuple(real("train").counts()) == PAPER_COUNTS["fer2013"]
+
+
+def test_real_fer2013_rows_are_in_the_order_of_the_official_file(real):
+    rows = np.array([int(name.split("_")[1]) for name in real("train").names])
+    assert (np.diff(rows) > 0).all()
+
+
+def test_real_fer2013_says_that_private_test_is_not_in_it(real):
+    with pytest.raises(FerError, match="split 'private_test' needs .*it holds the splits train, public_test"):
+        real("private_test")

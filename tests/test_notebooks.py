@@ -1,0 +1,148 @@
+"""The notebooks as they are stored: their shape, and that comparing them with a fresh run would notice a change."""
+
+import copy
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import nbformat
+import pytest
+from execute import CELL_SECONDS, NOTEBOOKS, NotebookFailed, execute, find_notebooks
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ["01_data_exploration", "02_resnet50_baseline", "03_center_loss_derivation", "04_cl_resnet50_training",
+         "05_ablation", "06_pca_visualisation"]
+NOT_COMPARED = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
+CLAIM = re.compile(r": (True|False)$", re.MULTILINE)
+
+each = pytest.mark.parametrize("name", NAMES)
+
+
+def read(name):
+    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def printed(cell):
+    """The outputs of a cell that are text and no picture."""
+    return [out for out in cell.outputs if out.get("name") == "stdout"
+            or ("text/plain" in out.get("data", {}) and not any(kind.startswith("image/") for kind in out.data))]
+
+
+def words(output):
+    return output["text"] if "text" in output else output["data"]["text/plain"]
+
+
+def compared(notebook):
+    """[(number, cell)] of those whose printed output nbval compares; it counts code cells from 0."""
+    return [(number, cell) for number, cell in enumerate(code(notebook))
+            if printed(cell) and not tags(cell) & NOT_COMPARED]
+
+
+def claims(cell):
+    return [out for out in printed(cell) if CLAIM.search(words(out))]
+
+
+def test_all_notebooks_are_there_and_known():
+    assert [path.stem for path in find_notebooks()] == NAMES
+
+
+@each
+def test_opens_with_title_aim_and_minutes(name):
+    first = read(name).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    opening = "\n".join(cell.source for cell in read(name).cells[:3] if cell.cell_type == "markdown")
+    assert "What you will learn" in opening and re.search(r"\bminutes?\b", opening.lower())
+
+
+@each
+def test_parameters_are_checked_and_default_to_the_embedded_faces(name):
+    cells = code(read(name))
+    tagged = [number for number, cell in enumerate(cells) if "parameters" in tags(cell)]
+    assert len(tagged) == 1
+    assert "check_parameters(" in cells[tagged[0] + 1].source
+    assert re.findall(r"^dataset = (\S+)", cells[tagged[0]].source, re.MULTILINE) in ([], ['"synthetic"'])
+
+
+@each
+def test_cells_are_small(name):
+    long = [cell.source.splitlines()[0] for cell in code(read(name)) if len(cell.source.splitlines()) > 25]
+    assert not long, f"more than 25 lines: {long}"
+
+
+@each
+def test_is_stored_normalised(name):
+    notebook = read(name)
+    assert (NOTEBOOKS / f"{name}.ipynb").stat().st_size < 300_000
+    assert "widgets" not in notebook.metadata and "papermill" not in notebook.metadata
+    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    outputs = [out for cell in code(notebook) for out in cell.outputs]
+    assert not [out for out in outputs if out.output_type == "error" or out.get("name") == "stderr"]
+
+
+@each
+def test_has_results_to_compare(name):
+    cells = [cell for _, cell in compared(read(name))]
+    exact = [cell for cell in cells if len(claims(cell)) < len(printed(cell))]
+    assert len(exact) >= 5, f"only {len(exact)} cells print exact results"
+    assert any(claims(cell) for cell in cells), "no cell prints a claim that ends in ': True' or ': False'"
+
+
+@each
+def test_every_picture_has_words(name):
+    for cell in code(read(name)):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                alt = output.metadata.get("image/png", {}).get("alt", "")
+                assert len(alt) >= 30, f"a picture without alt text below: {cell.source[:80]}"
+
+
+def corrupted(notebook):
+    """A copy in which one exact result has another digit and one claim says the opposite; and the two cells' names."""
+    notebook = copy.deepcopy(notebook)
+    exact, exact_out = next((number, out) for number, cell in compared(notebook) for out in printed(cell)
+                            if not claims(cell) and re.search(r"\d", words(out)))
+    claim, claim_out = next((number, out) for number, cell in compared(notebook) for out in claims(cell))
+
+    def change(output, pattern, replacement):
+        kind = output if "text" in output else output["data"]
+        key = "text" if "text" in output else "text/plain"
+        kind[key] = re.sub(pattern, replacement, kind[key], count=1, flags=re.MULTILINE)
+
+    change(exact_out, r"\d", lambda digit: str((int(digit[0]) + 1) % 10))
+    change(claim_out, CLAIM.pattern, lambda claim: ": False" if claim[1] == "True" else ": True")
+    return notebook, {f"Cell {exact}", f"Cell {claim}"}
+
+
+@pytest.mark.course
+@each
+def test_comparison_notices_a_changed_result_and_a_changed_claim(name, tmp_path):
+    notebook, cells = corrupted(read(name))
+    nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    report = tmp_path / "report.xml"
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", tmp_path / f"{name}.ipynb", "--nbval", "--nbval-current-env", "-q",
+         f"--nbval-cell-timeout={CELL_SECONDS}", f"--junitxml={report}", "-c", ROOT / "pyproject.toml"],
+        env={"FER_UTILS_RUNS": str(ROOT / "runs"), **os.environ}, cwd=tmp_path, capture_output=True, text=True)
+    tests = list(ElementTree.parse(report).iter("testcase"))
+    failed = {test.get("name") for test in tests if test.find("failure") is not None or test.find("error") is not None}
+    assert len(tests) == len(code(notebook)) and len(cells) == 2, answer.stdout
+    assert failed == cells, answer.stdout
+
+
+@pytest.mark.course
+def test_unknown_parameter_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(NotebookFailed, match=r"FerError.*lamda.*\blam\b"):
+        execute(NOTEBOOKS / "04_cl_resnet50_training.ipynb", tmp_path / "out.ipynb", {"lamda": 0.3})
+    assert not (tmp_path / "runs").exists()

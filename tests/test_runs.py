@@ -1,0 +1,522 @@
+"""Runs: trained once and found again; parameters that cannot be meant are refused before anything is trained."""
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fer_utils import runs, training
+from fer_utils.datasets import FaceDataset
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
+from fer_utils.evaluation import compactness, confusion, predict, scores
+from fer_utils.runs import check_parameters, default_runs_dir, environment, find_or_train, load_run, run_id, write_json
+from fer_utils.training import ENGINE, Recipe
+
+
+@pytest.fixture
+def data(make_faces, monkeypatch):
+    """``load_dataset`` gives random pixels; what it was asked for is noted."""
+    splits = {"train": make_faces(100, seed=1), "test": make_faces(28, seed=2, split="test"),
+              "public_test": make_faces(28, seed=3, split="public_test")}
+    asked = []
+
+    def load(name, root=None, split="train"):
+        asked.append((name, root, split))
+        return splits[split]
+
+    monkeypatch.setattr(runs, "load_dataset", load)
+    return SimpleNamespace(splits=splits, asked=asked)
+
+
+@pytest.fixture
+def train(data, tiny_network, tmp_path):
+    """``find_or_train`` on the random pixels with a tiny network, into a folder of this test's own."""
+    def find(recipe, **options):
+        return find_or_train(recipe, **{"device": "cpu", "runs_dir": tmp_path / "runs", "progress": False, **options})
+    return find
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """What ``fit`` was called with."""
+    calls, fit = [], runs.fit
+
+    def watched(train, validation, recipe, seed, **options):
+        calls.append(SimpleNamespace(train=train, validation=validation, recipe=recipe, seed=seed))
+        return fit(train, validation, recipe, seed, **options)
+
+    monkeypatch.setattr(runs, "fit", watched)
+    return calls
+
+
+# Found again
+
+
+def test_a_run_is_trained_once_and_loaded_the_second_time(train, make_recipe, monkeypatch):
+    first = train(make_recipe())
+
+    def refuse(*args, **options):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(runs, "fit", refuse)
+    second = train(make_recipe())
+    assert second.folder == first.folder
+    assert (second.metrics, second.config, second.environment) == (first.metrics, first.config, first.environment)
+
+
+def test_a_run_folder_holds_all_that_the_design_names(train, make_recipe):
+    folder = train(make_recipe()).folder
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json", "environment.json", "history.json", "metrics.json", "model.pt", "predictions.npz"]
+
+
+def test_config_tells_recipe_seed_data_inputs_and_engine(train, make_recipe, data, fits):
+    config = train(make_recipe(lam=0.3), seed=4).config
+    assert Recipe(**config["recipe"]) == make_recipe(lam=0.3)
+    assert (config["seed"], config["engine"], config["dataset"]) == (4, ENGINE, "synthetic")
+    assert config["classes"] == list(EMOTIONS)
+    assert config["initialisation"] == "random" and config["source"] == "random pixels"
+    parts = {"train": fits[0].train, "validation": fits[0].validation, "test": data.splits["test"]}
+    assert config["data"] == {name: {"images": len(part), "fingerprint": part.fingerprint}
+                              for name, part in parts.items()}
+    assert sorted(config["inputs"]) == ["mean", "precision", "size", "std"]
+
+
+def test_metrics_are_the_scores_of_the_stored_predictions(train, make_recipe, data):
+    run, test = train(make_recipe()), data.splits["test"]
+    predictions = run.predictions
+    assert predictions["names"].tolist() == test.names.tolist()
+    assert predictions["labels"].tolist() == test.labels.tolist()
+    assert predictions["probabilities"].shape == (28, 7) and predictions["probabilities"].dtype == np.float16
+    features, probabilities = run.predict(test)
+    chosen = probabilities.argmax(1)
+    assert np.allclose(probabilities, predictions["probabilities"], atol=1e-3)
+    for name, value in scores(test.labels, chosen).items():
+        assert run.metrics[name] == value
+    assert run.metrics["confusion"] == confusion(test.labels, chosen).tolist()
+    assert run.metrics["ratio"] == pytest.approx(compactness(features, test.labels).ratio, rel=1e-4)
+    assert run.metrics["test_split"] == "test"
+
+
+def test_a_runs_features_are_those_of_the_network_that_was_trained(train, make_recipe, data, monkeypatch):
+    results, fit = [], runs.fit
+    monkeypatch.setattr(runs, "fit", lambda *args, **options: results.append(fit(*args, **options)) or results[0])
+    run, faces = train(make_recipe()), data.splits["public_test"]
+    features, probabilities = predict(results[0].model, faces.images, **results[0].inputs)
+    found, shares = run.predict(faces)
+    assert np.allclose(found, features, atol=1e-5) and np.allclose(shares, probabilities, atol=1e-5)
+    assert found.shape == (28, 16) and not run.model.training
+
+
+def test_a_real_network_is_found_again_with_its_features(data, make_recipe, tmp_path, fits):
+    options = {"device": "cpu", "runs_dir": tmp_path, "progress": False}
+    first = find_or_train(make_recipe(epochs=1, batch_size=62), **options)
+    second = find_or_train(make_recipe(epochs=1, batch_size=62), **options)
+    assert len(fits) == 1
+    features, probabilities = first.predict(data.splits["test"])
+    assert features.shape == (28, 512)
+    again, shares = second.predict(data.splits["test"])
+    assert np.array_equal(features, again) and np.array_equal(probabilities, shares)
+    assert np.allclose(probabilities, first.predictions["probabilities"], atol=1e-3)
+
+
+def test_history_is_what_fit_measured(train, make_recipe, monkeypatch):
+    results, fit = [], runs.fit
+    monkeypatch.setattr(runs, "fit", lambda *args, **options: results.append(fit(*args, **options)) or results[0])
+    run = train(make_recipe(epochs=3))
+    assert list(run.history) == list(results[0].history)
+    for column in run.history:
+        assert run.history[column].tolist() == pytest.approx(results[0].history[column].tolist(), rel=1e-9)
+    assert run.metrics["epochs"] == 3 and run.metrics["best_epoch"] == results[0].best_epoch
+
+
+def test_features_that_collapsed_to_one_point_do_not_break_the_run(train, make_recipe, monkeypatch):
+    nothing = training.compactness(np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([0, 0, 1, 1]))
+    assert nothing.ratio == math.inf
+    for module in (runs, training):
+        monkeypatch.setattr(module, "compactness", lambda features, labels: nothing)
+    run = load_run(train(make_recipe()).folder)
+    assert run.metrics["ratio"] == math.inf
+    assert run.history.validation_ratio.tolist() == [math.inf] * 2
+
+
+def test_softmax_and_center_loss_have_the_same_faces_for_training_and_validation(train, make_recipe, fits):
+    for recipe in (make_recipe(lam=0), make_recipe(lam=0.2), make_recipe(lam=0.2, alpha=0.5)):
+        train(recipe, seed=3)
+    assert len(fits) == 3
+    assert len({call.train.fingerprint for call in fits}) == len({call.validation.fingerprint for call in fits}) == 1
+    assert {call.seed for call in fits} == {3}
+    assert len(fits[0].validation) == 30 and len(fits[0].train) == 70
+
+
+def test_another_seed_splits_otherwise(train, make_recipe, fits):
+    train(make_recipe(), seed=0)
+    train(make_recipe(), seed=1)
+    assert fits[0].train.fingerprint != fits[1].train.fingerprint
+
+
+@pytest.mark.parametrize("dataset, splits", [("synthetic", {"train", "test"}), ("fer2013", {"train", "public_test"})])
+def test_a_run_opens_its_two_splits_and_never_private_test(train, make_recipe, data, dataset, splits):
+    run = train(make_recipe(epochs=1), dataset=dataset, data_dir="somewhere")
+    assert {split for _, _, split in data.asked} == splits
+    assert {(name, root) for name, root, _ in data.asked} == {(dataset, "somewhere")}
+    assert run.metrics["test_split"] in splits - {"train"}
+
+
+# The key
+
+
+def test_alpha_does_not_change_the_key_of_a_softmax_run(train, make_recipe, fits):
+    first, second = train(make_recipe(lam=0, alpha=1.9)), train(make_recipe(lam=0, alpha=0.5))
+    assert first.folder == second.folder and len(fits) == 1
+    assert "softmax" in first.folder.name and "alpha" not in first.folder.name
+
+
+def test_alpha_changes_the_key_of_a_center_loss_run(train, make_recipe, fits):
+    first, second = train(make_recipe(lam=0.2, alpha=1.9)), train(make_recipe(lam=0.2, alpha=0.5))
+    assert first.folder != second.folder and len(fits) == 2
+    assert "center-lam0.2-alpha1.9" in first.folder.name
+
+
+@pytest.mark.parametrize("field, value", [
+    ("lam", 0.3), ("lam", 0), ("epochs", 3), ("batch_size", 8), ("learning_rate", 2e-3), ("schedule", "one_cycle"),
+    ("patience", 2), ("backbone", "resnet34"), ("weights", "imagenet"), ("image_size", 48), ("flip", False),
+    ("rotation", 5.0), ("crop", 0.2), ("precision", "bf16"), ("validation_fraction", 0.2), ("name", "another"),
+])
+def test_every_field_of_the_recipe_is_in_the_key(make_faces, make_recipe, field, value):
+    faces = make_faces(14)
+    assert run_id(make_recipe(), "synthetic", 0, faces) != run_id(make_recipe(**{field: value}), "synthetic", 0, faces)
+
+
+def test_recipes_that_are_equal_have_one_key(make_faces, make_recipe):
+    # papermill gives -p lam 0 as an int, the notebook's default is a float.
+    faces = make_faces(14)
+    for first, second in (({"lam": 0}, {"lam": 0.0}), ({"lam": 1, "alpha": 1}, {"lam": 1.0, "alpha": 1.0}),
+                          ({"rotation": 10}, {"rotation": 10.0}), ({"crop": 0}, {"crop": 0.0})):
+        assert make_recipe(**first) == make_recipe(**second)
+        names = {run_id(make_recipe(**fields), "synthetic", 0, faces) for fields in (first, second)}
+        assert len(names) == 1, f"{first} and {second}"
+
+
+def test_seed_data_and_engine_are_in_the_key(make_faces, make_recipe, monkeypatch):
+    faces, test = make_faces(14), make_faces(14, seed=1)
+    names = [run_id(make_recipe(), "synthetic", 0, faces, test), run_id(make_recipe(), "synthetic", 1, faces, test),
+             run_id(make_recipe(), "synthetic", 0, faces, make_faces(14, seed=2)),
+             run_id(make_recipe(), "synthetic", 0, make_faces(14, seed=2), test),
+             run_id(make_recipe(), "synthetic", 0, FaceDataset(faces.images, faces.labels[::-1].copy(), faces.names,
+                                                               "train", "relabelled"), test)]
+    monkeypatch.setattr(runs, "ENGINE", ENGINE + 1)
+    names.append(run_id(make_recipe(), "synthetic", 0, faces, test))
+    assert len({name.rsplit("-", 1)[1] for name in names}) == len(names)
+
+
+def test_the_key_repeats_and_its_name_can_be_read(make_faces, make_recipe):
+    name = run_id(make_recipe(), "fer2013", 3, make_faces(14))
+    assert name == run_id(make_recipe(), "fer2013", 3, make_faces(14))
+    assert re.fullmatch(r"fer2013-tiny-resnet18-center-lam0\.2-alpha1\.9-seed3-[0-9a-f]{10}", name)
+
+
+# Cut off
+
+
+def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, make_recipe, monkeypatch, tmp_path):
+    whole = train(make_recipe(epochs=3), runs_dir=tmp_path / "whole")
+    calls, validate = [], training._validate
+
+    def cut(*args):
+        calls.append(None)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return validate(*args)
+
+    monkeypatch.setattr(training, "_validate", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(make_recipe(epochs=3))
+    folder = next((tmp_path / "runs").iterdir())
+    assert [path.name for path in folder.iterdir()] == ["last.pt"]
+    with pytest.raises(FerError, match="not a finished run"):
+        load_run(folder)
+    calls.clear()
+    calls.extend([None] * 2)
+    resumed = train(make_recipe(epochs=3))
+    assert len(calls) == 4  # the second and the third epoch
+    assert {**resumed.metrics, "seconds": 0} == {**whole.metrics, "seconds": 0}
+    assert resumed.config == whole.config
+    assert np.array_equal(resumed.predictions["probabilities"], whole.predictions["probabilities"])
+    assert not (resumed.folder / "last.pt").exists()
+
+
+@pytest.mark.parametrize("part", ["history", "config", "environment", "metrics"])
+def test_a_run_cut_off_while_it_was_written_is_finished_without_training(train, make_recipe, monkeypatch, part):
+    write, step, steps = runs.write_json, training.training_step, []
+
+    def cut(path, content):
+        if Path(path).stem == part:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_json", cut)
+        with pytest.raises(KeyboardInterrupt):
+            train(make_recipe())
+    monkeypatch.setattr(training, "training_step", lambda *args, **parts: steps.append(None) or step(*args, **parts))
+    run = train(make_recipe())
+    assert steps == [] and run.metrics["epochs"] == 2
+
+
+def test_a_run_without_metrics_counts_as_unfinished_and_is_completed(train, make_recipe, fits):
+    run = train(make_recipe())
+    (run.folder / "metrics.json").unlink()
+    again = train(make_recipe())
+    assert len(fits) == 2
+    assert {**again.metrics, "seconds": 0} == {**run.metrics, "seconds": 0}
+
+
+@pytest.mark.parametrize("part", ["config", "environment", "metrics"])
+@pytest.mark.parametrize("content", [b"", b"{half", b"\xff\xfe"])
+def test_a_damaged_run_is_named(train, make_recipe, part, content):
+    folder = train(make_recipe(epochs=1)).folder
+    (folder / f"{part}.json").write_bytes(content)
+    with pytest.raises(FerError, match="not a finished run.*delete the folder") as caught:
+        load_run(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(FerError, match="nowhere: not a finished run"):
+        load_run(tmp_path / "nowhere")
+
+
+def test_a_damaged_network_of_a_run_is_named(data, make_recipe, tmp_path):
+    run = find_or_train(make_recipe(epochs=1, batch_size=62), device="cpu", runs_dir=tmp_path, progress=False)
+    (run.folder / "model.pt").write_bytes(b"garbage")
+    with pytest.raises(FerError, match="model.pt: not a state_dict"):
+        load_run(run.folder).predict(data.splits["test"])
+
+
+# Where runs lie
+
+
+def test_fer_utils_runs_says_where_runs_lie(monkeypatch, tmp_path):
+    monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "mine"))
+    assert default_runs_dir() == tmp_path / "mine"
+
+
+def test_runs_lie_in_the_courses_folder_from_anywhere_in_it_and_else_here(monkeypatch, tmp_path):
+    monkeypatch.delenv("FER_UTILS_RUNS", raising=False)
+    (tmp_path / "course" / "notebooks").mkdir(parents=True)
+    for place in (tmp_path / "course", tmp_path / "course" / "notebooks"):
+        monkeypatch.chdir(place)
+        assert default_runs_dir() == tmp_path / "course" / "runs"
+    monkeypatch.chdir(tmp_path)
+    assert default_runs_dir() == tmp_path / "runs"
+
+
+def test_find_or_train_uses_fer_utils_runs_without_a_folder_of_its_own(train, make_recipe, monkeypatch, tmp_path):
+    monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "mine"))
+    assert train(make_recipe(epochs=1), runs_dir=None).folder.parent == tmp_path / "mine"
+
+
+# Parameters
+
+
+GOOD = {"dataset": "synthetic", "data_dir": None, "recipe": "quick", "overrides": {}, "alpha": 1.9, "lam": 0.2,
+        "seed": 0, "device": "auto", "runs_dir": None}
+
+
+def test_good_parameters_become_settings():
+    settings = check_parameters(**{**GOOD, "overrides": {"epochs": 3, "backbone": "resnet18"}, "alpha": 0.5, "lam": 0.3,
+                                   "seed": 7, "device": "cpu", "runs_dir": "here", "data_dir": Path("there")})
+    assert (settings.dataset, settings.seed, settings.device) == ("synthetic", 7, "cpu")
+    assert (settings.runs_dir, settings.data_dir) == ("here", Path("there"))
+    recipe = settings.recipe
+    assert (recipe.name, recipe.epochs, recipe.backbone, recipe.alpha, recipe.lam) == ("quick", 3, "resnet18", 0.5, 0.3)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"seed": 3}, {"dataset": "fer2013", "data_dir": "x"}, {"recipe": "paper"}])
+def test_a_notebook_may_have_some_of_the_parameters_only(parameters):
+    settings = check_parameters(**parameters)
+    assert settings.recipe.name == parameters.get("recipe", "quick")
+    assert settings.seed == parameters.get("seed", 0) and settings.dataset == parameters.get("dataset", "synthetic")
+
+
+@pytest.mark.parametrize("overrides, epochs", [('{"epochs": 3}', 3), ({"epochs": 3}, 3), ("", 6), (None, 6), ({}, 6),
+                                               ("{}", 6)])
+def test_overrides_are_a_dict_or_json(overrides, epochs):
+    assert check_parameters(**{**GOOD, "overrides": overrides}).recipe.epochs == epochs
+
+
+def test_alpha_and_lam_of_none_leave_the_recipes_own():
+    recipe = check_parameters(**{**GOOD, "alpha": None, "lam": None}).recipe
+    assert (recipe.alpha, recipe.lam) == (1.9, 0.2)
+
+
+@pytest.mark.parametrize("name, value, message", [
+    ("dataset", "ferplus", "dataset = 'ferplus': choose one of synthetic, fer2013"),
+    ("dataset", None, "dataset = None"), ("dataset", 3, "dataset = 3"),
+    ("dataset", ["fer2013"], "dataset = ['fer2013']"),
+    ("recipe", "quik", "unknown recipe 'quik'; choose one of quick, paper"), ("recipe", None, "unknown recipe None"),
+    ("recipe", ["quick"], "unknown recipe ['quick']"),
+    ("seed", -1, "seed = -1"), ("seed", 1.0, "seed = 1.0"), ("seed", "0", "seed = '0'"), ("seed", True, "seed = True"),
+    ("seed", None, "seed = None"), ("seed", math.nan, "seed = nan"),
+    ("device", "gpu", "device 'gpu' cannot be used here"), ("device", None, "device None cannot be used here"),
+    ("device", 1.5, "device 1.5 cannot be used here"),
+    ("data_dir", 3, "data_dir = 3: give a path"), ("data_dir", ["a"], "data_dir = ['a']: give a path"),
+    ("runs_dir", False, "runs_dir = False: give a path"),
+    ("alpha", -0.1, "alpha = -0.1"), ("alpha", math.nan, "alpha = nan"), ("alpha", math.inf, "alpha = inf"),
+    ("alpha", "1.9", "alpha = '1.9'"), ("alpha", [1.0], "alpha = [1.0]"),
+    ("lam", -0.2, "lam = -0.2"), ("lam", math.nan, "lam = nan"), ("lam", -math.inf, "lam = -inf"),
+    ("lam", math.inf, "lam = inf"), ("lam", "0.2", "lam = '0.2'"), ("lam", True, "lam = True"),
+    ("overrides", {"epoch": 3}, "a recipe has no field epoch"), ("overrides", '{"lamda": 3}', "no field lamda"),
+    ("overrides", {"epochs": 0}, "epochs = 0"), ("overrides", '{"lam": NaN}', "lam = nan"),
+    ("overrides", '{"alpha": -1}', "alpha = -1"), ("overrides", '{"alpha": Infinity}', "alpha = inf"),
+    ("overrides", "epochs=3", "overrides = 'epochs=3' is not JSON"), ("overrides", '{"epochs": 3', "is not JSON"),
+    ("overrides", "[1, 2]", "give a dict of recipe fields"), ("overrides", 3, "give a dict of recipe fields"),
+    ("overrides", ["epochs"], "give a dict of recipe fields"), ("overrides", "3", "give a dict of recipe fields"),
+], ids=str)
+def test_a_parameter_that_cannot_be_meant_is_refused(name, value, message):
+    with pytest.raises(FerError, match=re.escape(message)):
+        check_parameters(**{**GOOD, name: value})
+
+
+def test_a_grid_of_alphas_lams_and_seeds_is_kept():
+    settings = check_parameters(**GOOD, alphas=[0.1, 1.0, 1.9], lams=(0.2,), seeds=[0, 1])
+    assert (settings.alphas, settings.lams, settings.seeds) == ((0.1, 1.0, 1.9), (0.2,), (0, 1))
+
+
+@pytest.mark.parametrize("name, value, message", [
+    ("alphas", [], "alphas = []: give a list of numbers"), ("alphas", 1.9, "alphas = 1.9: give a list of numbers"),
+    ("alphas", "0.1 1.0", "alphas = '0.1 1.0': give a list"), ("alphas", None, "alphas = None: give a list"),
+    ("alphas", [1.0, -1.0], "alpha = -1.0"), ("alphas", [math.nan], "alpha = nan"),
+    ("alphas", ["1.0"], "alpha = '1.0'"),
+    ("lams", [], "lams = []"), ("lams", [0.1, math.inf], "lam = inf"), ("lams", [-0.1], "lam = -0.1"),
+    ("seeds", [], "seeds = []"), ("seeds", 2, "seeds = 2"), ("seeds", [0, -1], "seed = -1"),
+    ("seeds", [0.0], "seed = 0.0"),
+], ids=str)
+def test_a_grid_that_cannot_be_meant_is_refused(name, value, message):
+    with pytest.raises(FerError, match=re.escape(message)):
+        check_parameters(**GOOD, **{name: value})
+
+
+@pytest.mark.parametrize("injected, hint", [("lamda", "did you mean 'lam'? "), ("epochs", ""), ("Seed", "")])
+def test_a_name_that_papermill_injected_but_the_notebook_lacks_is_refused(monkeypatch, injected, hint):
+    monkeypatch.setattr(runs, "_injected_names", lambda: ["seed", injected])
+    with pytest.raises(FerError, match=f"this notebook has no parameter {injected!r}") as caught:
+        check_parameters(**GOOD)
+    assert hint in str(caught.value) and f"It takes {', '.join(GOOD)}." in str(caught.value)
+
+
+def test_names_that_papermill_injected_and_the_notebook_has_are_fine(monkeypatch):
+    monkeypatch.setattr(runs, "_injected_names", lambda: ["seed", "lam"])
+    assert check_parameters(**GOOD).recipe.lam == 0.2
+
+
+def ipython(monkeypatch, cells):
+    shell = None if cells is None else SimpleNamespace(user_ns={"In": cells})
+    module = ModuleType("IPython")
+    module.get_ipython = lambda: shell
+    monkeypatch.setitem(sys.modules, "IPython", module)
+
+
+@pytest.mark.parametrize("cells, names", [
+    (["", "x = 1", "# Parameters\nlamda = 0.3\nseed = 1\noverrides = {'epochs': 3}\n", "y = 2"],
+     ["lamda", "seed", "overrides"]),
+    (["", "# parameters of this notebook\nlam = 0.2\n", "x = 1"], []),
+    (["", "# Parameters\nlam = 0.2\n", "# Parameters\nseed = 1\n"], ["seed"]),  # the last injection is this run's
+    (["", "print('# Parameters')\nx = 1"], []),
+    (['', '# Parameters\nmessage = """\nlamda = 3\n"""\n'], ["message"]),
+    ([""], []), (None, []),
+])
+def test_injected_names_are_read_from_the_cells_that_the_kernel_ran(monkeypatch, cells, names):
+    ipython(monkeypatch, cells)
+    assert runs._injected_names() == names
+
+
+def test_without_ipython_nothing_was_injected(monkeypatch):
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    assert runs._injected_names() == []
+
+
+def test_papermills_misspelt_parameter_is_refused_end_to_end(monkeypatch):
+    ipython(monkeypatch, ["", "lam = 0.2\nseed = 0", "# Parameters\nlamda = 0.3\n", "check_parameters(...)"])
+    with pytest.raises(FerError, match="no parameter 'lamda'; did you mean 'lam'"):
+        check_parameters(lam=0.2, seed=0)
+
+
+# Settings
+
+
+def test_settings_load_the_split_that_runs_are_tested_on(data):
+    check_parameters(dataset="fer2013", data_dir="there").load("held-out")
+    check_parameters(dataset="synthetic").load("held-out")
+    check_parameters(dataset="synthetic").load("train")
+    assert data.asked == [("fer2013", "there", "public_test"), ("synthetic", None, "test"),
+                          ("synthetic", None, "train")]
+
+
+def test_settings_run_with_changed_fields_and_another_seed(monkeypatch):
+    calls = []
+    monkeypatch.setattr(runs, "find_or_train", lambda recipe, **options: calls.append((recipe, options)))
+    settings = check_parameters(**{**GOOD, "seed": 2, "device": "cpu", "runs_dir": "here", "overrides": {"epochs": 3}})
+    settings.run(lam=0, progress=False)
+    settings.run(seed=5)
+    (softmax, first), (centre, second) = calls
+    assert (softmax.lam, softmax.epochs, centre.lam, centre.epochs) == (0, 3, 0.2, 3)
+    assert first == {"dataset": "synthetic", "data_dir": None, "seed": 2, "device": "cpu", "runs_dir": "here",
+                     "progress": False}
+    assert second == {**first, "seed": 5, "progress": True}
+    with pytest.raises(FerError, match="no field lamda"):
+        settings.run(lamda=0)
+
+
+# Small files
+
+
+def test_json_is_written_and_its_folder_made(tmp_path):
+    write_json(tmp_path / "a" / "b" / "x.json", {"α": [1, 2.5, None]})
+    assert json.loads((tmp_path / "a" / "b" / "x.json").read_text(encoding="utf-8")) == {"α": [1, 2.5, None]}
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["x.json"]
+
+
+def test_a_crash_while_writing_json_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    write_json(path, {"old": 1})
+    write = Path.write_text
+
+    def crash(self, text, *args, **options):
+        write(self, text[:5], *args, **options)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_text", crash)
+    with pytest.raises(OSError, match="disk full"):
+        write_json(path, {"new": 2})
+    assert json.loads(path.read_text()) == {"old": 1}
+
+
+def test_content_that_json_cannot_hold_leaves_the_old_file_whole(tmp_path):
+    write_json(tmp_path / "x.json", {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.json", {"new": {1, 2}})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"old": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_the_environment_tells_what_a_reader_needs_to_compare_numbers():
+    found = environment()
+    assert sorted(found) == ["commit", "device", "hardware", "numpy", "python", "system", "threads", "torch",
+                             "torchvision"]
+    assert found["torch"] == torch.__version__ and found["device"] == "cpu" and found["hardware"]
+    assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
+    json.dumps(found)
+
+
+def test_the_environment_does_without_git(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environment()["commit"] is None

@@ -1,0 +1,192 @@
+"""Batches in, batches out: each transform against a definition that is written down here."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fer_utils.transforms import augment, channel_statistics, normalise, resize, to_channels
+
+
+def chance(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(n=8, size=48, channels=1, seed=0):
+    return torch.rand(n, channels, size, size, generator=chance(seed))
+
+
+@pytest.mark.parametrize("shape", [(5, 48, 48), (5, 20, 30, 3)], ids=["grey", "colour"])
+def test_channel_statistics_are_numpys_on_floats(shape):
+    images = np.random.default_rng(0).integers(0, 200, shape, np.uint8)
+    images[0] //= 3  # channels and images that differ
+    floats = (images if len(shape) == 4 else np.stack([images] * 3, 3)) / 255
+    mean, std = channel_statistics(images)
+    assert len(mean) == len(std) == 3
+    assert mean == pytest.approx(floats.mean((0, 1, 2)), rel=1e-12)
+    assert std == pytest.approx(floats.std((0, 1, 2)), rel=1e-9)
+
+
+def test_channel_statistics_keep_the_channels_apart():
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images[..., 1], images[0, ..., 2] = 51, 255
+    mean, std = channel_statistics(images)
+    assert mean == pytest.approx((0, 0.2, 0.5))
+    assert std[2] == pytest.approx(0.5)
+
+
+def test_channel_statistics_do_not_depend_on_the_order_of_the_images():
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8), np.uint8)
+    assert channel_statistics(images) == channel_statistics(images[::-1])
+
+
+def test_constant_images_have_a_deviation_that_can_divide():
+    mean, std = channel_statistics(np.full((3, 8, 8), 51, np.uint8))
+    assert mean == pytest.approx((0.2,) * 3)
+    assert std == (1 / 255,) * 3
+
+
+def test_to_channels_of_grey_and_colour():
+    grey = torch.arange(2 * 4 * 5, dtype=torch.uint8).view(2, 4, 5)
+    colour = torch.stack([grey, grey + 100, 255 - grey], 3)
+    assert torch.equal(to_channels(grey), grey[:, None].float() / 255)
+    out = to_channels(colour)
+    assert out.shape == (2, 3, 4, 5) and out.dtype == torch.float32
+    assert torch.equal(out[:, 2], (255 - grey).float() / 255)
+
+
+@pytest.mark.parametrize("shape", [(40, 32, 32), (40, 32, 32, 3)], ids=["grey", "colour"])
+def test_normalised_images_have_mean_zero_and_deviation_one(shape):
+    images = np.random.default_rng(1).integers(10, 180, shape, np.uint8)
+    out = normalise(to_channels(torch.from_numpy(images)), *channel_statistics(images))
+    assert out.shape == (40, 3, 32, 32) and out.dtype == torch.float32
+    assert out.mean((0, 2, 3)).abs().max() < 1e-4
+    assert (out.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-4
+
+
+def test_normalise_removes_each_channels_own_mean_and_deviation():
+    out = normalise(torch.full((1, 3, 2, 2), 0.5), (0.5, 0.25, 0.0), (0.1, 0.125, 0.5))
+    assert out[0, :, 0, 0].tolist() == pytest.approx([0, 2, 1])
+
+
+def test_resize_to_the_same_size_changes_nothing():
+    images = batch()
+    assert torch.equal(resize(images, 48), images)
+
+
+@pytest.mark.parametrize("channels, size", [(1, 24), (3, 96), (1, 31)])
+def test_resize_gives_the_size_and_keeps_constants(channels, size):
+    out = resize(torch.full((2, channels, 48, 48), 0.3), size)
+    assert out.shape == (2, channels, size, size)
+    assert (out - 0.3).abs().max() < 1e-6
+
+
+def test_resize_of_an_oblong_image_gives_a_square_one():
+    assert resize(torch.rand(1, 3, 40, 60), 48).shape == (1, 3, 48, 48)
+
+
+def test_resize_averages_when_it_shrinks():
+    stripes = torch.zeros(1, 1, 64, 64)
+    stripes[..., ::4] = 1.0  # a sampler that looks at two neighbours only would find none of them
+    inner = resize(stripes, 16)[..., 2:-2]
+    assert (inner - 0.25).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_augment_with_all_off_is_the_identity(channels):
+    images = batch(channels=channels)
+    out = augment(images, 48, chance(), flip=False, rotation=0.0, crop=0.0)
+    assert torch.allclose(out, images, atol=1e-5)
+
+
+def test_flip_alone_mirrors_some_images_and_leaves_the_others():
+    images = batch(64)
+    out = augment(images, 48, chance(), flip=True)
+    kept = (out - images).abs().amax((1, 2, 3)) < 1e-4
+    mirrored = (out - images.flip(3)).abs().amax((1, 2, 3)) < 1e-4
+    assert (kept ^ mirrored).all()
+    assert 16 <= int(mirrored.sum()) <= 48
+
+
+def test_64_equal_images_come_out_at_least_60_different_ways():
+    out = augment(batch(1).expand(64, 1, 48, 48), 48, chance(), flip=True, rotation=10.0, crop=0.1)
+    assert len(torch.unique(out.flatten(1), dim=0)) >= 60
+
+
+@pytest.mark.parametrize("options", [{"flip": False, "rotation": 10.0}, {"flip": False, "crop": 0.2}])
+def test_rotation_and_crop_each_vary_by_themselves(options):
+    out = augment(batch(1).expand(64, 1, 48, 48), 48, chance(), **options)
+    assert len(torch.unique(out.flatten(1), dim=0)) >= 60
+
+
+def test_same_generator_seed_same_images_and_another_seed_others():
+    images, options = batch(16), {"rotation": 10.0, "crop": 0.1}
+    first, again, other = (augment(images, 48, chance(seed), **options) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_augment_draws_from_its_generator_alone():
+    before = torch.get_rng_state()
+    augment(batch(), 48, chance(), rotation=10.0, crop=0.1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_each_image_is_augmented_by_its_own_pixels():
+    images = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 48, 48) / 8
+    assert torch.allclose(augment(images, 48, chance(), rotation=30.0, crop=0.3), images, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels, size", [(1, 48), (3, 48), (1, 32), (3, 64)])
+def test_values_stay_between_zero_and_one_and_sizes_are_as_asked(channels, size):
+    out = augment(batch(32, channels=channels), size, chance(), flip=True, rotation=180.0, crop=0.9)
+    assert out.shape == (32, channels, size, size)
+    assert out.min() >= 0 and out.max() <= 1
+
+
+def test_channels_move_together():
+    grey = batch(16)
+    out = augment(grey.expand(16, 3, 48, 48), 48, chance(), rotation=20.0, crop=0.2)
+    assert torch.equal(out[:, 0], out[:, 1]) and torch.equal(out[:, 0], out[:, 2])
+
+
+@pytest.mark.parametrize("largest", [10.0, 90.0])
+def test_rotation_turns_either_way_and_never_further_than_its_angle(largest):
+    size = 65
+    y, x = torch.meshgrid(*[torch.linspace(-1, 1, size)] * 2, indexing="ij")
+    dot = torch.exp(-((x - 0.5) ** 2 + y**2) / 0.02)  # right of the middle
+    out = augment(dot.expand(256, 1, size, size), size, chance(), flip=False, rotation=largest)[:, 0]
+    angles = torch.rad2deg(torch.atan2((out * y).sum((1, 2)), (out * x).sum((1, 2))))
+    assert angles.abs().max() < largest + 0.5
+    assert angles.max() > 0.9 * largest and angles.min() < -0.9 * largest
+
+
+def test_crop_cuts_away_up_to_its_share_and_never_looks_outside():
+    ramp = torch.linspace(0, 1, 49).expand(256, 1, 49, 49)  # a window's position and width can be read off it
+    rows = augment(ramp, 49, chance(), flip=False, crop=0.3)[:, 0, 24]
+    steps = rows.diff(dim=1)[:, 1:-1]  # the outermost half pixel may be a repeated border
+    width = steps.mean(1) * 48
+    assert (steps - steps.mean(1, keepdim=True)).abs().max() < 1e-4
+    assert width.min() > 0.69 and width.max() < 1.001
+    assert width.min() < 0.73 and width.max() > 0.97
+    middle = rows[:, 24]
+    assert middle.min() < 0.45 and middle.max() > 0.55  # the window wanders
+    assert ((middle - 0.5).abs() <= (1 - width) / 2 * 49 / 48 + 1e-4).all()  # and stays inside
+
+
+def test_a_half_turn_is_reached_when_180_degrees_are_allowed():
+    size = 33
+    left = torch.zeros(1, 1, size, size)
+    left[..., : size // 2] = 1
+    out = augment(left.expand(256, 1, size, size), size, chance(), flip=False, rotation=180.0)
+    right_brightness = out[..., size // 2 + 1:].mean((1, 2, 3))
+    assert right_brightness.max() > 0.97 and right_brightness.min() < 0.03
+
+
+def test_flip_and_rotation_compose_to_a_turned_mirror_image_not_a_shear():
+    size = 65
+    y, x = torch.meshgrid(*[torch.linspace(-1, 1, size)] * 2, indexing="ij")
+    ring = torch.exp(-((x**2 + y**2).sqrt() - 0.5) ** 2 / 0.01)  # looks the same after any turn and any mirror
+    out = augment(ring.expand(64, 1, size, size), size, chance(), flip=True, rotation=math.degrees(math.pi))
+    assert (out - ring).abs().max() < 0.05

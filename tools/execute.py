@@ -1,0 +1,123 @@
+"""Executing notebooks so that none can hang, and writing them so that git sees only what changed.
+
+Imported by course.py, refresh.py and test.py; not called by itself.
+"""
+
+import os
+from pathlib import Path
+from queue import Empty
+from time import monotonic
+
+from environment import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
+BUILD = ROOT / "build"
+CELL_SECONDS = 1200  # no cell of the course trains for longer, on two cores
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class NotebookFailed(Exception):
+    """A notebook did not run to its end; the message names the notebook, the cell and the error."""
+
+
+def find_notebooks(only=()):
+    """The course's notebooks in order, or those whose names begin with one of ``only`` ("03", "03_center")."""
+    notebooks = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+    unknown = [start for start in only if not any(path.name.startswith(start) for path in notebooks)]
+    if unknown or not notebooks:
+        raise SystemExit(f"There is no notebook {' '.join(unknown)} in {NOTEBOOKS}; there are: "
+                         + ", ".join(path.stem for path in notebooks))
+    return [path for path in notebooks if not only or path.name.startswith(tuple(only))]
+
+
+def execute(notebook, output, parameters=None, timeout=CELL_SECONDS):
+    """Execute ``notebook`` in its own folder, write it normalised to ``output`` and return it.
+
+    ``output`` appears whole or not at all. Raises ``NotebookFailed``; what ran until then is left beside ``output``,
+    under a name that begins with "unfinished-". ``timeout``: seconds that one cell may take.
+    """
+    import nbformat  # from here on the environment is there
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    _mend_lost_messages()
+    notebook, output = Path(notebook).resolve(), Path(output).resolve()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name("unfinished-" + output.name)
+    try:
+        executed = papermill.execute_notebook(notebook, unfinished, parameters, kernel_name=KERNEL["name"],
+                                              cwd=notebook.parent, progress_bar=False, execution_timeout=timeout,
+                                              extra_arguments=["--log-level=CRITICAL"])  # hush the kernel itself
+    except papermill.PapermillExecutionError as error:
+        raise NotebookFailed(f"{notebook.name}, cell [{error.exec_count}] stopped with {error.ename}: {error.evalue}\n"
+                             f"The whole message is in {unfinished}") from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        cells = nbformat.read(unfinished, as_version=4).cells
+        done = sum(cell.cell_type == "code" and cell.metadata.papermill.start_time is not None for cell in cells)
+        why = (f"took longer than {timeout} s" if isinstance(error, CellTimeoutError) else
+               "lost its kernel: most often the memory ran out")
+        raise NotebookFailed(f"{notebook.name}, cell [{done}] {why}\nWhat ran before is in {unfinished}") from error
+    nbformat.write(normalise(executed), unfinished)
+    os.replace(unfinished, output)
+    return executed
+
+
+def normalise(notebook):
+    """Drop from an executed notebook, in place, all that differs from run to run or from machine to machine."""
+    for name in ("papermill", "widgets"):  # timings and paths; a widget's whole state, 5 MB for a plotly figure
+        notebook.metadata.pop(name, None)
+    notebook.metadata["kernelspec"] = dict(KERNEL)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]  # papermill leaves an empty list in every cell
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        cell.execution_count = count
+        cell.outputs = _joined(out for out in cell.outputs if out.get("name") != "stderr" and not _is_bare_widget(out))
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output["execution_count"] = count
+            output.get("data", {}).pop(WIDGET, None)  # without its state it would read "model not found"
+    return notebook
+
+
+def _is_bare_widget(output):
+    """A widget without a picture, such as a progress bar, leaves nothing to read."""
+    kinds = set(output.get("data", {}))
+    return WIDGET in kinds and not any(kind.startswith("image/") for kind in kinds)
+
+
+def _joined(outputs):
+    """How a kernel cuts what a cell prints into pieces is chance: join neighbours."""
+    result = []
+    for output in outputs:
+        if result and output.output_type == result[-1].output_type == "stream":
+            result[-1].text += output.text
+        else:
+            result.append(output)
+    return result
+
+
+def _mend_lost_messages():
+    """Keep nbclient from hanging.
+
+    When a kernel's message comes in just before nbclient starts to wait, the wake-up is sometimes lost and nbclient
+    waits for ever: in 5 of 200 cells that print into a widget (nbclient issue 312, jupyter_client pull request 1059).
+    Waiting in short slices makes a lost wake-up cost 0.2 s. The timeout of a cell stays the second safeguard.
+    """
+    from jupyter_client.channels import AsyncZMQSocketChannel
+
+    async def get_msg(self, timeout=None):
+        end = None if timeout is None else monotonic() + timeout
+        while True:
+            wait = 0.2 if end is None else max(0.0, min(0.2, end - monotonic()))
+            if await self.socket.poll(int(wait * 1000)):
+                return await self._recv()
+            if end is not None and monotonic() >= end:
+                raise Empty
+
+    AsyncZMQSocketChannel.get_msg = get_msg
