@@ -100,6 +100,12 @@ def test_compactness_of_a_hand_made_example():
     assert found.ratio == pytest.approx(0.125)
 
 
+def test_compactness_intra_is_the_mean_over_classes():
+    points = np.array([[-6.0], [6.0], [10.0], [10.0], [19.0], [21.0], [19.0], [21.0]])
+    found = compactness(points, np.array([0, 0, 1, 1, 2, 2, 2, 2]))  # distances to the means: 6, 0 and 1
+    assert found.intra == pytest.approx(7 / 3)
+
+
 def test_compactness_inter_is_the_mean_over_pairs():
     points = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
     found = compactness(points, np.array([0, 3, 6]))

@@ -114,6 +114,15 @@ def test_page_describes_its_pictures():
     assert "<title>toy</title>" in page
 
 
+def test_page_draws_formulas_itself_and_asks_no_other_host():
+    source = "Cost $5 in `a $b$ c` and\n\n```\n$x$\n```\n\n$$L_C = \\frac{1}{2}\\sum_i x_i$$\n\nwith $x_i < 1$."
+    page = as_html(new_notebook(cells=[new_markdown_cell(source)]), "toy")
+    text = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    assert text.count("<math") == 2 and 'display="block"' in text and "<mfrac>" in text
+    assert "Cost $5 in" in text and "a $b$ c" in text and "$x$" in text and "$$" not in text
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
+
+
 def test_headline_is_the_title_and_the_first_sentence():
     cells = [new_markdown_cell("# 03 · Where *Eq. 2* comes from\n\nA step of `alpha`, [explained](x.md). And more.")]
     assert headline(new_notebook(cells=cells)) == ("03 · Where Eq. 2 comes from", "A step of alpha, explained.")

@@ -17,7 +17,7 @@ from environment import enter, parser
 from execute import BUILD, NotebookFailed, execute, find_notebooks
 
 # Code comes first, so that a dollar in it is none of ours.
-FORMULA = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL)
+FORMULA = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$`\n]+)\$", re.DOTALL)
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
