@@ -23,7 +23,8 @@ def seconds(*arguments):
 
 
 def main(fer2013):
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""  # Windows has none
+    print(f"{os.cpu_count()} cores{load}, Python {platform.python_version()}")
     wanted = {"synthetic, 3,000 train": ("synthetic", None, "train"),
               "synthetic, 700 test": ("synthetic", None, "test")}
     if fer2013:

@@ -105,7 +105,8 @@ def default_runs_dir():
     """``FER_UTILS_RUNS``, or ``runs`` in the course's folder, or ``runs`` in the current one."""
     if os.environ.get("FER_UTILS_RUNS"):
         return Path(os.environ["FER_UTILS_RUNS"])
-    course = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "notebooks").is_dir()]
+    here = (Path.cwd(), *Path.cwd().parents)
+    course = [folder for folder in here if (folder / "notebooks").is_dir() and (folder / "fer_utils").is_dir()]
     return (course[0] if course else Path.cwd()) / "runs"
 
 

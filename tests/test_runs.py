@@ -311,7 +311,9 @@ def test_fer_utils_runs_says_where_runs_lie(monkeypatch, tmp_path):
 
 def test_runs_lie_in_the_courses_folder_from_anywhere_in_it_and_else_here(monkeypatch, tmp_path):
     monkeypatch.delenv("FER_UTILS_RUNS", raising=False)
-    (tmp_path / "course" / "notebooks").mkdir(parents=True)
+    for part in ("notebooks", "fer_utils"):
+        (tmp_path / "course" / part).mkdir(parents=True)
+    (tmp_path / "notebooks").mkdir()  # somebody's own, no course
     for place in (tmp_path / "course", tmp_path / "course" / "notebooks"):
         monkeypatch.chdir(place)
         assert default_runs_dir() == tmp_path / "course" / "runs"
