@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -138,7 +139,7 @@ def _load_fer2013(root, split):
         identity = f"fer2013 {root.resolve()} {hashlib.sha256(listing.encode()).hexdigest()}"
         folder = _cached(identity, lambda: _read_fer2013(
             [(path.relative_to(root).as_posix(), path.read_bytes) for path in paths], root))
-    names = np.load(folder / "names.npy")
+    names = np.asarray(_array(folder, "names"))
     kind = np.char.lower(np.char.partition(names, "_")[:, 0])
     missing = [wanted for wanted in FER2013_SPLITS[split] if not (kind == wanted).any()]
     if missing:
@@ -182,6 +183,8 @@ def _read_fer2013(files, where):
     found = []
     for name, read in files:
         parts = name.split("/")
+        if "__MACOSX" in parts or parts[-1].startswith("._"):  # what macOS adds to folders and zips
+            continue
         match = FER2013_FILE.fullmatch(parts[-1])
         if match is None:
             if parts[-1].lower().endswith((".png", ".jpg", ".jpeg")):
@@ -197,6 +200,9 @@ def _read_fer2013(files, where):
     if not found:
         raise FerError(f"{where}: no image in it; expected train/<emotion>/Training_<row>.png and so on.")
     found.sort(key=lambda entry: entry[:2])
+    for one, other in itertools.pairwise(found):
+        if one[:2] == other[:2]:
+            raise FerError(f"{where}: {one[3]} and {other[3]} are the same row of FER2013; keep the one that is right.")
     images = np.empty((len(found), 48, 48), np.uint8)
     for row, (_, _, _, name, read) in enumerate(found):
         try:
@@ -242,5 +248,13 @@ def _cached(identity, read):
 
 
 def _open(folder, rows, split, source):
-    images, labels, names = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "names"))
+    images, labels, names = (_array(folder, name) for name in ("images", "labels", "names"))
     return FaceDataset(images[rows], np.array(labels[rows]), np.array(names[rows]), split, source)
+
+
+def _array(folder, name):
+    try:
+        return np.load(folder / f"{name}.npy", mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise FerError(f"{folder}: this entry of the cache is damaged ({error}); delete the folder, and the data is "
+                       "read anew.") from error

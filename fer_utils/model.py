@@ -61,6 +61,9 @@ def _torchvision_model(backbone, weights):
     if backbone not in torchvision.models.list_models(module=torchvision.models):
         raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
                        "(torchvision.models.list_models()).")
+    if backbone in ("googlenet", "inception_v3"):
+        raise FerError(f"backbone {backbone!r} has auxiliary outputs, which this training does not know; choose "
+                       "another one.")
     if weights == "imagenet":
         entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
         try:

@@ -96,6 +96,8 @@ def run_id(recipe, dataset, seed, *splits):
     """A readable name that ends in the key: the hash of recipe, data, seed and ENGINE."""
     content = {"recipe": recipe.effective(), "data": [split.fingerprint for split in splits], "seed": seed,
                "engine": ENGINE}
+    if recipe.weights not in ("random", "imagenet") and Path(recipe.weights).is_file():
+        content["weights"] = hashlib.sha256(Path(recipe.weights).read_bytes()).hexdigest()  # not the name: the content
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     loss = f"center-lam{recipe.lam:g}-alpha{recipe.alpha:g}" if recipe.lam else "softmax"
     return f"{dataset}-{recipe.name}-{recipe.backbone}-{loss}-seed{seed}-{key}"

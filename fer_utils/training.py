@@ -246,6 +246,8 @@ def make_scheduler(optimizer, recipe, steps):
 
 def derive(seed, *words):
     """A number for a generator, from the run's seed and what it is for; streams of different purpose never meet."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise FerError(f"seed = {seed!r}: give a whole number from 0 up.")
     spelled = "/".join(map(str, words)).encode()
     return int(np.random.SeedSequence([seed, *spelled]).generate_state(1, np.uint64)[0] >> 1)
 

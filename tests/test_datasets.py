@@ -685,3 +685,28 @@ def test_real_fer2013_rows_are_in_the_order_of_the_official_file(real):
 def test_real_fer2013_says_that_private_test_is_not_in_it(real):
     with pytest.raises(FerError, match="split 'private_test' needs .*it holds the splits train, public_test"):
         real("private_test")
+
+
+def test_what_macos_adds_to_a_zip_is_passed_over(fer2013, cache, tmp_path):
+    path = tmp_path / "mac.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(fer2013.rglob("*.*")):
+            archive.write(file, file.relative_to(fer2013).as_posix())
+            archive.writestr(f"__MACOSX/{file.parent.relative_to(fer2013).as_posix()}/._{file.name}", b"\0\5\26\7")
+    assert len(load_dataset("fer2013", path)) == len(load_dataset("fer2013", fer2013))
+
+
+def test_one_row_in_two_folders_is_refused(fer2013, cache):
+    file = next(iter(sorted((fer2013 / "train" / "happy").iterdir())))
+    (fer2013 / "train" / "sad" / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(FerError, match="the same row"):
+        load_dataset("fer2013", fer2013)
+
+
+@pytest.mark.parametrize("name", ["images", "labels", "names"])
+def test_a_damaged_cache_is_named(name, fer2013, cache):
+    load_dataset("fer2013", fer2013)
+    (folder,) = cache.iterdir()
+    (folder / f"{name}.npy").write_bytes((folder / f"{name}.npy").read_bytes()[:40])
+    with pytest.raises(FerError, match="cache is damaged"):
+        load_dataset("fer2013", fer2013)

@@ -195,3 +195,9 @@ def test_an_unknown_backbone_is_refused(backbone, weights):
 def test_a_backbone_without_a_last_linear_layer_is_refused():
     with pytest.raises(FerError, match="backbone 'squeezenet1_1' does not end in a linear"):
         CLResNet50(backbone="squeezenet1_1")
+
+
+@pytest.mark.parametrize("backbone", ["googlenet", "inception_v3"])
+def test_backbones_with_auxiliary_outputs_are_refused(backbone):
+    with pytest.raises(FerError, match="auxiliary outputs"):
+        CLResNet50(backbone=backbone)

@@ -522,3 +522,12 @@ def test_the_environment_tells_what_a_reader_needs_to_compare_numbers():
 def test_the_environment_does_without_git(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environment()["commit"] is None
+
+
+def test_the_key_knows_what_a_weights_file_holds(make_recipe, make_faces, tmp_path):
+    faces, path = make_faces(), tmp_path / "weights.pt"
+    recipe = make_recipe(weights=str(path))
+    path.write_bytes(b"one")
+    first = run_id(recipe, "synthetic", 0, faces)
+    path.write_bytes(b"other")
+    assert run_id(recipe, "synthetic", 0, faces) != first

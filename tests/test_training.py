@@ -614,3 +614,9 @@ def test_the_first_step_of_a_resnet18_gives_the_numbers_of_this_engine(make_reci
                                    center_loss=center_loss, optimizer=optimizer,
                                    scheduler=make_scheduler(optimizer, recipe, 10))
     assert found[:2].tolist() == pytest.approx(FIRST_OF_RESNET18, rel=1e-4), ADVICE
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True])
+def test_a_seed_that_cannot_be_meant_is_refused(seed):
+    with pytest.raises(FerError, match="seed"):
+        derive(seed, "epoch", 1)
