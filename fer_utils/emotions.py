@@ -10,6 +10,10 @@ ALIASES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "fearful": 
 # The codes in fer2013.csv: 0 angry, 1 disgust, 2 fear, 3 happy, 4 sad, 5 surprise, 6 neutral.
 FER2013_CODES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 
+# The codes of RAF-DB, as they stand in its label file.
+RAFDB_CODES = {"1": "surprise", "2": "fear", "3": "disgust", "4": "happiness", "5": "sadness", "6": "anger",
+               "7": "neutral"}
+
 # Okabe and Ito's palette, which stays distinct under the common colour-vision deficiencies;
 # each class also has a marker of its own, so that no figure depends on colour alone.
 COLOURS = {"anger": "#D55E00", "disgust": "#009E73", "fear": "#CC79A7", "happiness": "#E69F00",

@@ -48,6 +48,13 @@ def png(figure, dpi=96):
     return base64.b64encode(small.getvalue()).decode()
 
 
+def picture(image):
+    """An image (H, W) or (H, W, 3), uint8, as base64 PNG, pixel for pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 def face_wall(dataset, per_class=10, seed=0):
     """One row of faces per emotion, drawn at random."""
     chance = np.random.default_rng(seed)

@@ -1,9 +1,14 @@
 """Readers: what is in the files comes out, once, in order; whatever is wrong with them is said."""
 
+import gzip
 import hashlib
 import io
 import os
 import random
+import re
+import subprocess
+import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -21,6 +26,7 @@ from fer_utils.datasets import (
     load_dataset,
     split_train_validation,
 )
+from fer_utils.datasets.fer2013 import read_images
 from fer_utils.emotions import EMOTIONS, label_of
 from fer_utils.errors import FerError
 
@@ -284,7 +290,7 @@ def test_a_missing_folder_is_named(tmp_path, cache):
 
 def test_an_empty_folder_is_refused(tmp_path, cache):
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(FerError, match="nothing: neither train/ and test/ nor one zip"):
+    with pytest.raises(FerError, match=r"nothing: neither train/ and test/, nor fer2013.csv .*nor one zip .*0 zips"):
         load_dataset("fer2013", tmp_path / "nothing")
 
 
@@ -299,7 +305,7 @@ def test_two_zips_are_one_too_many(fer2013, tmp_path):
     (tmp_path / "download").mkdir()
     for name in ("archive.zip", "archive (1).zip"):
         write_zip(tmp_path / "download" / name, fer2013)
-    with pytest.raises(FerError, match=r"download: neither .* \(2 zips\); give .* the zip itself"):
+    with pytest.raises(FerError, match=r"download: neither .* \(2 zips\); give .* the file itself"):
         load_dataset("fer2013", tmp_path / "download")
 
 
@@ -393,9 +399,18 @@ def test_a_zip_that_lacks_its_last_byte_is_refused(fer2013, tmp_path):
         load_dataset("fer2013", archive)
 
 
-def test_something_else_than_a_zip_is_refused(tmp_path, cache):
+@pytest.mark.parametrize("content", [b"", b"emotion,pixels,Usage\n", b"PK\3\4 and no more", bytes(range(256)) * 40],
+                         ids=["empty", "text", "first bytes", "noise"])
+@pytest.mark.parametrize("name", ["fer2013.zip", "fer2013.tar.gz", "fer2013.txt"])
+def test_something_else_than_an_archive_is_refused(tmp_path, cache, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FerError, match=f"{name}: not a whole zip or tar.*download it again"):
+        load_dataset("fer2013", tmp_path / name)
+
+
+def test_a_table_without_rows_is_refused(tmp_path, cache):
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
-    with pytest.raises(FerError, match="fer2013.csv: not a whole zip"):
+    with pytest.raises(FerError, match="fer2013.csv: 0 rows with the columns emotion, pixels, Usage; expected"):
         load_dataset("fer2013", tmp_path / "fer2013.csv")
 
 
@@ -463,7 +478,7 @@ def test_an_image_damaged_at_random_is_loaded_or_refused_but_never_crashes(kind)
     for seed in range(300):
         content = damaged_file(buffer.getvalue(), random.Random(seed))
         try:
-            datasets._read_fer2013([("train/sad/Training_1.png", lambda content=content: content)], "here")
+            read_images([("train/sad/Training_1.png", lambda content=content: content)], "here")
         except FerError as error:
             refused += "cannot be read as an image" in str(error)
     assert refused > 50
@@ -651,6 +666,221 @@ def test_synthetic_faces_are_drawn_anew_when_their_code_changes(cache, monkeypat
     assert len(drawn) == 2
 
 
+# FER2013 as a table
+
+CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # as the challenge numbered them
+HEADERS = {"fer2013.csv": "emotion,pixels,Usage", "icml_face_data.csv": "emotion, Usage, pixels"}
+
+
+def table_rows(usages=("Training", "PublicTest", "PrivateTest")):
+    """(code, 2304 grey levels, usage) of every class in every split, the classes in no simple order."""
+    count = 7 * len(usages)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 2304))
+    return [[str(3 * row % 7), " ".join(map(str, pixels[row])), usages[row // 7]] for row in range(count)]
+
+
+def table(rows, name="fer2013.csv"):
+    swapped = name == "icml_face_data.csv"
+    lines = [HEADERS[name], *(",".join((code, usage, pixels) if swapped else (code, pixels, usage))
+                              for code, pixels, usage in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def write_faces(root, rows):
+    """The same faces in Kaggle's folders."""
+    for row, (code, pixels, usage) in enumerate(rows):
+        folder = root / ("train" if usage == "Training" else "test") / CODES[int(code)]
+        folder.mkdir(parents=True, exist_ok=True)
+        image = np.array(pixels.split(), np.uint8).reshape(48, 48)
+        PIL.Image.fromarray(image).save(folder / f"{usage}_{row:05d}.png")
+    return root
+
+
+def write_table(folder, form, rows):
+    """One of the forms in which the table is passed on; returns what a reader would name."""
+    folder.mkdir()
+    inner = "icml_face_data.csv" if "icml" in form else "fer2013.csv"
+    content = table(rows, inner).encode()
+    if form.endswith(".zip"):
+        with zipfile.ZipFile(folder / form, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("README.md", "beside it")
+            archive.writestr(f"__MACOSX/._{inner}", b"\0\5\26\7")
+            archive.writestr(inner, content)
+        return folder / form
+    if form.endswith(".tar.gz"):
+        (folder / "source.csv").write_bytes(content)
+        with tarfile.open(folder / form, "w:gz") as archive:
+            archive.add(folder / "source.csv", "fer2013/fer2013.csv")
+        (folder / "source.csv").unlink()
+        return folder / form
+    file = folder / ("fer2013" if form == "a folder in a folder" else "") / inner
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    return folder if form.startswith("a folder") else file
+
+
+FORMS = ("fer2013.csv", "icml_face_data.csv", "fer2013.tar.gz", "fer2013.zip", "icml.zip", "a folder",
+         "a folder with icml", "a folder in a folder")
+
+
+def same(one, other):
+    return (one.fingerprint == other.fingerprint and one.names.tolist() == other.names.tolist()
+            and one.labels.tolist() == other.labels.tolist() and np.array_equal(one.images, other.images))
+
+
+@pytest.mark.parametrize("order", ["official", "interleaved"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_table_gives_the_faces_of_the_folders(tmp_path, cache, form, order):
+    rows = table_rows()
+    if order == "interleaved":
+        rows = [rows[k] for k in np.random.default_rng(1).permutation(len(rows))]
+    folders = write_faces(tmp_path / "folders", rows)
+    root = write_table(tmp_path / "table", form, rows)
+    for split in DATASETS["fer2013"]:
+        assert same(load_dataset("fer2013", root, split), load_dataset("fer2013", folders, split))
+
+
+@pytest.mark.parametrize("form", ["fer2013.tar.gz", "fer2013.zip"])
+def test_a_folder_that_holds_one_packed_table_is_enough(tmp_path, cache, form):
+    archive = write_table(tmp_path / "table", form, table_rows())
+    assert same(load_dataset("fer2013", archive.parent), load_dataset("fer2013", archive))
+
+
+def test_the_codes_of_the_table_become_the_one_order_of_the_course(tmp_path, cache):
+    pixels = " ".join(["9"] * 2304)
+    path = tmp_path / "fer2013.csv"
+    path.write_text(table([[str(code), pixels, "Training"] for code in range(7)]))
+    labels = load_dataset("fer2013", path).labels
+    assert [EMOTIONS[k] for k in labels] == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+
+
+def test_rows_keep_their_official_numbers_when_usages_are_interleaved(tmp_path, cache):
+    rows = table_rows()
+    rows = [rows[k] for turn in range(7) for k in (14 + turn, turn, 7 + turn)]  # private, training, public, private …
+    path = tmp_path / "fer2013.csv"
+    path.write_text(table(rows))
+    for split, usage, first in (("train", "Training", 1), ("public_test", "PublicTest", 2),
+                                ("private_test", "PrivateTest", 0)):
+        faces = load_dataset("fer2013", path, split)
+        official = range(first, 21, 3)
+        assert faces.names.tolist() == [f"{usage}_{row:05d}" for row in official]
+        assert [" ".join(map(str, image.ravel())) for image in faces.images] == [rows[row][1] for row in official]
+        assert [EMOTIONS[k] for k in faces.labels] == [EMOTIONS[label_of(CODES[int(rows[row][0])])] for row in official]
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("write", [
+    lambda text: "\ufeff" + text,
+    lambda text: text.replace("\n", "\r\n"),
+    lambda text: "\ufeff" + text.replace("\n", "\r\n").rstrip(),
+    lambda text: text.rstrip("\n"),
+    lambda text: text + "\n\n",
+    lambda text: re.sub("[^,\n]+", lambda cell: f'"{cell[0]}"', text),
+    lambda text: text.replace(",", ", "),
+    lambda text: text.replace("Training", "Training "),
+    lambda text: re.sub("(?m)$", ",one more", text.rstrip("\n")),
+], ids=["BOM", "CRLF", "BOM, CRLF, no final newline", "no final newline", "blank lines at the end", "quotes",
+        "spaces after commas", "spaces after the usage", "another column"])
+def test_the_table_is_read_however_it_was_saved(tmp_path, cache, name, write):
+    rows = table_rows()
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / name).write_text(table(rows, name))
+    (tmp_path / name).write_bytes(write(table(rows, name)).encode())
+    assert same(load_dataset("fer2013", tmp_path / name, "test"), load_dataset("fer2013", tmp_path / "plain", "test"))
+
+
+WHOLE = " ".join(["7"] * 2304)
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("column, cell, message", [
+    *((0, cell, f"row 9: emotion is {cell!r}; expected 0 to 6")
+      for cell in ("NaN", "nan", "-1", "7", "", "1.5", "inf", "angry", "0x3", "9" * 30, "True")),
+    *((2, cell, f"row 9: Usage is {cell!r}; expected Training or PublicTest or PrivateTest")
+      for cell in ("Validation", "", "training", "NaN", "Training_1")),
+    (1, WHOLE[:-2], "row 9: 2303 pixels from 7 to 7; expected 2304 from 0 to 255"),
+    (1, WHOLE + " 7", "row 9: 2305 pixels from 7 to 7; expected 2304 from 0 to 255"),
+    (1, "", "row 9: 0 pixels; expected 2304 from 0 to 255"),
+    (1, "    ", "row 9: 0 pixels; expected 2304 from 0 to 255"),
+    (1, WHOLE[:-1] + "256", "row 9: 2304 pixels from 7 to 256; expected 2304 from 0 to 255"),
+    (1, WHOLE[:-1] + "-1", "row 9: 2304 pixels from -1 to 7; expected 2304 from 0 to 255"),
+    (1, WHOLE[:-1] + "9" * 30, "row 9: 2304 pixels from 7 to .*; expected 2304 from 0 to 255"),
+    *((1, WHOLE[:-1] + cell, "row 9: a pixel is not a whole number; expected 2304 from 0 to 255")
+      for cell in ("a", "1.5", "nan", "0x10", "7;7", "7\0", "é")),
+    (1, "a" + WHOLE[1:], "row 9: a pixel is not a whole number; expected 2304 from 0 to 255"),
+])
+def test_a_wrong_cell_is_named_with_its_row(tmp_path, cache, name, column, cell, message):
+    rows = table_rows()
+    rows[9][column] = cell
+    path = tmp_path / name
+    path.write_text(table(rows, name), encoding="utf-8")
+    with pytest.raises(FerError, match=f"{name}: {message}") as caught:
+        load_dataset("fer2013", path)
+    assert str(path) in str(caught.value) and len(str(caught.value)) < len(str(path)) + 200
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"", "cannot be read as a CSV file"), (b"\n\n", "cannot be read as a CSV file"),
+    (b"emotion,pixels,Usage\n", "0 rows with the columns emotion, pixels, Usage; expected emotion, pixels and Usage"),
+    (table(table_rows()).replace("emotion,", "label,", 1).encode(),
+     "21 rows with the columns label, pixels, Usage; expected emotion, pixels and Usage"),
+    (table(table_rows()).replace("Usage", "usage", 1).encode(), "columns emotion, pixels, usage; expected"),
+    (table(table_rows()).split("\n", 1)[1].encode(), "20 rows with the columns 0, .*; expected emotion, pixels"),
+    (table(table_rows()).replace("emotion,", "emotion,emotion ,", 1).encode(), "columns emotion, emotion, .* expected"),
+    (table(table_rows()).replace("Training\n", "Training,\n").encode(), "cannot be read as a CSV file"),
+    (table(table_rows()).replace("Training\n", "Training,1,1\n", 3).encode(), "cannot be read as a CSV file"),
+    (table(table_rows()).replace("PrivateTest\n", '"PrivateTest\n', 1).encode(), "cannot be read as a CSV file"),
+    (table(table_rows()).encode("utf-16"), "cannot be read as a CSV file"),
+    (np.random.default_rng(0).bytes(20_000), "cannot be read as a CSV file|0 rows|columns"),
+    (gzip.compress(table(table_rows()).encode()), "cannot be read as a CSV file"),
+], ids=["empty", "blank lines", "header only", "label", "usage", "no header", "emotion twice",
+        "a comma too many in each row", "cells too many in some rows", "an open quote", "UTF-16", "noise", "gzip"])
+def test_what_is_no_table_of_fer2013_is_refused(tmp_path, cache, content, message):
+    path = tmp_path / "fer2013.csv"
+    path.write_bytes(content)
+    with pytest.raises(FerError, match=f"fer2013.csv: .*({message})") as caught:
+        load_dataset("fer2013", path)
+    assert len(str(caught.value)) < len(str(path)) + 400
+    assert not cache.exists()
+
+
+def test_an_error_in_a_packed_table_names_archive_and_member(tmp_path, cache):
+    rows = table_rows()
+    rows[3][0] = "8"
+    for form in ("fer2013.zip", "fer2013.tar.gz"):
+        root = write_table(tmp_path / form.replace(".", "-"), form, rows)
+        with pytest.raises(FerError, match=f"{form}: (fer2013/)?fer2013.csv: row 3: emotion is '8'"):
+            load_dataset("fer2013", root)
+
+
+def test_a_class_that_is_missing_in_the_table_is_named(tmp_path, cache):
+    path = tmp_path / "fer2013.csv"
+    path.write_text(table([row for row in table_rows() if row[0] != "4" or row[2] != "PublicTest"]))
+    with pytest.raises(FerError, match="fer2013.csv: no PublicTest image of sadness; the download is not complete"):
+        load_dataset("fer2013", path)
+
+
+def test_a_split_that_is_not_in_the_table_is_named_with_those_that_are(tmp_path, cache):
+    path = tmp_path / "fer2013.csv"
+    path.write_text(table(table_rows(("Training", "PublicTest"))))
+    assert len(load_dataset("fer2013", path, "public_test")) == 7
+    with pytest.raises(FerError, match="split 'private_test' needs .*it holds the splits train, public_test"):
+        load_dataset("fer2013", path, "private_test")
+
+
+def test_the_table_is_parsed_once_and_comes_from_the_cache_afterwards(tmp_path, cache, monkeypatch):
+    path = tmp_path / "fer2013.csv"
+    path.write_text(table(table_rows()))
+    first = load_dataset("fer2013", path, "test")
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets.fer2013, "read_table", None)
+        assert same(load_dataset("fer2013", path, "test"), first)
+    path.write_text(table(table_rows()[::-1]))
+    os.utime(path, ns=(1, 1))
+    assert not same(load_dataset("fer2013", path, "test"), first)
+
+
 # The real thing, where it is
 
 
@@ -687,6 +917,27 @@ def test_real_fer2013_says_that_private_test_is_not_in_it(real):
         real("private_test")
 
 
+def test_real_fer2013_is_the_same_from_the_official_table(real, tmp_path, monkeypatch):
+    subprocess.run([sys.executable, ARCHIVE / "make_csv.py", tmp_path / "fer2013.csv", "--rows", "2000"], check=True)
+    archive = real("train")
+    monkeypatch.setenv("FER_UTILS_CACHE", str(tmp_path / "cache"))
+    from_table = load_dataset("fer2013", tmp_path / "fer2013.csv")
+    assert len(from_table) == 2000
+    assert same(from_table, archive.subset(slice(0, 2000)))
+
+
+def test_real_public_test_is_the_same_from_the_official_table(real, tmp_path, monkeypatch):
+    faces = real("public_test")
+    lines = ["emotion,pixels,Usage"]
+    for row in range(0, 3589, 9):
+        code = [label_of(name) for name in CODES].index(faces.labels[row])
+        lines.append(f"{code},{' '.join(map(str, faces.images[row].ravel()))},PublicTest")
+    (tmp_path / "fer2013.csv").write_text("\n".join(lines))
+    monkeypatch.setenv("FER_UTILS_CACHE", str(tmp_path / "cache"))
+    from_table = load_dataset("fer2013", tmp_path / "fer2013.csv", "public_test")
+    assert from_table.fingerprint == faces.subset(slice(0, 3589, 9)).fingerprint
+
+
 def test_what_macos_adds_to_a_zip_is_passed_over(fer2013, cache, tmp_path):
     path = tmp_path / "mac.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -710,3 +961,11 @@ def test_a_damaged_cache_is_named(name, fer2013, cache):
     (folder / f"{name}.npy").write_bytes((folder / f"{name}.npy").read_bytes()[:40])
     with pytest.raises(FerError, match="cache is damaged"):
         load_dataset("fer2013", fer2013)
+
+
+def test_a_table_of_absurd_size_is_not_even_opened(cache, monkeypatch, tmp_path):
+    path = tmp_path / "fer2013.csv"
+    path.write_text("emotion,pixels,Usage\n")
+    monkeypatch.setattr("fer_utils.datasets.fer2013.BYTES", 10)
+    with pytest.raises(FerError, match="bytes; fer2013.csv has about 300 million"):
+        load_dataset("fer2013", path)

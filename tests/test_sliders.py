@@ -1,9 +1,11 @@
 """The labs: a slider that moves, moves the figure; without a kernel a picture and words remain."""
 
 import numpy as np
+import pytest
 
-from fer_utils import plots, sliders
+from fer_utils import EMOTIONS, plots, sliders
 from fer_utils.center_loss import simulate
+from fer_utils.faces import ACTION_UNITS, UNITS
 
 
 def parts(lab):
@@ -39,3 +41,42 @@ def test_a_lab_leaves_a_picture_and_words(monkeypatch):
     (bundle, options), = shown
     assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/plain", "image/png"}
     assert options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == "words"
+
+
+# The face lab
+
+
+def face_parts(lab):
+    (prototype, person, picture), units = lab.children[0].children, lab.children[1].children
+    return prototype, person, picture, {int(slider.description.split()[0]): slider for slider in units}
+
+
+def test_there_is_a_slider_for_each_action_unit():
+    *_, units = face_parts(sliders.face_lab())
+    assert tuple(units) == UNITS == tuple(sliders.UNIT_NAMES)
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_a_prototype_sets_its_action_units(emotion):
+    prototype, _, picture, units = face_parts(sliders.face_lab("fear"))
+    prototype.value = emotion
+    assert {unit for unit, slider in units.items() if slider.value} == set(ACTION_UNITS[emotion])
+    told = ", ".join(map(str, ACTION_UNITS[emotion])) or "none"
+    assert f"action units: {told}\"" in picture.value
+
+
+def test_a_unit_and_a_person_change_the_picture():
+    _, person, picture, units = face_parts(sliders.face_lab())
+    seen = [picture.value]
+    units[12].value = 0.5
+    seen.append(picture.value)
+    person.value = 7
+    seen.append(picture.value)
+    assert len(set(seen)) == 3
+
+
+def test_a_face_keeps_its_person_whatever_it_does():
+    plain, smile, other = sliders.face_of({}), sliders.face_of({12: 1.0, 6: 1.0}), sliders.face_of({}, person=1)
+    assert plain.shape == (144, 144) and plain.dtype == np.uint8
+    assert np.array_equal(plain[:30], smile[:30]) and not np.array_equal(plain, smile)  # the hair stays
+    assert not np.array_equal(plain[:30], other[:30])

@@ -1,0 +1,81 @@
+"""The command line: python -m fer_utils fetch fer2013 | report fer2013 PATH | cache [--clear]"""
+
+import argparse
+import sys
+
+from .datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, load_dataset
+from .datasets.cache import clear, entries
+from .datasets.report import duplicates, official_rows, summary
+from .errors import FerError
+
+KAGGLE = "msambare/fer2013"  # public: kagglehub needs no account for it
+OFFICIAL = {"train": 28_709, "public_test": 3_589, "private_test": 3_589}
+
+
+def fetch(name):
+    """Download a data set, verify it, and return the folder in which it lies."""
+    if name == "rafdb":
+        raise FerError("RAF-DB is given for research, on request, by its owners (whdeng.cn/RAF), and may not be passed "
+                       "on: ask them, and give what you get as data_dir.")
+    by_hand = (f"By hand: download archive.zip from kaggle.com/datasets/{KAGGLE} in a browser and give its path as "
+               "data_dir.")
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise FerError(f"kagglehub is not installed: pip install kagglehub. {by_hand}") from error
+    try:
+        folder = kagglehub.dataset_download(KAGGLE)
+    except Exception as error:  # the network's errors, Kaggle's, the disk's
+        raise FerError(f"FER2013 cannot be downloaded ({error}). {by_hand}") from error
+    for split, size in OFFICIAL.items():
+        dataset = load_dataset("fer2013", folder, split)
+        if len(dataset) != size:
+            raise FerError(f"{folder}: {len(dataset)} images in the split {split}, and there should be {size}. "
+                           f"{by_hand}")
+        if split == "train" and tuple(dataset.counts()) != PAPER_COUNTS["fer2013"]:
+            raise FerError(f"{folder}: the training labels are {dataset.counts().tolist()}; they should be "
+                           f"{list(PAPER_COUNTS['fer2013'])}. {by_hand}")
+    return folder
+
+
+def report(name, root, table):
+    """Print what is wrong with a data set; write the pairs that are in training and test to the CSV file ``table``."""
+    if table and name != "fer2013":
+        raise FerError(f"--csv writes official rows of FER2013, and {name} has none; leave it out.")
+    train, test = load_dataset(name, root, "train"), load_dataset(name, root, TEST_SPLIT[name])
+    print(summary(train, test).to_string())
+    pairs = duplicates(train, test)
+    share = pairs["second"].nunique() / len(test)
+    print(f"{pairs['second'].nunique()} of {len(test)} images of {test.split} ({100 * share:.1f} %) are in train, too")
+    if table:
+        official_rows(pairs).to_csv(table, index=False, lineterminator="\n")
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m fer_utils", description="Data for the course.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("fetch", help="download a data set and verify it").add_argument("name",
+                                                                                       choices=["fer2013", "rafdb"])
+    wrong = commands.add_parser("report", help="count what is wrong with a data set")
+    wrong.add_argument("name", choices=list(DATASETS))
+    wrong.add_argument("root", nargs="?", help="its folder or file")
+    wrong.add_argument("--csv", metavar="FILE", help="FER2013: write the rows that are in training and test")
+    commands.add_parser("cache", help="list what was read once and is kept").add_argument(
+        "--clear", action="store_true", help="delete all of it; it is read anew when it is needed")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "fetch":
+            print(f"Complete. Give this as data_dir: {fetch(chosen.name)}")
+        elif chosen.command == "report":
+            report(chosen.name, chosen.root, chosen.csv)
+        else:
+            for folder, what, size in entries():
+                print(f"{size / 1e6:7.1f} MB  {folder.name}  {what}")
+            if chosen.clear:
+                print(f"{clear()} entries deleted")
+    except FerError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

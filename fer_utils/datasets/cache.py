@@ -1,0 +1,82 @@
+"""Data sets that were read once, as memory-mapped arrays in the user's cache folder (or in ``FER_UTILS_CACHE``)."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_dir
+
+from ..errors import FerError
+from .face_dataset import FaceDataset
+
+
+def home_folder():
+    return Path(os.environ.get("FER_UTILS_CACHE") or user_cache_dir("fer_utils", appauthor=False))
+
+
+def entries():
+    """(folder, what was read, bytes) of each entry, and of what a crash has left behind."""
+    found = []
+    for folder in sorted(path for path in home_folder().glob("*") if _is_entry(path)):
+        try:
+            what = json.loads((folder / "about.json").read_text(encoding="utf-8"))["identity"]
+        except (OSError, ValueError, KeyError):
+            what = "not complete"
+        found.append((folder, what, sum(file.stat().st_size for file in folder.iterdir())))
+    return found
+
+
+def clear():
+    """Delete every entry, and nothing else that may lie there; returns how many there were."""
+    folders = [folder for folder, _, _ in entries()]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders)
+
+
+def _is_entry(path):
+    return path.is_dir() and re.fullmatch(r"[0-9a-f]{24}|part-\w+", path.name) is not None
+
+
+def cached(identity, read):
+    """The folder of arrays that ``read()`` gives for this identity; read once, written whole or not at all."""
+    home = home_folder()
+    folder = home / hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
+    if folder.is_dir():
+        return folder
+    images, labels, names = read()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=home, prefix="part-"))
+        try:
+            for name, array in (("images", images), ("labels", labels), ("names", names)):
+                np.save(part / f"{name}.npy", array)
+            about = json.dumps({"identity": identity, "images": len(images)}, indent=1)
+            (part / "about.json").write_text(about, encoding="utf-8", errors="surrogateescape")
+            part.rename(folder)
+        except BaseException as error:  # an interrupt must not leave its part behind either
+            shutil.rmtree(part, ignore_errors=True)
+            if not (isinstance(error, OSError) and folder.is_dir()):  # where it is, another process was faster
+                raise
+    except OSError as error:
+        raise FerError(f"{home}: the cache cannot be written ({error}); free some space there, or set FER_UTILS_CACHE "
+                       "to another folder.") from error
+    return folder
+
+
+def open_cached(folder, rows, split, source):
+    images, labels, names = (cached_array(folder, name) for name in ("images", "labels", "names"))
+    return FaceDataset(images[rows], np.array(labels[rows]), np.array(names[rows]), split, source)
+
+
+def cached_array(folder, name):
+    try:
+        return np.load(folder / f"{name}.npy", mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise FerError(f"{folder}: this entry of the cache is damaged ({error}); delete the folder, and the data is "
+                       "read anew.") from error

@@ -1,0 +1,73 @@
+"""The one data type of the course, and how it is divided."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from ..emotions import EMOTIONS
+from ..errors import FerError
+
+
+@dataclass(frozen=True, eq=False)
+class FaceDataset:
+    """Faces with their labels.
+
+    ``images`` uint8 (N, H, W) or (N, H, W, 3); ``labels`` int64 (N,), indexes into ``EMOTIONS``;
+    ``names`` (N,) strings, one per image; ``split`` and ``source`` say where they came from.
+    Raises ``FerError`` where an array has another type, shape or length, or a label is out of range.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    names: np.ndarray
+    split: str
+    source: str
+
+    def __post_init__(self):
+        where = f"{self.source}, split {self.split!r}"
+        if self.images.dtype != np.uint8 or self.images.ndim not in (3, 4) or (
+                self.images.ndim == 4 and self.images.shape[3] != 3):
+            raise FerError(f"{where}: images are {self.images.dtype} {self.images.shape}; "
+                           "give uint8 of shape (N, H, W) or (N, H, W, 3).")
+        if self.labels.dtype != np.int64 or self.labels.shape != (len(self.images),):
+            raise FerError(f"{where}: labels are {self.labels.dtype} {self.labels.shape}; "
+                           f"give int64 of shape ({len(self.images)},).")
+        if len(self.names) != len(self.images):
+            raise FerError(f"{where}: {len(self.names)} names for {len(self.images)} images; give one each.")
+        if not len(self.images):
+            raise FerError(f"{where}: no image at all; check the folder.")
+        if self.labels.min() < 0 or self.labels.max() >= len(EMOTIONS):
+            raise FerError(f"{where}: labels run from {self.labels.min()} to {self.labels.max()}; "
+                           f"they index the {len(EMOTIONS)} EMOTIONS, so 0 to {len(EMOTIONS) - 1}.")
+
+    def __len__(self):
+        return len(self.images)
+
+    def subset(self, rows, split=None):
+        """The faces in ``rows`` (indexes or a mask), as a new data set."""
+        return FaceDataset(self.images[rows], self.labels[rows], self.names[rows], split or self.split, self.source)
+
+    def counts(self):
+        """Faces per class, int64 (7,), in the order of ``EMOTIONS``."""
+        return np.bincount(self.labels, minlength=len(EMOTIONS))
+
+    @cached_property
+    def fingerprint(self):
+        """SHA-256 of images and labels: two data sets with one fingerprint hold the same faces in the same order."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.labels))
+        return digest.hexdigest()
+
+
+def split_train_validation(dataset, fraction, seed):
+    """Split into (train, validation) at random, the same share of each class in both; ``fraction`` is validation's."""
+    try:
+        train, validation = train_test_split(np.arange(len(dataset)), test_size=fraction, random_state=seed,
+                                             stratify=dataset.labels)
+    except ValueError as error:
+        raise FerError(f"{dataset.source}: cannot split off a validation share of {fraction}: {error}") from error
+    return dataset.subset(np.sort(train), "train"), dataset.subset(np.sort(validation), "validation")

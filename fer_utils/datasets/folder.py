@@ -1,0 +1,99 @@
+"""A reader's own folder: one folder for each emotion, ``<root>/<emotion>/*.jpg``, in any size, grey or colour."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..emotions import ALIASES, EMOTIONS, label_of
+from ..errors import FerError
+from .cache import cached, cached_array, open_cached
+from .files import decode, identity, is_image, opened
+
+SPLITS = ("train", "test")
+TEST_SHARE = 5  # without a folder test/, every fifth image of each class, by name, is a test image
+LARGEST = 256  # pixels of a side; larger images are made smaller when they are read
+
+
+def load(root, split):
+    """One split as a ``FaceDataset``; its names are ``<split>_<path below the root>``.
+
+    ``root`` (a folder or a zip) holds a folder for each emotion, or train/ and test/ which do. Without them every fifth
+    image of a class is for the test. All images become squares of one size, the middle of each: the size of the
+    smallest, at most 256. They are grey when all of them are. A class without any image is a warning.
+    """
+    root = None if root is None else Path(os.path.expanduser(root))
+    if root is None or not root.exists():
+        raise FerError(f"{root}: there is no such folder; give the one that holds a folder for each emotion.")
+    folder = cached(f"folder {identity(root)}", lambda: read(root))
+    names = np.asarray(cached_array(folder, "names"))
+    rows = np.flatnonzero(np.char.startswith(names, f"{split}_"))
+    if not len(rows):
+        raise FerError(f"{root}: no image for the split {split!r}; give every emotion at least {TEST_SHARE} images, or "
+                       "divide them into train/ and test/ yourself.")
+    dataset = open_cached(folder, slice(rows[0], rows[-1] + 1), split, root.resolve().name)
+    missing = [EMOTIONS[k] for k in np.flatnonzero(dataset.counts() == 0)]
+    if missing:
+        warnings.warn(f"{root}: no {split} image of {', '.join(missing)}; a model cannot learn or show them.",
+                      stacklevel=3)
+    return dataset
+
+
+def read(root):
+    """(images, labels, names), training images first."""
+    with opened(root) as files:
+        found = [(name, _label(name, root), read_bytes) for name, read_bytes in files if is_image(name)]
+        if not found:
+            raise FerError(f"{root}: no image in it; expected <emotion>/*.jpg or *.png.")
+        splits = _splits(found, root)
+        order = sorted(range(len(found)), key=lambda k: (SPLITS.index(splits[k]), found[k][0]))
+        faces = [_square(decode(found[k][0], found[k][2], root)) for k in order]
+    side = min(min(face.shape[0] for face in faces), LARGEST)
+    if side < 16:
+        small = order[int(np.argmin([face.shape[0] for face in faces]))]
+        raise FerError(f"{root}: {found[small][0]} is smaller than 16 pixels; remove it.")
+    grey = all(face.ndim == 2 for face in faces)
+    images = np.stack([_resized(face, side, grey) for face in faces])
+    labels = np.array([found[k][1] for k in order], np.int64)
+    return images, labels, np.array([f"{splits[k]}_{found[k][0]}" for k in order])
+
+
+def _label(name, where):
+    parts = name.split("/")
+    label = label_of(parts[-2]) if len(parts) > 1 else None
+    if label is None:
+        raise FerError(f"{where}: {name}: its folder is not one of the emotions {', '.join(EMOTIONS)} (or "
+                       f"{', '.join(ALIASES)}); rename or remove it.")
+    return label
+
+
+def _splits(found, where):
+    """The split of each image: by the folders train/ and test/ where there are any, else every fifth of a class."""
+    above = [name.split("/")[-3].lower() if name.count("/") > 1 else "" for name, _, _ in found]
+    divided = [part in SPLITS for part in above]
+    if all(divided):
+        return above
+    if any(divided):
+        stray = found[divided.index(False)][0]
+        raise FerError(f"{where}: {stray} lies outside train/ and test/, which others lie in; put it into one of them.")
+    seen, splits = {}, {}
+    for name, label, _ in sorted(found, key=lambda entry: entry[0]):
+        seen[label] = seen.get(label, 0) + 1
+        splits[name] = "test" if seen[label] % TEST_SHARE == 0 else "train"
+    return [splits[name] for name, _, _ in found]
+
+
+def _square(pixels):
+    """The middle square of an image, at most LARGEST wide, so that memory stays bounded while all are read."""
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    pixels = pixels[top:top + side, left:left + side]
+    return _resized(pixels, LARGEST, pixels.ndim == 2) if side > LARGEST else pixels
+
+
+def _resized(pixels, side, grey):
+    image = Image.fromarray(pixels)
+    image = image if grey else image.convert("RGB")
+    return np.asarray(image if image.size == (side, side) else image.resize((side, side), Image.Resampling.LANCZOS))

@@ -1,0 +1,155 @@
+"""RAF-DB, basic emotions, aligned faces: as its owners pass it on, and as the Kaggle mirror lays it out.
+
+RAF-DB (Li, Deng and Du, CVPR 2017) is given for research, on request, to those who sign its terms; it may not be passed
+on, and so it can neither be shipped nor fetched here.
+"""
+
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..emotions import EMOTIONS, RAFDB_CODES
+from ..errors import FerError
+from .cache import cached, cached_array, open_cached
+from .files import decode, identity, is_image, opened
+
+SPLITS = ("train", "test")
+# Table 2 of the paper: training faces per class, in the order of EMOTIONS.
+PAPER_COUNTS = (705, 717, 281, 4772, 2524, 1982, 1290)
+SIZES = {"train": 12_271, "test": 3_068}
+LIST = "EmoLabel/list_patition_label.txt"  # the owners' own spelling
+ALIGNED = "Image/aligned/"
+SIDE = 100  # pixels of an aligned face
+HELP = ("ask its owners for it (whdeng.cn/RAF) and give the folder or archive that holds basic/EmoLabel and "
+        "basic/Image/aligned, or a mirror with DATASET/train/1 to 7")
+
+
+def load(root, split):
+    """One split as a ``FaceDataset`` of colour images (N, 100, 100, 3); its names are ``<split>_<number>``."""
+    root = None if root is None else Path(os.path.expanduser(root))
+    if root is None or not root.exists():
+        raise FerError(f"{root}: RAF-DB is not there; {HELP}.")
+    folder = cached(f"rafdb {identity(root)}", lambda: read(root))
+    rows = np.flatnonzero(np.char.startswith(np.asarray(cached_array(folder, "names")), f"{split}_"))
+    return open_cached(folder, slice(rows[0], rows[-1] + 1), split, "RAF-DB")
+
+
+def read(root):
+    """(images, labels, names) of either layout, training faces first, each split in the order of its numbers."""
+    with opened(root) as files:
+        lists = [(name, read_bytes) for name, read_bytes in files
+                 if name.endswith(LIST) and "compound" not in name.split("/")]  # that list has eleven emotions
+        found = _from_list(lists[0], dict(files), root) if lists else _from_folders(files, root)
+        found.sort(key=lambda entry: (SPLITS.index(entry[0]), entry[1]))
+        counts = {split: sum(entry[0] == split for entry in found) for split in SPLITS}
+        if not all(counts.values()):
+            raise FerError(f"{root}: {counts['train']} training and {counts['test']} test faces; {HELP}.")
+        images = np.empty((len(found), SIDE, SIDE, 3), np.uint8)
+        for row, (_, _, _, name, read_bytes) in enumerate(found):
+            pixels = decode(name, read_bytes, root, "RGB")
+            if pixels.shape != images.shape[1:]:
+                raise FerError(f"{root}: {name}: {pixels.shape[1]}x{pixels.shape[0]} pixels; RAF-DB's aligned faces "
+                               f"are {SIDE}x{SIDE}. Not the original images, please.")
+            images[row] = pixels
+    labels = np.array([entry[2] for entry in found], np.int64)
+    _check(labels, np.array([entry[0] for entry in found]), root)
+    return images, labels, np.array([f"{split}_{number:05d}" for split, number, *_ in found])
+
+
+def _from_list(listed, files, where):
+    """The owners' layout: one line ``train_00001.jpg 5`` for each face, which lies as ``train_00001_aligned.jpg``."""
+    name, read_bytes = listed
+    try:
+        lines = read_bytes().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise FerError(f"{where}: {name}: not a text file ({error}); take it from the archive again.") from error
+    base, found, seen = name.removesuffix(LIST), [], set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        match = re.fullmatch(r"(train|test)_(\d{1,9})\.jpg\s+(\S+)", line.strip())
+        if match is None:
+            raise FerError(f"{where}: {name}, line {number}: {line[:60]!r}; expected for example 'train_00001.jpg 5'.")
+        split, digits, code = match.groups()
+        file = f"{base}{ALIGNED}{split}_{digits}_aligned.jpg"
+        if (split, int(digits)) in seen:
+            raise FerError(f"{where}: {name}, line {number}: {split}_{digits}.jpg is listed twice; keep one line.")
+        if file not in files:
+            raise FerError(f"{where}: {name}, line {number}: there is no {file}; unpack the aligned images completely.")
+        seen.add((split, int(digits)))
+        found.append((split, int(digits), _label(code, f"{where}: {name}, line {number}"), file, files[file]))
+    _check_listed([file for file in files if file.startswith(base + ALIGNED) and is_image(file)],
+                  {entry[3] for entry in found}, name, where)
+    return found
+
+
+def _from_folders(files, where):
+    """The mirror's layout: ``train/5/train_00001_aligned.jpg``; its CSV files are checked against the folders."""
+    found = {}
+    for name, read_bytes in files:
+        if not is_image(name):
+            continue
+        match = re.search(r"(?:^|/)(train|test)/([^/]+)/\1_(\d{1,9})(?:_aligned)?\.\w+$", name)
+        if match is None:
+            raise FerError(f"{where}: {name} is neither in RAF-DB's own layout nor in the mirror's; {HELP}.")
+        split, code, digits = match.groups()
+        if (split, int(digits)) in found:
+            raise FerError(f"{where}: {name} and {found[split, int(digits)][3]} are the same face; keep one.")
+        found[split, int(digits)] = (split, int(digits), _label(code, f"{where}: {name}"), name, read_bytes)
+    for name, read_bytes in files:
+        match = re.search(r"(?:^|/)(train|test)_labels\.csv$", name)
+        if match:
+            _compare(match[1], name, read_bytes, found, where)
+    return list(found.values())
+
+
+def _compare(split, name, read_bytes, found, where):
+    """A face whose folder and whose line in the CSV file disagree is an error: one of them is wrong."""
+    try:
+        table = pd.read_csv(io.BytesIO(read_bytes()), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        rows = list(zip(table.image, table.label, strict=True))
+    except Exception as error:  # pandas has a dozen kinds of errors for a file that is no table
+        raise FerError(f"{where}: {name}: not a table with the columns image and label ({error}); download it "
+                       "again.") from error
+    listed = set()
+    for image, code in rows:
+        match = re.fullmatch(rf"{split}_(\d{{1,9}})(?:_aligned)?\.\w+", image)
+        face = found.get((split, int(match[1]))) if match else None
+        if face is None:
+            raise FerError(f"{where}: {name}: {image[:60]!r} is listed, and there is no such image; download it again.")
+        if face[2] != _label(code, f"{where}: {name}: {image}"):
+            raise FerError(f"{where}: {name} gives {image} the label {code}, and it lies in {face[3]}: one is wrong; "
+                           "download both again.")
+        listed.add(face[3])
+    _check_listed([face[3] for face in found.values() if face[0] == split], listed, name, where)
+
+
+def _check_listed(images, listed, name, where):
+    """An image that the label file leaves out is a stray, or the label file was cut off."""
+    for image in images:
+        if image not in listed:
+            raise FerError(f"{where}: {image} is not listed in {name}; remove it, or take the whole list from the "
+                           "archive again.")
+
+
+def _label(code, where):
+    """The class index of RAF-DB's own code, 1 to 7."""
+    if code not in RAFDB_CODES:
+        raise FerError(f"{where}: label {code!r}; RAF-DB's are 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, "
+                       "6 anger, 7 neutral.")
+    return EMOTIONS.index(RAFDB_CODES[code])
+
+
+def _check(labels, splits, where):
+    for split in SPLITS:
+        counts = np.bincount(labels[splits == split], minlength=len(EMOTIONS))
+        if not counts.all():
+            missing = ", ".join(EMOTIONS[k] for k in np.flatnonzero(counts == 0))
+            raise FerError(f"{where}: no {split} face of {missing}; the copy is not complete.")
+        if split == "train" and counts.sum() == SIZES["train"] and tuple(counts) != PAPER_COUNTS:
+            raise FerError(f"{where}: {SIZES['train']} training faces, but {counts.tolist()} of each emotion instead "
+                           f"of the {list(PAPER_COUNTS)} of Table 2: labels are mixed up.")

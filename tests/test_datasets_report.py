@@ -1,0 +1,109 @@
+"""What is wrong with a data set is found, and nothing else is called wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils.datasets import FaceDataset, load_dataset, report
+from fer_utils.faces import synthetic_faces
+
+ROOT = Path(__file__).resolve().parent.parent
+FER2013 = ROOT.parent / "shared" / "datasets" / "fer2013"
+
+
+@pytest.fixture(scope="module")
+def faces():
+    images, labels = synthetic_faces([8] * 7, seed=11)
+    return FaceDataset(images, labels, np.array([f"Training_{row}" for row in range(56)]), "train", "drawn")
+
+
+def changed(faces, images, labels=None):
+    return FaceDataset(images.astype(np.uint8), faces.labels if labels is None else labels,
+                       np.array([f"PublicTest_{row}" for row in range(len(images))]), "public_test", "drawn")
+
+
+def pairs_of(table):
+    return {(int(one.split("_")[1]), int(other.split("_")[1])) for one, other in zip(table["first"], table["second"],
+                                                                                   strict=True)}
+
+
+def test_different_faces_are_no_duplicates(faces):
+    assert report.duplicates(faces).empty
+    images, labels = synthetic_faces([8] * 7, seed=12)
+    assert report.duplicates(faces, changed(faces, images, labels)).empty
+
+
+def test_equal_pixels_are_exact(faces):
+    found = report.duplicates(faces, changed(faces, faces.images))
+    assert pairs_of(found) == {(row, row) for row in range(56)} and set(found.kind) == {"exact"}
+
+
+@pytest.mark.parametrize("change", [
+    lambda images: np.clip(images + 12.0, 0, 255),
+    lambda images: images * 0.8,
+    lambda images: np.clip(images + np.random.default_rng(0).normal(0, 3, images.shape), 0, 255),
+], ids=["brightened", "less contrast", "noise"])
+def test_the_same_picture_changed_a_little_is_near(faces, change):
+    found = report.duplicates(faces, changed(faces, change(faces.images.astype(float))))
+    assert {(row, row) for row in range(56)} == pairs_of(found) and set(found.kind) == {"near"}
+
+
+def test_within_one_split_each_pair_is_named_once(faces):
+    twice = faces.subset(np.r_[0:56, 3, 3])
+    assert len(report.duplicates(twice)) == 3  # three equal faces are three pairs
+
+
+def test_labels_that_disagree_are_told(faces):
+    other = changed(faces, faces.images, (faces.labels + 1) % 7)
+    found = report.duplicates(faces, other)
+    assert (found.first_label != found.second_label).all()
+    assert report.summary(faces, other).loc["train and public_test", "pairs with different labels"] == 56
+
+
+def test_constant_images_are_found_and_are_no_duplicates_of_each_other(faces):
+    images = faces.images.copy()
+    images[[2, 5]] = 0
+    images[7] = 255
+    blank = FaceDataset(images, faces.labels, faces.names, "train", "drawn")
+    assert report.constant_images(blank).tolist() == [2, 5, 7]
+    assert report.duplicates(blank).empty
+    assert report.summary(blank, changed(faces, images)).loc["train", "constant images"] == 3
+
+
+def test_colour_images_of_any_size_are_compared(faces):
+    images = np.repeat(np.repeat(np.repeat(faces.images, 2, 1), 2, 2)[..., None], 3, 3)[:, :90]
+    colour = FaceDataset(images, faces.labels, faces.names, "train", "drawn")
+    assert report.duplicates(colour).empty and len(report.duplicates(colour, colour)) == 56
+
+
+def test_the_hash_ignores_brightness_and_sees_another_face(faces):
+    one = report.perceptual_hash(faces.images)
+    brighter = report.perceptual_hash(np.clip(faces.images.astype(int) + 5, 0, 255).astype(np.uint8))
+    assert np.bitwise_count(one ^ brighter).sum(1).max() <= report.BITS
+    assert np.bitwise_count(one[:28] ^ one[28:]).sum(1).min() > report.BITS
+
+
+def test_official_rows_hold_numbers_alone(faces):
+    rows = report.official_rows(report.duplicates(faces, changed(faces, faces.images)))
+    assert list(rows.columns) == ["train_row", "test_row", "kind"]
+    assert rows.train_row.tolist() == rows.test_row.tolist() == list(range(56))
+
+
+def test_the_numbers_in_notebook_1_are_those_of_the_published_list():
+    published = pd.read_csv(ROOT / "results" / "fer2013_train_public_test_duplicates.csv")
+    text = " ".join((ROOT / "notebooks" / "01_data_exploration.ipynb").read_text(encoding="utf-8").split())
+    assert f"{len(published)} pairs of a training image" in text
+    assert f"{published.test_row.nunique()} of the 3,589 test images" in text
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_published_list_is_what_the_real_data_gives():
+    train, test = (load_dataset("fer2013", FER2013, split) for split in ("train", "public_test"))
+    assert len(report.constant_images(train)) + len(report.constant_images(test)) == 12
+    pairs = report.duplicates(train, test)
+    assert (pairs.first_label != pairs.second_label).sum() == 30  # as notebook 1 says
+    found = report.official_rows(pairs)
+    published = pd.read_csv(ROOT / "results" / "fer2013_train_public_test_duplicates.csv")
+    assert published.to_dict("list") == found.to_dict("list")
