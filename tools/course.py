@@ -126,13 +126,12 @@ def index(minutes):
 
 
 def headline(notebook):
-    """A notebook's first heading and the first sentence beneath it, without Markdown's signs."""
+    """A notebook's first heading and the first paragraph beneath it, without Markdown's signs."""
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     title, _, rest = re.split(r"^# +", text, maxsplit=1, flags=re.MULTILINE)[-1].partition("\n")
     paragraphs = [" ".join(part.split()) for part in rest.split("\n\n")]
     summary = next((part for part in paragraphs if part and part[0] not in "#>|<-!"), "")
-    sentence = re.match(r".*?[.?!](?= |$)|.*", summary).group()
-    return tuple(re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", part).strip() for part in (title, sentence))
+    return tuple(re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", part).strip() for part in (title, summary))
 
 
 def peak_memory():
