@@ -124,8 +124,9 @@ def test_page_draws_formulas_itself_and_asks_no_other_host():
 
 
 def test_headline_is_the_title_and_the_first_paragraph():
-    cells = [new_markdown_cell("# 03 · Where *Eq. 2* comes from\n\nA step of `alpha`,\n[see](x.md) Fig. 1. And on.\n\nMore.")]
-    assert headline(new_notebook(cells=cells)) == ("03 · Where Eq. 2 comes from", "A step of alpha, see Fig. 1. And on.")
+    text = "# 03 · Where *Eq. 2* comes from\n\nA step of `alpha`,\n[see](x.md) Fig. 1. And on.\n\nMore."
+    title, paragraph = headline(new_notebook(cells=[new_markdown_cell(text)]))
+    assert (title, paragraph) == ("03 · Where Eq. 2 comes from", "A step of alpha, see Fig. 1. And on.")
     assert headline(new_notebook(cells=[new_markdown_cell("# Alone")])) == ("Alone", "")
 
 
