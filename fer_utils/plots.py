@@ -162,8 +162,8 @@ def confusion_matrices(matrices):
         return figure
 
 
-def projections(panels, explained=None):
-    """2-D points of each class; ``panels``: {title: (points (N, 2), labels (N,))}."""
+def projections(panels, axes=("first principal component", "second")):
+    """2-D points of each class; ``panels``: {title: (points (N, 2), labels (N,))}; ``axes``: what x and y are."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * len(panels), 4.3), layout="constrained")
         for axis, (title, (points, labels)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
@@ -171,7 +171,7 @@ def projections(panels, explained=None):
                 mine = labels == label
                 axis.scatter(points[mine, 0], points[mine, 1], s=12, alpha=0.6, color=COLOURS[name],
                              marker=MARKERS[name], linewidths=0, label=name)
-            axis.set(title=title, xlabel="first principal component", ylabel="second")
+            axis.set(title=title, xlabel=axes[0], ylabel=axes[1])
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6,
                       fontsize=9)
         return figure
@@ -193,10 +193,10 @@ def projections_live(panels):
 
 
 def ablation_curve(table, baseline, paper=None):
-    """Accuracy against α: every run as a dot, mean ± sd as a bar, the baseline's range as a band.
+    """Accuracy against α for each λ: every run as a dot, mean ± sd as a bar, the baseline's range as a band.
 
-    ``table``: DataFrame with ``alpha`` and ``accuracy`` (in [0, 1]), one row per run; ``baseline``: the accuracies of
-    softmax alone; ``paper``: optional {name: (alphas, accuracies in percent)} drawn in a panel of its own.
+    ``table``: DataFrame with ``lam``, ``alpha`` and ``accuracy`` (in [0, 1]), one row per run; ``baseline``: the
+    accuracies of softmax alone; ``paper``: optional {name: (alphas, accuracies in percent)} in a panel of its own.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.5 if paper else 6.4, 3.7), layout="constrained")
@@ -204,10 +204,13 @@ def ablation_curve(table, baseline, paper=None):
         axis, baseline = axes[0], 100 * np.asarray(baseline, float)
         axis.axhspan(baseline.min(), baseline.max(), color=INK, alpha=0.12, linewidth=0)
         axis.axhline(baseline.mean(), color=INK, linestyle="--", linewidth=1, label="softmax alone: mean and range")
-        axis.scatter(table.alpha, 100 * table.accuracy, color=ACCENT, s=22, alpha=0.7, label="one run")
-        groups = 100 * table.groupby("alpha").accuracy.agg(["mean", "std"])
-        axis.errorbar(groups.index, groups["mean"], groups["std"].fillna(0), color=ACCENT, marker="_", capsize=4,
-                      linewidth=1.2, label="mean ± sd over seeds")
+        palette = [COLOURS[name] for name in ("anger", "sadness", "disgust", "fear", "happiness", "surprise")]
+        for k, (lam, mine) in enumerate(table.groupby("lam")):
+            style = {"color": palette[k % len(palette)], "marker": "os^Dv"[k % 5]}
+            axis.scatter(mine.alpha, 100 * mine.accuracy, s=22, alpha=0.7, **style)
+            groups = 100 * mine.groupby("alpha").accuracy.agg(["mean", "std"])
+            axis.errorbar(groups.index, groups["mean"], groups["std"].fillna(0), capsize=4, linewidth=1.2,
+                          markersize=3, **style, label=f"λ = {lam:g}: runs, mean ± sd over seeds")
         axis.set(title="this course, quick mode", xlabel="α", ylabel="accuracy (%)")
         axis.legend(fontsize=8)
         for name, (alphas, values), colour, marker in zip(paper or {}, (paper or {}).values(), (SECOND, ACCENT), "os"):

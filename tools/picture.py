@@ -11,11 +11,10 @@ from environment import ROOT, enter, parser
 
 
 def main():
-    import numpy as np
     from PIL import Image
     from sklearn.decomposition import PCA
 
-    from fer_utils import EMOTIONS, load_dataset, plots, runs
+    from fer_utils import load_dataset, plots, runs
 
     settings = runs.check_parameters(recipe="quick")
     test = load_dataset("synthetic", split="test")
@@ -23,9 +22,7 @@ def main():
     for name, run in (("softmax", settings.run(lam=0)), ("centre loss", settings.run())):
         title = f"{name}: {100 * run.metrics['accuracy']:.0f} % correct, intra/inter {run.metrics['ratio']:.2f}"
         panels[title] = (PCA(2, random_state=0).fit_transform(run.predict(test)[0]), test.labels)
-    clear = [np.flatnonzero((test.labels == label) & right(settings, test))[:12] for label in range(len(EMOTIONS))]
-    pictures = [plots.face_grid([[test.images[k] for k in row] for row in clear[:7]], EMOTIONS),
-                plots.projections(panels)]
+    pictures = [plots.face_wall(test, per_class=12), plots.projections(panels)]
     images = [Image.open(io.BytesIO(base64.b64decode(plots.png(figure)))).convert("RGB") for figure in pictures]
     canvas = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
     top = 0
@@ -33,11 +30,6 @@ def main():
         canvas.paste(image, ((canvas.width - image.width) // 2, top))
         top += image.height
     canvas.quantize(192, dither=Image.Dither.NONE).save(ROOT / "results" / "picture.png", optimize=True)
-
-
-def right(settings, test):
-    """Which test faces softmax gets right."""
-    return settings.run(lam=0).predictions["probabilities"].argmax(axis=1) == test.labels
 
 
 if __name__ == "__main__":

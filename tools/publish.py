@@ -70,22 +70,20 @@ def table():
 
 def pairs(runs):
     """A sentence for each pair that differs in λ and α alone: the difference, and McNemar's exact test."""
-    from scipy.stats import binomtest
+    from fer_utils.evaluation import mcnemar
 
     def matters(run):
         recipe = {name: value for name, value in run.config["recipe"].items() if name not in ("lam", "alpha")}
         return json.dumps([recipe, run.config["seed"], run.config["data"]], sort_keys=True)
 
-    def right(run):
-        return run.predictions["probabilities"].argmax(1) == run.predictions["labels"]
+    def answers(run):
+        return run.predictions["probabilities"].argmax(1)
 
     for center in runs:
         for softmax in runs:
             weighed = [bool(run.config["recipe"]["lam"]) for run in (center, softmax)]
             if weighed == [True, False] and matters(center) == matters(softmax):
-                gained = int((right(center) & ~right(softmax)).sum())
-                lost = int((right(softmax) & ~right(center)).sum())
-                p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+                gained, lost, p = mcnemar(center.predictions["labels"], answers(center), answers(softmax))
                 points = 100 * (center.metrics["accuracy"] - softmax.metrics["accuracy"])
                 yield (f"- Seed {center.config['seed']}, λ = {center.config['recipe']['lam']:g}, α = "
                        f"{center.config['recipe']['alpha']:g}: {points:+.2f} points against softmax; {gained} images "

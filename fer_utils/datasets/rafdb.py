@@ -20,7 +20,6 @@ from .files import decode, identity, is_image, opened
 SPLITS = ("train", "test")
 # Table 2 of the paper: training faces per class, in the order of EMOTIONS.
 PAPER_COUNTS = (705, 717, 281, 4772, 2524, 1982, 1290)
-SIZES = {"train": 12_271, "test": 3_068}
 LIST = "EmoLabel/list_patition_label.txt"  # the owners' own spelling
 ALIGNED = "Image/aligned/"
 SIDE = 100  # pixels of an aligned face
@@ -150,6 +149,6 @@ def _check(labels, splits, where):
         if not counts.all():
             missing = ", ".join(EMOTIONS[k] for k in np.flatnonzero(counts == 0))
             raise FerError(f"{where}: no {split} face of {missing}; the copy is not complete.")
-        if split == "train" and counts.sum() == SIZES["train"] and tuple(counts) != PAPER_COUNTS:
-            raise FerError(f"{where}: {SIZES['train']} training faces, but {counts.tolist()} of each emotion instead "
+        if split == "train" and counts.sum() == sum(PAPER_COUNTS) and tuple(counts) != PAPER_COUNTS:
+            raise FerError(f"{where}: {counts.sum()} training faces, but {counts.tolist()} of each emotion instead "
                            f"of the {list(PAPER_COUNTS)} of Table 2: labels are mixed up.")
