@@ -35,7 +35,7 @@ def predict(model, images, *, size, mean, std, precision="fp32", batch_size=256)
     return torch.cat(features).numpy(), torch.cat(probabilities).numpy()
 
 
-def scores(labels, predicted):
+def scores(labels, predicted, classes=EMOTIONS):
     """Accuracy and F1 as the paper reports them, in [0, 1], with macro F1 and each class's recall beside them.
 
     The paper's F1 is the weighted one: each class counts by its size. Macro F1 gives all classes the same weight,
@@ -44,16 +44,16 @@ def scores(labels, predicted):
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.shape != predicted.shape or not len(labels):
         raise FerError(f"{labels.shape} labels and {predicted.shape} predictions; give one prediction for each label.")
-    f1 = {average: f1_score(labels, predicted, average=average, labels=range(len(EMOTIONS)), zero_division=0)
+    f1 = {average: f1_score(labels, predicted, average=average, labels=range(len(classes)), zero_division=0)
           for average in ("weighted", "macro")}
-    recall = np.nan_to_num(confusion(labels, predicted, normalise_rows=True)).diagonal()
+    recall = np.nan_to_num(confusion(labels, predicted, normalise_rows=True, classes=classes)).diagonal()
     return {"accuracy": float(accuracy_score(labels, predicted)), "weighted_f1": float(f1["weighted"]),
-            "macro_f1": float(f1["macro"]), "recall": dict(zip(EMOTIONS, map(float, recall)))}
+            "macro_f1": float(f1["macro"]), "recall": dict(zip(classes, map(float, recall)))}
 
 
-def confusion(labels, predicted, normalise_rows=False):
-    """Confusion matrix (7, 7): rows are true classes, columns predicted ones; counts, or shares of each row."""
-    return confusion_matrix(labels, predicted, labels=range(len(EMOTIONS)),
+def confusion(labels, predicted, normalise_rows=False, classes=EMOTIONS):
+    """Confusion matrix (C, C) of C classes: rows are true, columns predicted ones; counts, or shares of each row."""
+    return confusion_matrix(labels, predicted, labels=range(len(classes)),
                             normalize="true" if normalise_rows else None)
 
 

@@ -10,7 +10,7 @@ import platform
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -19,8 +19,7 @@ import pandas as pd
 import torch
 import torchvision
 
-from .datasets import DATASETS, TEST_SPLIT, load_dataset, split_train_validation
-from .emotions import EMOTIONS
+from .datasets import DATASETS, TEST_SPLIT, check_options, load_dataset, split_train_validation
 from .errors import FerError
 from .evaluation import compactness, confusion, predict, scores
 from .model import CLResNet50
@@ -54,26 +53,29 @@ class Run:
     @cached_property
     def model(self):
         """The trained network, on the CPU, in evaluation mode."""
-        return CLResNet50(backbone=self.config["recipe"]["backbone"], weights=self.folder / "model.pt").eval()
+        return CLResNet50(len(self.config["classes"]), backbone=self.config["recipe"]["backbone"],
+                          weights=self.folder / "model.pt").eval()
 
     def predict(self, dataset):
         """Features float32 (N, D) and probabilities float32 (N, 7) of a ``FaceDataset``, normalised as in training."""
         return predict(self.model, dataset.images, **self.config["inputs"])
 
 
-def find_or_train(recipe, *, dataset="synthetic", data_dir=None, seed=0, device="auto", runs_dir=None, progress=True):
+def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=None, seed=0, device="auto",
+                  runs_dir=None, progress=True):
     """The ``Run`` of this recipe, data and seed: loaded where finished, resumed where it was cut off, else trained.
 
     The training split is divided into training and validation by the recipe's share and the seed; the test split is
     looked at once, by the epoch that validation chose. Raises ``FerError`` as ``load_dataset`` and ``fit`` do.
     """
-    whole = load_dataset(dataset, data_dir, "train")
-    test = load_dataset(dataset, data_dir, TEST_SPLIT[dataset])
+    options = data_options or {}
+    whole = load_dataset(dataset, data_dir, "train", **options)
+    test = load_dataset(dataset, data_dir, TEST_SPLIT[dataset], **options)
     folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
     if not (folder / "metrics.json").exists():
         train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32)
         result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress)
-        config = {"dataset": dataset, "source": whole.source, "seed": seed, "engine": ENGINE,
+        config = {"dataset": dataset, "source": whole.source, "data_options": options, "seed": seed, "engine": ENGINE,
                   "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
                   "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
                            for split in (train, validation, test)}}
@@ -119,6 +121,7 @@ class Settings:
 
     dataset: str = "synthetic"
     data_dir: str | None = None
+    data_options: dict = field(default_factory=dict)
     recipe: Recipe | None = None
     seed: int = 0
     device: str = "auto"
@@ -129,20 +132,23 @@ class Settings:
 
     def load(self, split):
         """One split of the chosen data set; ``split="held-out"`` is the one that runs are tested on."""
-        return load_dataset(self.dataset, self.data_dir, TEST_SPLIT[self.dataset] if split == "held-out" else split)
+        split = TEST_SPLIT[self.dataset] if split == "held-out" else split
+        return load_dataset(self.dataset, self.data_dir, split, **self.data_options)
 
     def run(self, progress=True, **overrides):
         """``find_or_train`` with these settings; ``overrides`` change fields of the recipe, ``seed`` the seed."""
         seed = overrides.pop("seed", self.seed)
-        return find_or_train(self.recipe.replace(**overrides), dataset=self.dataset, data_dir=self.data_dir, seed=seed,
-                             device=self.device, runs_dir=self.runs_dir, progress=progress)
+        return find_or_train(self.recipe.replace(**overrides), dataset=self.dataset, data_dir=self.data_dir,
+                             data_options=self.data_options, seed=seed, device=self.device, runs_dir=self.runs_dir,
+                             progress=progress)
 
 
 def check_parameters(**parameters):
     """Check a notebook's parameters and return them as ``Settings``.
 
     papermill only warns about a parameter that a notebook does not have (``-p lamda 0.3``), and the run goes on without
-    it; here it is refused, as are values that cannot be meant. ``overrides``: a dict (or JSON) of recipe fields.
+    it; here it is refused, as are values that cannot be meant. ``overrides`` and ``data_options``: dicts (or JSON) of
+    recipe fields and of options of ``load_dataset``.
     """
     unknown = [name for name in _injected_names() if name not in parameters]
     if unknown:
@@ -160,14 +166,20 @@ def check_parameters(**parameters):
     for name in ("data_dir", "runs_dir"):
         if not isinstance(settings.get(name), (str, os.PathLike, type(None))):
             raise FerError(f"{name} = {settings[name]!r}: give a path, or None.")
+    if "data_options" in parameters:
+        settings["data_options"] = _mapping("data_options", parameters["data_options"])
+        check_options(settings.get("dataset", "synthetic"), settings["data_options"])
+        if settings["data_options"].get("contempt"):
+            raise FerError("data_options: the notebooks compare the seven emotions of the paper; for contempt, the "
+                           "eighth, call load_dataset and fit yourself.")
     if "device" in settings:
         choose_device(settings["device"])
     changes = {name: parameters[name] for name in ("alpha", "lam") if parameters.get(name) is not None}
-    changes.update(_overrides(parameters.get("overrides")))
+    changes.update(_mapping("overrides", parameters.get("overrides")))
     recipe = get_recipe(parameters.get("recipe", "quick"), **changes)
-    for name, field in (("alphas", "alpha"), ("lams", "lam")):
+    for name, changed in (("alphas", "alpha"), ("lams", "lam")):
         for value in grid.get(name, ()):
-            recipe.replace(**{field: value})  # a recipe refuses what cannot be meant
+            recipe.replace(**{changed: value})  # a recipe refuses what cannot be meant
     return Settings(recipe=recipe, **settings, **grid)
 
 
@@ -194,30 +206,34 @@ def _finish(folder, config, result: FitResult, test):
     predicted = probabilities.argmax(1)
     near = compactness(features, test.labels)
     device = next(result.model.parameters()).device
-    metrics = {"test_split": test.split, **scores(test.labels, predicted), "best_epoch": result.best_epoch,
-               "epochs": len(result.history), "seconds": round(float(result.history.seconds.sum()), 1),
+    metrics = {"test_split": test.split, **scores(test.labels, predicted, test.classes),
+               "best_epoch": result.best_epoch, "epochs": len(result.history),
+               "seconds": round(float(result.history.seconds.sum()), 1),
                "intra": near.intra, "inter": near.inter, "ratio": near.ratio,
-               "confusion": confusion(test.labels, predicted).tolist()}
+               "confusion": confusion(test.labels, predicted, classes=test.classes).tolist()}
     torch.save({name: value.cpu() for name, value in result.model.state_dict().items()}, folder / "model.pt")
     np.savez_compressed(folder / "predictions.npz", names=test.names, labels=test.labels.astype(np.uint8),
                         probabilities=probabilities.astype(np.float16))
     write_json(folder / "history.json", result.history.to_dict("records"))
-    write_json(folder / "config.json", {**config, "inputs": result.inputs, "classes": EMOTIONS})
+    write_json(folder / "config.json", {**config, "inputs": result.inputs, "classes": test.classes})
     write_json(folder / "environment.json", environment(device))
     write_json(folder / "metrics.json", metrics)  # last: its presence says that the run is finished
     (folder / "last.pt").unlink(missing_ok=True)
 
 
-def _overrides(overrides):
-    if isinstance(overrides, str) and overrides:
+MAPPINGS = {"overrides": ("recipe fields", '{"epochs": 3}'), "data_options": ("options", '{"label_noise": 0.1}')}
+
+
+def _mapping(name, value):
+    what, example = MAPPINGS[name]
+    if isinstance(value, str) and value:
         try:
-            overrides = json.loads(overrides)
+            value = json.loads(value)
         except ValueError as error:
-            raise FerError(f"overrides = {overrides!r} is not JSON ({error}); write for example "
-                           "'{\"epochs\": 3}'.") from error
-    if overrides and not isinstance(overrides, dict):
-        raise FerError(f"overrides = {overrides!r}: give a dict of recipe fields, for example {{'epochs': 3}}.")
-    return overrides or {}
+            raise FerError(f"{name} = {value!r} is not JSON ({error}); write for example '{example}'.") from error
+    if value and not isinstance(value, dict):
+        raise FerError(f"{name} = {value!r}: give a dict of {what}, for example {example}.")
+    return value or {}
 
 
 def _grid(name, values):

@@ -158,7 +158,7 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
               "precision": choose_precision(recipe.precision, device)}
     if len(train) < recipe.batch_size:
         raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
-    model, center_loss = build(recipe, seed, device)
+    model, center_loss = build(recipe, seed, device, len(train.classes))
     steps = len(train) // recipe.batch_size  # the incomplete batch is left out: batch norm needs company
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     scheduler = make_scheduler(optimizer, recipe, steps)
@@ -228,13 +228,13 @@ def training_step(batch, labels, recipe, precision, *, model, center_loss, optim
     return torch.stack([cross_entropy, center, accuracy]).detach()
 
 
-def build(recipe, seed, device):
+def build(recipe, seed, device, num_classes=len(EMOTIONS)):
     """The network and the centres of a recipe, initialised from the seed alone, without touching torch's own state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initialisation"))
-        model = CLResNet50(backbone=recipe.backbone, weights=recipe.weights)
+        model = CLResNet50(num_classes, backbone=recipe.backbone, weights=recipe.weights)
     model.to(device, memory_format=torch.channels_last)
-    return model, CenterLoss(len(EMOTIONS), model.feat_dim, alpha=recipe.alpha).to(device)
+    return model, CenterLoss(num_classes, model.feat_dim, alpha=recipe.alpha).to(device)
 
 
 def make_scheduler(optimizer, recipe, steps):

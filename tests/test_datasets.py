@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,38 @@ def test_the_fingerprint_knows_pixels_labels_and_order(make_faces):
     assert len(prints) == 4
     assert make_faces(14).fingerprint == faces.fingerprint
     assert faces.subset(np.arange(14), "validation").fingerprint == faces.fingerprint
+
+
+def test_a_data_set_may_have_other_classes_soft_labels_and_persons(make_faces):
+    faces = make_faces(16)
+    eight, labels = (*EMOTIONS, "contempt"), np.arange(16) % 8
+    soft = np.eye(8, dtype=np.float32)[labels]
+    more = FaceDataset(faces.images, labels, faces.names, "train", "random pixels", eight, soft, np.arange(16) // 2)
+    part = more.subset(np.arange(15, 3, -1), "part")
+    assert part.classes == eight and part.split == "part" and part.source == "random pixels"
+    assert np.array_equal(part.soft_labels.argmax(1), part.labels) and part.persons[0] == 7
+    assert more.counts().tolist() == [2] * 8
+    softer = replace(more, soft_labels=0.9 * soft + np.float32(0.1 / 8))
+    assert len({faces.fingerprint, more.fingerprint, softer.fingerprint}) == 3
+
+
+@pytest.mark.parametrize("field, value, message", [
+    ("labels", np.full(14, 7), "they index the 7 classes"),
+    ("soft_labels", np.full((14, 7), 1 / 7), "soft labels are float64"),
+    ("soft_labels", np.full((14, 8), 1 / 8, np.float32), r"soft labels are float32 \(14, 8\)"),
+    ("soft_labels", np.ones((14, 7), np.float32), "each row adding up to 1"),
+    ("persons", np.arange(13), r"persons are int64 \(13,\)"),
+    ("persons", np.arange(14.0), "persons are float64"),
+])
+def test_fields_of_another_shape_or_type_are_refused(make_faces, field, value, message):
+    with pytest.raises(FerError, match=f"random pixels, split 'train': .*{message}"):
+        replace(make_faces(14), **{field: value})
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_an_option_that_a_reader_does_not_take_is_refused(name):
+    with pytest.raises(FerError, match=f"{name} has no option 'colourful'; it takes"):
+        load_dataset(name, colourful=True)
 
 
 # The cache
@@ -643,7 +676,7 @@ def test_synthetic_faces_are_drawn_once_and_come_from_the_cache_afterwards(cache
         drawn.append(seed)
         return np.full((sum(counts), 48, 48), seed, np.uint8), np.repeat(np.arange(7), counts)
 
-    monkeypatch.setattr(datasets.faces, "synthetic_faces", draw)
+    monkeypatch.setattr(datasets.synthetic.faces, "synthetic_faces", draw)
     first, second = load_dataset("synthetic", split="test"), load_dataset("synthetic", split="test")
     assert first.fingerprint == second.fingerprint
     assert drawn == [SYNTHETIC["test"][1]]
@@ -658,10 +691,10 @@ def test_synthetic_faces_are_drawn_anew_when_their_code_changes(cache, monkeypat
         drawn.append(seed)
         return np.zeros((sum(counts), 48, 48), np.uint8), np.repeat(np.arange(7), counts)
 
-    monkeypatch.setattr(datasets.faces, "synthetic_faces", draw)
+    monkeypatch.setattr(datasets.synthetic.faces, "synthetic_faces", draw)
     load_dataset("synthetic", split="test")
     (tmp_path / "faces.py").write_text("# another drawing")
-    monkeypatch.setattr(datasets.faces, "__file__", str(tmp_path / "faces.py"))
+    monkeypatch.setattr(datasets.synthetic.faces, "__file__", str(tmp_path / "faces.py"))
     load_dataset("synthetic", split="test")
     assert len(drawn) == 2
 

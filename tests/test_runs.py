@@ -471,8 +471,8 @@ def test_settings_run_with_changed_fields_and_another_seed(monkeypatch):
     settings.run(seed=5)
     (softmax, first), (centre, second) = calls
     assert (softmax.lam, softmax.epochs, centre.lam, centre.epochs) == (0, 3, 0.2, 3)
-    assert first == {"dataset": "synthetic", "data_dir": None, "seed": 2, "device": "cpu", "runs_dir": "here",
-                     "progress": False}
+    assert first == {"dataset": "synthetic", "data_dir": None, "data_options": {}, "seed": 2, "device": "cpu",
+                     "runs_dir": "here", "progress": False}
     assert second == {**first, "seed": 5, "progress": True}
     with pytest.raises(FerError, match="no field lamda"):
         settings.run(lamda=0)
@@ -531,3 +531,11 @@ def test_the_key_knows_what_a_weights_file_holds(make_recipe, make_faces, tmp_pa
     first = run_id(recipe, "synthetic", 0, faces)
     path.write_bytes(b"other")
     assert run_id(recipe, "synthetic", 0, faces) != first
+
+
+def test_options_of_the_data_are_checked_before_anything_runs():
+    with pytest.raises(FerError, match="synthetic has no option 'colourful'"):
+        check_parameters(**GOOD, data_options={"colourful": True})
+    with pytest.raises(FerError, match="data_options = 'noise' is not JSON"):
+        check_parameters(**GOOD, data_options="noise")
+    assert check_parameters(**GOOD, data_options={}).data_options == {}

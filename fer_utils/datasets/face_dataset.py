@@ -1,7 +1,7 @@
 """The one data type of the course, and how it is divided."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +15,10 @@ from ..errors import FerError
 class FaceDataset:
     """Faces with their labels.
 
-    ``images`` uint8 (N, H, W) or (N, H, W, 3); ``labels`` int64 (N,), indexes into ``EMOTIONS``;
-    ``names`` (N,) strings, one per image; ``split`` and ``source`` say where they came from.
+    ``images`` uint8 (N, H, W) or (N, H, W, 3); ``labels`` int64 (N,), indexes into ``classes``;
+    ``names`` (N,) strings, one per image; ``split`` and ``source`` say where they came from and what was changed.
+    ``classes``: the names of the labels, ``EMOTIONS`` unless the reader was asked for more. Where a data set has them,
+    ``soft_labels`` float32 (N, len(classes)), each row adding up to 1, and ``persons`` int64 (N,), who is in the image.
     Raises ``FerError`` where an array has another type, shape or length, or a label is out of range.
     """
 
@@ -25,6 +27,9 @@ class FaceDataset:
     names: np.ndarray
     split: str
     source: str
+    classes: tuple = EMOTIONS
+    soft_labels: np.ndarray | None = None
+    persons: np.ndarray | None = None
 
     def __post_init__(self):
         where = f"{self.source}, split {self.split!r}"
@@ -39,27 +44,41 @@ class FaceDataset:
             raise FerError(f"{where}: {len(self.names)} names for {len(self.images)} images; give one each.")
         if not len(self.images):
             raise FerError(f"{where}: no image at all; check the folder.")
-        if self.labels.min() < 0 or self.labels.max() >= len(EMOTIONS):
+        if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
             raise FerError(f"{where}: labels run from {self.labels.min()} to {self.labels.max()}; "
-                           f"they index the {len(EMOTIONS)} EMOTIONS, so 0 to {len(EMOTIONS) - 1}.")
+                           f"they index the {len(self.classes)} classes, so 0 to {len(self.classes) - 1}.")
+        soft, persons = self.soft_labels, self.persons
+        if soft is not None and (soft.dtype != np.float32 or soft.shape != (len(self.images), len(self.classes))
+                                 or not np.allclose(soft.sum(1), 1, atol=1e-4)):
+            raise FerError(f"{where}: soft labels are {soft.dtype} {soft.shape}; give float32 of shape "
+                           f"({len(self.images)}, {len(self.classes)}), each row adding up to 1.")
+        if persons is not None and (persons.dtype != np.int64 or persons.shape != (len(self.images),)):
+            raise FerError(f"{where}: persons are {persons.dtype} {persons.shape}; give int64 of shape "
+                           f"({len(self.images)},).")
 
     def __len__(self):
         return len(self.images)
 
     def subset(self, rows, split=None):
         """The faces in ``rows`` (indexes or a mask), as a new data set."""
-        return FaceDataset(self.images[rows], self.labels[rows], self.names[rows], split or self.split, self.source)
+        of_each = ("images", "labels", "names", "soft_labels", "persons")
+        parts = {name: getattr(self, name)[rows] for name in of_each if getattr(self, name) is not None}
+        return replace(self, split=split or self.split, **parts)
 
     def counts(self):
-        """Faces per class, int64 (7,), in the order of ``EMOTIONS``."""
-        return np.bincount(self.labels, minlength=len(EMOTIONS))
+        """Faces per class, int64 (len(classes),), in the order of ``classes``."""
+        return np.bincount(self.labels, minlength=len(self.classes))
 
     @cached_property
     def fingerprint(self):
-        """SHA-256 of images and labels: two data sets with one fingerprint hold the same faces in the same order."""
+        """SHA-256 of images, labels and soft labels: one fingerprint means the same faces in the same order."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images))
         digest.update(np.ascontiguousarray(self.labels))
+        if self.classes != EMOTIONS:
+            digest.update(repr(self.classes).encode())
+        if self.soft_labels is not None:
+            digest.update(np.ascontiguousarray(self.soft_labels))
         return digest.hexdigest()
 
 
