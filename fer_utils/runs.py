@@ -70,7 +70,7 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
     """
     options = data_options or {}
     whole = load_dataset(dataset, data_dir, "train", **options)
-    test = load_dataset(dataset, data_dir, TEST_SPLIT[dataset], **options)
+    test = load_held_out(dataset, data_dir, options)
     folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
     if not (folder / "metrics.json").exists():
         train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32)
@@ -81,6 +81,12 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
                            for split in (train, validation, test)}}
         _finish(folder, config, result, test)
     return load_run(folder)
+
+
+def load_held_out(dataset, data_dir, options):
+    """The split that runs are tested on, always whole: cleaned training data must not make the test another one."""
+    options = {name: value for name, value in options.items() if name != "leave_out"}
+    return load_dataset(dataset, data_dir, TEST_SPLIT[dataset], **options)
 
 
 def load_run(folder):
@@ -132,7 +138,8 @@ class Settings:
 
     def load(self, split):
         """One split of the chosen data set; ``split="held-out"`` is the one that runs are tested on."""
-        split = TEST_SPLIT[self.dataset] if split == "held-out" else split
+        if split == "held-out":
+            return load_held_out(self.dataset, self.data_dir, self.data_options)
         return load_dataset(self.dataset, self.data_dir, split, **self.data_options)
 
     def run(self, progress=True, **overrides):

@@ -1,13 +1,18 @@
 """What is wrong with a data set is found, and nothing else is called wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from fer_utils.datasets import FaceDataset, load_dataset, report
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
 from fer_utils.faces import synthetic_faces
+from fer_utils.runs import check_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 FER2013 = ROOT.parent / "shared" / "datasets" / "fer2013"
@@ -76,6 +81,79 @@ def test_colour_images_of_any_size_are_compared(faces):
     images = np.repeat(np.repeat(np.repeat(faces.images, 2, 1), 2, 2)[..., None], 3, 3)[:, :90]
     colour = FaceDataset(images, faces.labels, faces.names, "train", "drawn")
     assert report.duplicates(colour).empty and len(report.duplicates(colour, colour)) == 56
+
+
+def test_brightness_is_that_of_a_plain_computation(faces):
+    table = report.brightness(faces)
+    means = [image.astype(float).mean() for image in faces.images[faces.labels == 2]]
+    contrasts = [image.astype(float).std() for image in faces.images[faces.labels == 2]]
+    assert list(table.index) == list(EMOTIONS)
+    assert np.allclose(table.loc["fear"], [np.mean(means), np.std(means, ddof=1), np.mean(contrasts)])
+
+
+def test_brightness_of_colour_and_of_a_class_without_images(faces):
+    colour = replace(faces.subset(faces.labels < 3), images=np.stack([faces.images[faces.labels < 3]] * 3, 3))
+    table = report.brightness(colour)
+    assert np.allclose(table.loc["fear"], report.brightness(faces).loc["fear"]) and table.loc["surprise"].isna().all()
+
+
+# Leaving out
+
+
+def with_faults(faces):
+    """Rows 56 and 57 repeat row 3, 58 repeats row 4 with another label, 59 and 60 are one black and one white image."""
+    images = np.concatenate([faces.images, faces.images[[3, 3, 4]], np.zeros((1, 48, 48), np.uint8),
+                             np.full((1, 48, 48), 255, np.uint8)])
+    labels = np.concatenate([faces.labels, faces.labels[[3, 3]], [(faces.labels[4] + 1) % 7], [0, 1]])
+    return FaceDataset(images, labels, np.array([f"Training_{row}" for row in range(61)]), "train", "drawn")
+
+
+@pytest.mark.parametrize("faults, gone, named", [
+    (["constant"], [59, 60], "drawn without 2 constant images"),
+    (["duplicates"], [4, 56, 57, 58], "drawn without 4 duplicates"),
+    (["leaked"], [7, 8], "drawn without 2 images of public_test"),
+    (["leaked", "duplicates", "constant"], [4, 7, 8, 56, 57, 58, 59, 60],
+     "drawn without 2 constant images, 4 duplicates, 2 images of public_test"),
+])
+def test_what_the_report_lists_is_left_out_and_named(faces, faults, gone, named):
+    spoilt = with_faults(faces)
+    test = changed(faces.subset([7, 8]), np.clip(faces.images[[7, 8]] + 9.0, 0, 255))
+    clean = report.leave_out(spoilt, faults, test)
+    assert clean.source == named
+    assert clean.names.tolist() == [f"Training_{row}" for row in range(61) if row not in gone]
+    assert np.array_equal(clean.images, spoilt.images[[row for row in range(61) if row not in gone]])
+
+
+def test_a_clean_data_set_stays_what_it_is(faces):
+    images, labels = synthetic_faces([2] * 7, seed=12)
+    assert report.leave_out(faces, report.FAULTS, changed(faces, images, labels)) is faces
+
+
+def test_nothing_left_is_an_error(faces):
+    blank = replace(faces, images=np.zeros_like(faces.images))
+    with pytest.raises(FerError, match="drawn, split 'train': nothing is left without 56 constant images"):
+        report.leave_out(blank, ["constant"])
+
+
+@pytest.mark.parametrize("faults", ["constant", ["constants"], {"constant": 1}, 3])
+def test_an_unknown_fault_is_refused(faults):
+    with pytest.raises(FerError, match="leave_out = .*: give a list of constant, duplicates, leaked"):
+        load_dataset("synthetic", leave_out=faults)
+
+
+def test_a_leak_is_taken_out_of_training_and_the_test_stays_whole(tmp_path, cache):
+    faces, labels = synthetic_faces([12] * 7, seed=3)
+    for row, (pixels, label) in enumerate(zip(faces, labels, strict=True)):
+        for split in ("train", "test") if row % 12 == 0 else ("train" if row % 2 else "test",):
+            path = tmp_path / "mine" / split / EMOTIONS[label] / f"{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(pixels).save(path)
+    root, options = tmp_path / "mine", {"leave_out": ["leaked"]}
+    whole, clean = load_dataset("folder", root), load_dataset("folder", root, **options)
+    assert len(whole) - len(clean) == 7 and clean.source == "mine without 7 images of test"
+    assert len(load_dataset("folder", root, "test", **options)) == len(load_dataset("folder", root, "test"))
+    settings = check_parameters(dataset="folder", data_dir=str(root), data_options=options)
+    assert settings.load("held-out").source == "mine" and settings.load("train").source == clean.source
 
 
 def test_the_hash_ignores_brightness_and_sees_another_face(faces):

@@ -3,7 +3,7 @@
 import inspect
 
 from ..errors import FerError
-from . import fer2013, folder, rafdb, synthetic
+from . import fer2013, folder, rafdb, report, synthetic
 from .face_dataset import FaceDataset, split_train_validation
 from .synthetic import SYNTHETIC
 
@@ -19,7 +19,7 @@ DATASETS = {name: tuple(reader.SPLITS) for name, reader in READERS.items()}
 TEST_SPLIT = {"synthetic": "test", "fer2013": "public_test", "rafdb": "test", "folder": "test"}
 
 
-def load_dataset(name, root=None, split="train", **options):
+def load_dataset(name, root=None, split="train", *, leave_out=(), **options):
     """Load one split of a data set as a ``FaceDataset``.
 
     - "synthetic": splits train, test and the balanced probe; needs no ``root``.
@@ -28,20 +28,29 @@ def load_dataset(name, root=None, split="train", **options):
     - "rafdb": splits train and test. ``root``: the owners' layout or the Kaggle mirror's, folder or archive.
     - "folder": splits train and test of a folder of your own; see ``datasets.folder``.
 
-    ``options`` go to the reader; its ``load`` says which it takes. Raises ``FerError`` for whatever is missing, broken
-    or unknown.
+    ``leave_out`` names faults that ``datasets.report`` finds, and images with these are left out: "constant",
+    "duplicates", and, of the training split, "leaked", those that are in the split that runs are tested on, too. The
+    ``source`` says how many. Further ``options`` go to the reader; its ``load`` says which it takes.
+    Raises ``FerError`` for whatever is missing, broken or unknown.
     """
     if name not in DATASETS:
         raise FerError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}.")
     if split not in DATASETS[name]:
         raise FerError(f"unknown split {split!r} of {name}; choose one of {', '.join(DATASETS[name])}.")
-    check_options(name, options)
-    return READERS[name].load(root, split, **options)
+    check_options(name, {"leave_out": leave_out, **options})
+    dataset = READERS[name].load(root, split, **options)
+    if not leave_out:
+        return dataset
+    test = READERS[name].load(root, TEST_SPLIT[name], **options) if "leaked" in leave_out and split == "train" else None
+    return report.leave_out(dataset, leave_out, test)
 
 
 def check_options(name, options):
-    """Raise ``FerError`` for an option that the reader of data set ``name`` doesn't take."""
+    """Raise ``FerError`` for an option that data set ``name`` doesn't take."""
     known = [option for option in inspect.signature(READERS[name].load).parameters if option not in ("root", "split")]
     for option in options:
-        if option not in known:
-            raise FerError(f"{name} has no option {option!r}; it takes {', '.join(known) or 'none'}.")
+        if option not in (*known, "leave_out"):
+            raise FerError(f"{name} has no option {option!r}; it takes {', '.join([*known, 'leave_out'])}.")
+    faults = options.get("leave_out", ())
+    if not isinstance(faults, (list, tuple)) or not set(faults) <= set(report.FAULTS):
+        raise FerError(f"leave_out = {faults!r}: give a list of {', '.join(report.FAULTS)}.")

@@ -1,11 +1,16 @@
 """What is wrong with a data set: constant images, duplicates and near duplicates, within a split and across two."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from ..emotions import EMOTIONS
+from ..errors import FerError
 
 BITS = 8  # differing bits of 112 up to which two images are compared pixel by pixel
+FAULTS = ("constant", "duplicates", "leaked")  # what ``leave_out`` knows
 CORRELATION = 0.98  # of pixels, from which two images count as the same picture
 
 
@@ -23,11 +28,21 @@ def duplicates(first, second=None):
     coarse light and dark differs in at most ``BITS`` bits and the pixels correlate at ``CORRELATION`` or more: the same
     picture compressed, cropped by a pixel or brightened). Constant images are left out: they are all alike.
     """
+    found = [(int(a), int(b), kind) for a, b, kind in _pairs(first, second)]
+    second = first if second is None else second
+    return pd.DataFrame({"first": [str(first.names[a]) for a, _, _ in found],
+                         "second": [str(second.names[b]) for _, b, _ in found],
+                         "first_label": [first.classes[first.labels[a]] for a, _, _ in found],
+                         "second_label": [second.classes[second.labels[b]] for _, b, _ in found],
+                         "kind": [kind for _, _, kind in found]})
+
+
+def _pairs(first, second):
+    """(row in ``first``, row in ``second``, kind) of each pair."""
     within = second is None
     second = first if within else second
     rows = [np.setdiff1d(np.arange(len(part)), constant_images(part)) for part in (first, second)]
     hashes = [perceptual_hash(part.images)[kept] for part, kept in zip((first, second), rows, strict=True)]
-    found = []
     for start in range(0, len(rows[0]), 512):
         block = hashes[0][start:start + 512]
         apart = sum(np.bitwise_count(block[:, None, word] ^ hashes[1][None, :, word]) for word in (0, 1))
@@ -37,14 +52,9 @@ def duplicates(first, second=None):
                 continue
             one, other = first.images[a], second.images[b]
             if np.array_equal(one, other):
-                found.append((a, b, "exact"))
+                yield a, b, "exact"
             elif one.shape == other.shape and np.corrcoef(one.ravel(), other.ravel())[0, 1] >= CORRELATION:
-                found.append((a, b, "near"))
-    return pd.DataFrame({"first": [str(first.names[a]) for a, _, _ in found],
-                         "second": [str(second.names[b]) for _, b, _ in found],
-                         "first_label": [EMOTIONS[first.labels[a]] for a, _, _ in found],
-                         "second_label": [EMOTIONS[second.labels[b]] for _, b, _ in found],
-                         "kind": [kind for _, _, kind in found]})
+                yield a, b, "near"
 
 
 def perceptual_hash(images):
@@ -58,6 +68,59 @@ def perceptual_hash(images):
                      (fields[:, 1:] > fields[:, :-1]).reshape(len(images), 56)], 1)
     padded = np.concatenate([np.packbits(bits, axis=2), np.zeros((len(images), 2, 1), np.uint8)], 2)
     return np.ascontiguousarray(padded).view(np.uint64)[:, :, 0]
+
+
+def brightness(dataset):
+    """Mean grey level and contrast of each class, in levels from 0 to 255: a DataFrame with a row for each class.
+
+    ``brightness``: mean over images of the mean pixel; ``spread``: standard deviation of that over images;
+    ``contrast``: mean over images of the standard deviation of their pixels. Where the classes differ much, a network
+    can learn the light instead of the face.
+    """
+    # In blocks: as floats the images would need eight times the room.
+    blocks = [dataset.images[start:start + 512] for start in range(0, len(dataset), 512)]
+    flat = [block.reshape(len(block), -1) for block in blocks]
+    table = pd.DataFrame({"class": dataset.labels, "brightness": np.concatenate([block.mean(1) for block in flat]),
+                          "contrast": np.concatenate([block.std(1) for block in flat])})
+    classes = table.groupby("class").agg(brightness=("brightness", "mean"), spread=("brightness", "std"),
+                                         contrast=("contrast", "mean"))
+    classes = classes.reindex(range(len(dataset.classes)))
+    classes.index = list(dataset.classes)
+    return classes
+
+
+def leave_out(dataset, faults, test=None):
+    """The data set without what the report lists; ``source`` names what went and how much.
+
+    ``faults``, one or more of
+    - "constant": images of one grey level.
+    - "duplicates": of the images that show one picture, all but the first; all of them where their labels differ.
+    - "leaked": images that are in ``test``, too.
+    """
+    gone = {}
+    if "constant" in faults:
+        gone["constant images"] = constant_images(dataset)
+    if "duplicates" in faults:
+        gone["duplicates"] = _copies(dataset)
+    if "leaked" in faults and test is not None:
+        gone[f"images of {test.split}"] = np.unique([a for a, _, _ in _pairs(dataset, test)]).astype(int)
+    kept = np.setdiff1d(np.arange(len(dataset)), np.concatenate([[], *gone.values()]))
+    named = ", ".join(f"{len(rows)} {what}" for what, rows in gone.items() if len(rows))
+    if not len(kept):
+        raise FerError(f"{dataset.source}, split {dataset.split!r}: nothing is left without {named}.")
+    return replace(dataset.subset(kept), source=f"{dataset.source} without {named}") if named else dataset
+
+
+def _copies(dataset):
+    """Rows to leave out so that each picture stays once, and not at all where its copies have different labels."""
+    pairs = [(a, b) for a, b, _ in _pairs(dataset, None)]
+    if not pairs:
+        return np.array([], int)
+    links = coo_array((np.ones(len(pairs)), np.array(pairs).T), shape=(len(dataset), len(dataset)))
+    _, picture = connected_components(links, directed=False)
+    table = pd.DataFrame({"picture": picture, "label": dataset.labels})
+    differ = table.groupby("picture").label.transform("nunique") > 1
+    return np.flatnonzero(differ | table.picture.duplicated())
 
 
 def official_rows(pairs):
