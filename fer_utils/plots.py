@@ -13,6 +13,7 @@ from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from .emotions import COLOURS, EMOTIONS, MARKERS
+from .simulation import REGIONS
 
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11,
          "axes.titlelocation": "left", "legend.frameon": False, "axes.grid": True, "grid.alpha": 0.25,
@@ -222,53 +223,53 @@ def ablation_curve(table, baseline, paper=None):
 
 
 def moving_centers(simulation):
-    """A ``center_loss.Simulation`` as a still: where points and centres went, and both losses by step."""
+    """A ``simulation.Simulation`` as a still, laid out as the lab: where points and centres went, both losses by step,
+    and ρ on its gauge. What diverges leaves the picture; a centre that did is drawn at its edge."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.5, 4.2), layout="constrained")
-        plane, curve = figure.subplots(1, 2)
+        figure = Figure(figsize=(10, 4.4), layout="constrained")
+        plane, curve, gauge = figure.subplot_mosaic("ab;ac", height_ratios=(4, 1), width_ratios=(46, 54)).values()
+        reach, outside = 3, []
         for label, (name, points, path) in enumerate(simulation.by_class()):
-            style = {"color": COLOURS[name], "marker": MARKERS[name]}
-            plane.scatter(*simulation.start[simulation.labels == label].T, s=14, alpha=0.2, linewidths=0, **style)
-            plane.scatter(*points.T, s=20, alpha=0.75, linewidths=0, label=name, **style)
-            plane.plot(*path.T, color=COLOURS[name], linewidth=1)
-            plane.plot(*path[-1], markeredgecolor=INK, markersize=11, linestyle="none", **style)
-        curve.plot(simulation.cross_entropy, color=INK, label="$L_S$, cross-entropy")
-        curve.plot(simulation.center_loss, color=ACCENT, linestyle="--", label="$L_C$, centre loss")
-        plane.set(title=f"points and centres, α = {simulation.alpha:g}, λ = {simulation.lam:g}", xlim=(-3.5, 3.5),
-                  ylim=(-3.5, 3.5), aspect="equal")
+            style = {"color": COLOURS[name], "marker": MARKERS[name], "clip_on": True}
+            plane.scatter(*simulation.start[simulation.labels == label].T, s=14, alpha=0.22, linewidths=0, **style)
+            plane.scatter(*points.T, s=20, alpha=0.8, linewidths=0, label=name, **style)
+            plane.plot(*_held(path, 50).T, color=COLOURS[name], linewidth=1.2)
+            plane.plot(*_held(path[-1:], reach - 0.2).T, markeredgecolor=INK, markeredgewidth=1.5, markersize=11,
+                       linestyle="none", **style)
+            outside += [name] if np.linalg.norm(path[-1]) > reach - 0.2 else []
+        title = f"α = {simulation.alpha:g}, λ = {simulation.lam:g}, batch {simulation.batch}, {simulation.update}"
+        plane.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(-2, 0, 2),
+                  yticks=(-2, 0, 2))
         plane.legend(fontsize=8, loc="lower left")
-        curve.set(title="the losses by step", xlabel="step", ylim=(0, 2))
-        curve.legend()
+        if outside:
+            plane.text(0.02, 0.95, f"out of the picture: {', '.join(outside)}", transform=plane.transAxes, fontsize=8.5)
+        highest = 1.2
+        for values, name, colour, dash in ((simulation.cross_entropy, "$L_S$, cross-entropy", INK, "-"),
+                                           (simulation.center_loss, "$L_C$, centre loss", ACCENT, "--")):
+            curve.plot(np.minimum(values, 10 * highest), color=colour, linestyle=dash, label=f"{name} {values[-1]:.3g}")
+        curve.set(title="the losses by step", ylim=(0, highest))
+        curve.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.9)
+        _gauge(gauge, simulation)
         return figure
 
 
-def moving_centers_live(simulation):
-    """``moving_centers`` as a plotly figure; ``moving_centers_update`` changes its traces in place."""
-    figure = make_subplots(1, 2, subplot_titles=("points and centres", "the losses by step"), column_widths=[0.5, 0.5])
-    for label, (name, _, _) in enumerate(simulation.by_class()):
-        marker = {"color": COLOURS[name], "symbol": SYMBOLS[MARKERS[name]]}
-        start = simulation.start[simulation.labels == label]
-        figure.add_scatter(x=start[:, 0], y=start[:, 1], mode="markers", marker=marker, opacity=0.2, showlegend=False,
-                           hoverinfo="skip", row=1, col=1)
-        figure.add_scatter(mode="markers", name=name, marker={**marker, "size": 7}, opacity=0.8, row=1, col=1)
-        figure.add_scatter(mode="lines", line={"color": COLOURS[name], "width": 1.5}, showlegend=False, row=1, col=1)
-        figure.add_scatter(mode="markers", marker={**marker, "size": 14, "line": {"color": INK, "width": 2}},
-                           showlegend=False, hovertemplate=f"centre of {name}<extra></extra>", row=1, col=1)
-    figure.add_scatter(mode="lines", name="L_S, cross-entropy", line={"color": INK}, row=1, col=2)
-    figure.add_scatter(mode="lines", name="L_C, centre loss", line={"color": ACCENT, "dash": "dash"}, row=1, col=2)
-    figure.update_xaxes(range=[-3.5, 3.5], row=1, col=1)
-    figure.update_yaxes(range=[-3.5, 3.5], scaleanchor="x", row=1, col=1)
-    figure.update_yaxes(range=[0, 2], row=1, col=2)
-    figure.update_layout(height=450, template="plotly_white", margin={"l": 30, "r": 10, "t": 40, "b": 30},
-                         legend={"orientation": "h", "y": -0.12})
-    return moving_centers_update(figure, simulation)
+def _gauge(axis, simulation):
+    ends = [*REGIONS.values(), -2.0]
+    for name, top, end, tone in zip(REGIONS, ends, ends[1:], ("#E4E9EE", "#CFE8DC", "#FCE9C4", "#F6CFBE")):
+        axis.axvspan(end, top, color=tone, linewidth=0)
+        axis.text((top + end) / 2, 0.2, name, ha="center", va="center", fontsize=8.5, color=INK)
+    rho = simulation.rho
+    if rho is None:
+        title = "no ρ under Adam: α has no effect"
+    else:
+        title = f"ρ = {rho:+.2f}: {simulation.region}".replace("-", "−")
+        axis.plot(max(rho, -2), 1, marker="v", markersize=9, color=INK, clip_on=False)
+        axis.axvline(max(rho, -2), ymin=0.5, color=INK, linewidth=1.5)
+    axis.set(title=title, xlim=(1, -2), ylim=(0, 1), yticks=(), xticks=ends)
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
 
 
-def moving_centers_update(figure, simulation):
-    """Put another simulation of the same size into ``moving_centers_live``'s figure."""
-    for label, (_, points, path) in enumerate(simulation.by_class()):
-        for offset, (x, y) in enumerate((points.T, path.T, path[-1:].T), start=1):
-            figure.data[4 * label + offset].update(x=x.copy(), y=y.copy())
-    for trace, values in zip(figure.data[-2:], (simulation.cross_entropy, simulation.center_loss)):
-        trace.update(x=np.arange(len(values)), y=values)
-    return figure
+def _held(points, reach):
+    """Points (N, 2), those farther than ``reach`` from the origin moved there, in their own direction."""
+    return points * np.minimum(1, reach / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-300))

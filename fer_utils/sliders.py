@@ -1,13 +1,16 @@
-"""The interactive labs: sliders that call a pure function and redraw its figure. They need a running kernel; each
-leaves a static picture and alt text for those who read without one."""
+"""The interactive labs. Each leaves a static picture and alt text for those who read without a kernel; the lab of
+centre loss also runs in a plain web page."""
 
+from pathlib import Path
+
+import anywidget
 import ipywidgets
 import numpy as np
-from plotly import graph_objects as go
+import traitlets
 
 from . import plots
-from .center_loss import simulate
 from .faces import ACTION_UNITS, UNITS, draw_faces
+from .simulation import RULES, simulate
 
 # What each action unit does, in the words of the Facial Action Coding System.
 UNIT_NAMES = {1: "inner brow raiser", 2: "outer brow raiser", 4: "brow lowerer", 5: "upper lid raiser",
@@ -16,19 +19,28 @@ UNIT_NAMES = {1: "inner brow raiser", 2: "outer brow raiser", 4: "brow lowerer",
               26: "jaw drop"}
 
 
-def center_lab(alpha=0.5, lam=0.2, seed=0):
-    """Sliders for α and λ over the points and centres of ``simulate``: a widget that follows while one is dragged."""
-    figure = go.FigureWidget(plots.moving_centers_live(simulate(alpha, lam, seed=seed)))
-    alpha_slider = ipywidgets.FloatSlider(alpha, min=0, max=2.4, step=0.05, description="α", readout_format=".2f")
-    lam_slider = ipywidgets.FloatSlider(lam, min=0, max=2, step=0.02, description="λ", readout_format=".2f")
+class CenterLab(anywidget.AnyWidget):
+    """The lab of ``center_lab.js``. What the reader chose is in ``alpha``, ``lam``, ``batch``, ``update`` and ``seed``,
+    and setting one of them moves the picture. The browser computes, with the twin of ``simulation.simulate``."""
 
-    def follow(_):
-        with figure.batch_update():
-            plots.moving_centers_update(figure, simulate(alpha_slider.value, lam_slider.value, seed=seed))
+    _esm = Path(__file__).with_name("center_lab.js")
+    alpha = traitlets.CFloat(0.5, min=0).tag(sync=True)
+    lam = traitlets.CFloat(0.2, min=0).tag(sync=True)
+    batch = traitlets.Int(24, min=1, max=90).tag(sync=True)
+    update = traitlets.Enum(RULES, "eq2").tag(sync=True)
+    seed = traitlets.Int(0, min=0).tag(sync=True)
 
-    for slider in (alpha_slider, lam_slider):
-        slider.observe(follow, "value")
-    return ipywidgets.VBox([ipywidgets.HBox([alpha_slider, lam_slider]), figure])
+    @property
+    def options(self):
+        """The values as a dict, for ``simulate`` and for pages without a kernel."""
+        return {name: getattr(self, name) for name in ("alpha", "lam", "batch", "update", "seed")}
+
+
+def center_lab(alpha=0.5, lam=0.2, seed=0, *, batch=24, update="eq2"):
+    """Points, centres and losses of ``simulate`` with sliders for α, λ, the batch and the update rule; play and step.
+    Returns a ``CenterLab``. Raises ``FerError`` for what ``simulate`` would not take."""
+    simulate(alpha, lam, batch=batch, update=update, seed=seed, steps=0)
+    return CenterLab(alpha=alpha, lam=lam, batch=batch, update=update, seed=seed)
 
 
 def face_of(units, person=0, size=144):
@@ -66,10 +78,13 @@ def face_lab(emotion="neutral", person=0):
 
 
 def show(widget, still, alt):
-    """Display a lab; where no kernel runs, the matplotlib figure ``still`` and the alt text stand in its place."""
+    """Display a lab; where no kernel runs, the matplotlib figure ``still`` and the alt text stand in its place. The
+    output's metadata keep a ``CenterLab``'s options: a web page made of the notebook puts the live lab there again."""
     from IPython.display import display
 
     bundle = widget._repr_mimebundle_()
+    bundle = bundle[0] if isinstance(bundle, tuple) else bundle  # anywidget gives the metadata too
     bundle = {"application/vnd.jupyter.widget-view+json": bundle["application/vnd.jupyter.widget-view+json"],
               "text/plain": alt, "image/png": plots.png(still)}
-    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+    lab = {"center_lab": widget.options} if isinstance(widget, CenterLab) else {}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt, **lab}})

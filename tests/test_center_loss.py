@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer_utils.center_loss import CenterLoss, simulate
+from fer_utils.center_loss import CenterLoss
 from fer_utils.errors import FerError
 
 CLASSES, WIDTH = 7, 5
@@ -290,75 +290,3 @@ def test_autocast_has_no_part_in_it():
 
 def test_its_line_in_a_print_tells_classes_width_and_alpha():
     assert repr(CenterLoss(7, 2048, alpha=1.9)) == "CenterLoss(classes=7, feat_dim=2048, alpha=1.9)"
-
-
-# The toy for the sliders
-
-
-def test_the_simulation_moves_its_centers_by_eq_2():
-    seen = simulate(0.8, 0.3, seed=4, steps=5, members=10, batch=30)  # a batch of all the points
-    counts = 10
-    first = seen.start.reshape(3, counts, 2).sum(1) * 0.8 / (1 + counts)
-    assert seen.paths.shape == (6, 3, 2) and not seen.paths[0].any()
-    assert seen.paths[1] == pytest.approx(first, rel=1e-12)
-
-
-def test_the_simulations_first_losses_are_eq_1_and_the_cross_entropy_of_its_start():
-    seen = simulate(0.5, 1.0, seed=4, steps=1)
-    logits = seen.start @ np.array([[0.0, 1.2], [-1.04, -0.6], [1.04, -0.6]]).T
-    wanted = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(seen.labels))
-    assert seen.cross_entropy[0] == pytest.approx(float(wanted), rel=1e-9)
-    assert seen.center_loss[0] == pytest.approx(0.5 * (seen.start**2).sum(1).mean(), rel=1e-9)
-
-
-def test_the_simulation_repeats_with_its_seed_and_alpha_is_inert_without_lambda():
-    first, again, other = simulate(0.5, 0.0), simulate(0.5, 0.0), simulate(1.9, 0.0)
-    assert np.array_equal(first.points, again.points) and np.array_equal(first.paths, again.paths)
-    assert np.array_equal(first.points, other.points) and not np.array_equal(first.paths, other.paths)
-
-
-def test_the_simulations_classes_contract_more_with_a_larger_lambda():
-    last = [simulate(0.5, lam).center_loss[-1] for lam in (0.0, 0.1, 1.0)]
-    assert last[0] > last[1] > last[2]
-
-
-def test_the_simulation_by_class_gives_each_class_its_points_and_path():
-    seen = simulate(0.5, 0.2, members=6, steps=3)
-    parts = seen.by_class()
-    assert [name for name, _, _ in parts] == ["happiness", "sadness", "surprise"]
-    assert np.array_equal(np.concatenate([points for _, points, _ in parts]), seen.points)
-    assert np.array_equal(parts[2][2], seen.paths[:, 2])
-
-
-# The small simulation behind the sliders
-
-
-def simulate_with_torch(alpha, lam, *, seed=0, steps=60, members=30, batch=24, rate=0.2):
-    """The same story told by CenterLoss and autograd, in float64."""
-    chance = np.random.default_rng(seed)
-    directions = torch.tensor([[0.0, 1.2], [-1.04, -0.6], [1.04, -0.6]], dtype=torch.float64)
-    labels = torch.arange(3).repeat_interleave(members)
-    points = 0.7 * directions[labels] + torch.tensor(chance.normal(0, 0.8, (3 * members, 2)))
-    loss = CenterLoss(3, 2).double()
-    losses = []
-    for _ in range(steps):
-        points = points.detach().requires_grad_()
-        center = 0.5 * (points - loss.centers[labels]).square().sum()
-        cross_entropy = torch.nn.functional.cross_entropy(points @ directions.T, labels, reduction="sum")
-        (cross_entropy + lam * center).backward()
-        chosen = torch.tensor(chance.permutation(len(points))[:batch])
-        deviations = loss.centers[labels[chosen]] - points.detach()[chosen]
-        sums = torch.zeros_like(loss.centers).index_add_(0, labels[chosen], deviations)
-        loss.centers -= alpha * sums / (1 + torch.bincount(labels[chosen], minlength=3)[:, None])
-        points = points.detach() - rate * points.grad
-        losses.append([cross_entropy.item() / len(labels), center.item() / len(labels)])
-    return points.numpy(), loss.centers.numpy(), np.array(losses)
-
-
-@pytest.mark.parametrize("alpha, lam", [(0.5, 0.2), (1.9, 1.0), (0.1, 0.0), (2.4, 0.2)])
-def test_the_simulation_agrees_with_autograd(alpha, lam):
-    rate = 0.05
-    points, centers, losses = simulate_with_torch(alpha, lam, seed=4, rate=rate)
-    seen = simulate(alpha, lam, seed=4, rate=rate)
-    assert np.allclose(seen.points, points, rtol=1e-8) and np.allclose(seen.paths[-1], centers, rtol=1e-8)
-    assert np.allclose(np.c_[seen.cross_entropy, seen.center_loss], losses, rtol=1e-8)

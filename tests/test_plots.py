@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from fer_utils import EMOTIONS, plots
-from fer_utils.center_loss import simulate
 from fer_utils.datasets import FaceDataset
+from fer_utils.simulation import REGIONS, simulate
 
 CHANCE = np.random.default_rng(0)
 FACES = FaceDataset(CHANCE.integers(0, 256, (70, 48, 48), dtype=np.uint8), np.arange(70) % 7,
@@ -88,15 +88,24 @@ def test_projections_name_the_axes_they_are_given():
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("discriminant", "next")
 
 
-def test_moving_centers_follow_another_simulation_in_place():
-    figure = plots.moving_centers_live(simulate(0.5, 0.2))
-    other = simulate(1.5, 1.0)
-    plots.moving_centers_update(figure, other)
-    assert np.allclose(figure.data[-1].y, other.center_loss) and np.allclose(figure.data[-2].y, other.cross_entropy)
-    for label, (_, points, path) in enumerate(other.by_class()):
-        assert np.allclose(np.c_[figure.data[4 * label + 1].x, figure.data[4 * label + 1].y], points)
-        assert np.allclose(np.c_[figure.data[4 * label + 2].x, figure.data[4 * label + 2].y], path)
-        assert np.allclose([figure.data[4 * label + 3].x[0], figure.data[4 * label + 3].y[0]], path[-1])
+def test_moving_centers_shows_where_points_and_centres_ended_and_the_losses():
+    seen = simulate(1.5, 1.0, batch=45)
+    plane, curve, gauge = plots.moving_centers(seen).axes
+    assert np.allclose(np.concatenate([part.get_offsets() for part in plane.collections[1::2]]), seen.points)
+    assert np.allclose([line.get_xydata() for line in plane.lines[::2]], seen.paths.swapaxes(0, 1))
+    assert np.allclose([line.get_ydata() for line in curve.lines], [seen.cross_entropy, seen.center_loss])
+    assert gauge.lines[0].get_xdata() == pytest.approx([seen.rho])
+    assert gauge.get_title(loc="left") == "ρ = −0.41: jumps over the mean"
+    assert [text.get_text() for text in gauge.texts] == list(REGIONS)
+
+
+@pytest.mark.parametrize("update, batch, said", [("eq2", 90, "ρ = −1.90: diverges"), ("adam", 24, "no ρ under Adam")])
+def test_moving_centers_says_what_diverges_and_that_adam_has_no_rho(update, batch, said):
+    plane, curve, gauge = plots.moving_centers(simulate(3.0, 0.2, update=update, batch=batch)).axes
+    assert gauge.get_title(loc="left").startswith(said) and len(gauge.lines) == (0 if update == "adam" else 2)
+    assert bool(plane.texts) == (update == "eq2")  # "out of the picture: …"
+    drawn = np.concatenate([line.get_xydata() for line in (*plane.lines, *curve.lines)])
+    assert np.isfinite(drawn).all() and abs(drawn).max() <= 60
 
 
 def test_faces_are_stored_in_grey_and_figures_in_a_palette():
@@ -107,7 +116,8 @@ def test_faces_are_stored_in_grey_and_figures_in_a_palette():
 def test_show_gives_picture_and_words(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
-    live, still = plots.moving_centers_live(simulate(0.5, 0.2)), plots.moving_centers(simulate(0.5, 0.2))
+    panels = {"a": (np.zeros((7, 2)), np.arange(7))}
+    live, still = plots.projections_live(panels), plots.projections(panels)
     plots.show(still, "words")
     plots.show((live, still), "words")
     assert [set(bundle) for bundle, _ in shown] == [

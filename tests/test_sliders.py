@@ -1,46 +1,52 @@
 """The labs: a slider that moves, moves the figure; without a kernel a picture and words remain."""
 
+import importlib.resources
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from fer_utils import EMOTIONS, plots, sliders
-from fer_utils.center_loss import simulate
+from fer_utils.errors import FerError
 from fer_utils.faces import ACTION_UNITS, UNITS
+from fer_utils.simulation import simulate
 
 
-def parts(lab):
-    (alpha, lam), figure = lab.children[0].children, lab.children[1]
-    return alpha, lam, figure
+def test_the_lab_keeps_what_the_reader_chose():
+    lab, other = sliders.center_lab(0.7, 0.1, 3, update="sgd"), sliders.center_lab()
+    assert lab.options == {"alpha": 0.7, "lam": 0.1, "batch": 24, "update": "sgd", "seed": 3}
+    lab.set_state({"alpha": 2, "batch": 90})  # as the browser sends it: JavaScript knows no 2.0
+    assert (lab.alpha, lab.batch) == (2.0, 90) and other.options["alpha"] == 0.5
+    assert simulate(**lab.options).rho == pytest.approx(1 - 2 / 3)
+    assert set(lab.options) <= set(lab.get_state()), "an option that never reaches the browser"
 
 
-def test_each_slider_moves_the_figure_to_its_simulation():
-    alpha, lam, figure = parts(sliders.center_lab(alpha=0.5, lam=0.2, seed=3))
-    assert np.allclose(figure.data[-1].y, simulate(0.5, 0.2, seed=3).center_loss)
-    alpha.value = 1.9
-    assert np.allclose(figure.data[-1].y, simulate(1.9, 0.2, seed=3).center_loss)
-    lam.value = 1.0
-    assert np.allclose(figure.data[-1].y, simulate(1.9, 1.0, seed=3).center_loss)
+@pytest.mark.parametrize("wrong", [{"alpha": -1}, {"lam": float("nan")}, {"batch": 0}, {"batch": 91}, {"batch": 2.5},
+                                   {"update": "rmsprop"}, {"seed": -1}, {"seed": 0.5}])
+def test_the_lab_refuses_what_has_no_meaning(wrong):
+    with pytest.raises(FerError, match=next(iter(wrong))):
+        sliders.center_lab(**wrong)
 
 
-def test_the_sliders_reach_past_the_limit_of_alpha():
-    alpha, lam, _ = parts(sliders.center_lab())
-    assert alpha.max > 2.1 and lam.min == 0
-
-
-def test_two_labs_do_not_move_each_other():
-    first, second = sliders.center_lab(), sliders.center_lab()
-    before = np.array(parts(second)[2].data[-1].y)
-    parts(first)[0].value = 1.9
-    assert np.array_equal(before, parts(second)[2].data[-1].y)
+def test_the_lab_brings_its_module():
+    assert "export function simulate" in sliders.center_lab().get_state()["_esm"]
+    assert importlib.resources.files("fer_utils").joinpath("center_lab.js").is_file()
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    data = project["tool"]["setuptools"]["package-data"]
+    assert "*.js" in data["fer_utils"], "a wheel would leave the module out"
 
 
 def test_a_lab_leaves_a_picture_and_words(monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
-    sliders.show(sliders.center_lab(), plots.moving_centers(simulate(0.5, 0.2)), "words")
-    (bundle, options), = shown
-    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/plain", "image/png"}
-    assert options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == "words"
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw, metadata: shown.append((bundle, metadata)))
+    lab, faces = sliders.center_lab(1.9, 0.4), sliders.face_lab()
+    for widget in (lab, faces):
+        sliders.show(widget, plots.moving_centers(simulate(0.5, 0.2)), "words")
+    for bundle, metadata in shown:
+        assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/plain", "image/png"}
+        assert metadata["image/png"]["alt"] == bundle["text/plain"] == "words"
+    assert [metadata["image/png"].get("center_lab") for _, metadata in shown] == [lab.options, None]
 
 
 # The face lab

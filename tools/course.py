@@ -13,7 +13,7 @@ import re
 import sys
 from time import monotonic
 
-from environment import enter, parser
+from environment import ROOT, enter, parser
 from execute import BUILD, NotebookFailed, execute, find_notebooks
 
 # Code comes first, so that a dollar in it is none of ours.
@@ -43,6 +43,7 @@ PAGE = """<!DOCTYPE html>
 <ol>
 {items}
 </ol>
+<p>Alone, on a page that needs nothing else: <a href="center_lab.html">the lab of centre loss</a>.</p>
 <p><small>{foot}</small></p>
 </main>
 </html>
@@ -53,12 +54,38 @@ ITEM = """<li>
 <small>{minutes} · <a href="{stem}.ipynb">notebook</a></small>
 </li>"""
 
-# nbconvert does not hand a picture's alt text on
+# nbconvert does not hand a picture's alt text on; around the picture of a lab stands an element for the live one
 TEMPLATE = """{% extends "lab/index.html.j2" %}
 {% block data_png scoped %}
 {% set alt = output | get_metadata("alt", "image/png") | default("", true) | escape_html %}
+{% set lab = output | get_metadata("center_lab", "image/png") %}
+{% if lab %}<div class="center-lab" data-options="{{ lab | tojson | forceescape }}">{% endif %}
 {{ super() | replace("<img ", '<img alt="' ~ alt ~ '" ') }}
+{% if lab %}</div>{% endif %}
 {% endblock %}"""
+LAB_MODULE = ROOT / "fer_utils" / "center_lab.js"
+# Without JavaScript the pictures stay where they are.
+LAB_START = """
+for (const el of document.querySelectorAll(".center-lab")) mount(el, JSON.parse(el.dataset.options));
+"""
+LAB_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>The lab of centre loss</title>
+<style>
+  body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 980px; margin: 1.5rem auto; padding: 0 8px; color: #26323E;
+         background: #fff; }}
+  h1, body > p {{ padding: 0 8px; }} h1 {{ font-size: 1.4rem; line-height: 1.2; }} a {{ color: #0b5394; }}
+</style>
+<h1>The lab of centre loss</h1>
+<p>Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to
+their centres; a batch of points moves the centres at each of 60 steps. Pale: where the points began. Lines: the paths of
+the centres. <a href="index.html">The course</a> explains it in notebook 3.</p>
+<div class="center-lab" data-options="{{}}"><p>The lab needs JavaScript, and no network.</p></div>
+{script}
+</html>
+"""
 
 
 def main(only=()):
@@ -77,6 +104,7 @@ def main(only=()):
         minutes[path.stem] = round((monotonic() - start) / 60, 1)
         (BUILD / "minutes.json").write_text(json.dumps(minutes, indent=1))
         print(f"{minutes[path.stem]:5.1f} min", flush=True)
+    (BUILD / "center_lab.html").write_text(LAB_PAGE.format(script=lab_script()), encoding="utf-8")
     (BUILD / "index.html").write_text(index(minutes), encoding="utf-8")
     print(f"{peak_memory()}Open {BUILD / 'index.html'} in a browser.")
     return 0
@@ -89,7 +117,8 @@ def read_minutes():
 
 
 def as_html(notebook, name):
-    """The notebook as one web page that needs no kernel and no network: formulas are MathML, which browsers draw."""
+    """The notebook as one web page that needs no kernel and no network: formulas are MathML, which browsers draw, and
+    where the lab of centre loss stood it stands again, alive."""
     from nbconvert import HTMLExporter
 
     notebook = copy.deepcopy(notebook)
@@ -97,7 +126,16 @@ def as_html(notebook, name):
         if cell.cell_type == "markdown":
             cell.source = FORMULA.sub(as_mathml, cell.source)
     exporter = HTMLExporter(template_name="lab", raw_template=TEMPLATE, mathjax_url="", require_js_url="")
-    return exporter.from_notebook_node(notebook, {"metadata": {"name": name}})[0]
+    page = exporter.from_notebook_node(notebook, {"metadata": {"name": name}})[0]
+    if 'class="center-lab"' not in page:
+        return page
+    body, end = page.rsplit("</body>", 1)
+    return f"{body}{lab_script()}\n</body>{end}"
+
+
+def lab_script():
+    """The lab's module, inline, and the line that starts every lab of the page."""
+    return f'<script type="module">\n{LAB_MODULE.read_text(encoding="utf-8")}{LAB_START}</script>'
 
 
 def as_mathml(formula):
