@@ -137,7 +137,7 @@ const STYLE = `
 .controls { padding-bottom: 12px; margin-bottom: 12px; border-bottom: 1px solid #DCE1E6; }
 label.slider { display: block; min-width: 0; }
 label.slider > span { display: flex; justify-content: space-between; gap: 8px; white-space: nowrap; }
-b, output { font-weight: 600; }
+b { font-weight: 600; }
 input[type=range] { display: block; width: 100%; height: 24px; margin: 0; accent-color: ${INK}; cursor: pointer; }
 fieldset { border: 0; margin: 0; padding: 0; display: flex; flex-wrap: wrap; align-items: center; gap: 4px 14px; }
 legend { padding: 0; float: left; }
@@ -170,7 +170,7 @@ button:hover { background: #EEF1F4; }
 `;
 
 const slider = (name, words, min, max, step) => `<label class="slider"><span><span>${words}</span>
-  <output data-of="${name}"></output></span>
+  <b data-of="${name}" aria-hidden="true"></b></span>
   <input type="range" data-name="${name}" min="${min}" max="${max}" step="${step}"></label>`;
 const BODY = `<style>${STYLE}</style><div class="lab" role="group" aria-label="Lab of centre loss">
 <div class="controls">

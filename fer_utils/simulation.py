@@ -45,9 +45,9 @@ class Simulation:
 
     @property
     def rho(self):
-        """What a step leaves of a centre's distance to its class's mean: 1 − α n/(1 + n) under Eq. 2, with n = batch / 3,
-        the members of a class in a batch on average; 1 − α/3 under "sgd"; None under "adam", whose steps have a size of
-        their own."""
+        """What a step leaves of a centre's distance to its class's mean: 1 − α n/(1 + n) under Eq. 2, where n is the
+        members of a class in a batch, batch / 3 on average; 1 − α/3 under "sgd"; None under "adam", whose steps have a
+        size of their own."""
         n = self.batch / len(CLASSES)
         return {"eq2": 1 - self.alpha * n / (1 + n), "sgd": 1 - self.alpha * n / self.batch, "adam": None}[self.update]
 

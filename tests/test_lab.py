@@ -1,0 +1,322 @@
+"""The lab in a browser: the exported page with every other host blocked, the page of its own, and JupyterLab."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from course import LAB_PAGE, as_html, lab_script
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from fer_utils import plots
+from fer_utils.simulation import simulate
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
+ALT = "Left: points and centres in the plane. Right: the losses."
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright here: the lab is not tested in a browser")
+    with api.sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, BROWSERS)), None)
+        try:
+            found = playwright.chromium.launch(executable_path=path, channel=None if path else "chrome", args=QUIET)
+        except api.Error:
+            pytest.skip("no chromium or chrome here: the lab is not tested in a browser")
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """A folder with an exported notebook that has two labs, and the lab's own page."""
+    folder = tmp_path_factory.mktemp("pages")
+    picture = plots.png(plots.moving_centers(simulate(1.9, 0.2)))
+    outputs = [new_output("display_data", {"image/png": picture, "text/plain": ALT},
+                          metadata={"image/png": {"alt": ALT, "center_lab": {"alpha": alpha, "lam": 0.2, "batch": 24,
+                                                                             "update": "eq2", "seed": 0}}})
+               for alpha in (1.9, 0.5)]
+    notebook = new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs])
+    (folder / "notebook.html").write_text(as_html(notebook, "notebook"), encoding="utf-8")
+    (folder / "alone.html").write_text(LAB_PAGE.format(script=lab_script()), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Open one of the pages, every host blocked; at the end, none may have been asked and no error been logged."""
+    contexts, wrong = [], []
+
+    def open_page(name, width=1000, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.route(re.compile("^(?!file:)"), lambda route: (wrong.append(route.request.url), route.abort()))
+        page.goto((pages / f"{name}.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def picture(lab):
+    """Everything that is drawn, as one string."""
+    return lab.locator("svg path, svg circle").evaluate_all("all => all.map((path) => path.outerHTML).join()")
+
+
+def frame(page):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def drag(page, slider, start, end, steps=8):
+    """Drag with the mouse between two shares of a slider's width; returns the pictures seen before it is let go."""
+    box, seen = slider.bounding_box(), []
+    y = box["y"] + box["height"] / 2
+    x = [8 + (box["width"] - 16) * (start + (end - start) * k / steps) + box["x"] for k in range(steps + 1)]
+    page.mouse.move(x[0], y)
+    page.mouse.down()
+    for here in x:
+        page.mouse.move(here, y)
+        frame(page)
+        seen.append(picture(page.locator(".lab").first))
+    page.mouse.up()
+    return seen
+
+
+def summary_of(seen, step=60):
+    return (f"Step {step} of 60: cross-entropy {seen.cross_entropy[step]:.2f}, "
+            f"centre loss {seen.center_loss[step]:.2f}.")
+
+
+def options_of(lab):
+    value = {name: float(lab.locator(f"input[data-name={name}]").input_value()) for name in ("alpha", "lam", "batch")}
+    return {**value, "batch": int(value["batch"]), "update": lab.locator("input[name=update]:checked").input_value()}
+
+
+@pytest.mark.parametrize("name", ["notebook", "alone"])
+def test_the_picture_follows_while_a_slider_is_dragged(visit, name):
+    page = visit(name)
+    lab = page.locator(".lab").first
+    for slider in ("alpha", "lam", "batch", "time"):
+        seen = drag(page, lab.locator(f"input[data-name={slider}]"), 0.15, 0.6)
+        assert len(set(seen)) >= 7, f"{slider}: {len(set(seen))} pictures of {len(seen)}"
+    options, step = options_of(lab), int(lab.locator("input[data-name=time]").input_value())
+    assert options["alpha"] > 1.5 and options["lam"] > 1 and options["batch"] > 45 and 30 < step < 40
+    assert lab.locator(".summary").inner_text().startswith(summary_of(simulate(**options), step))
+    assert f"{simulate(**options).rho:+.2f}".replace("-", "−") in lab.locator(".verdict").inner_text()
+
+
+def test_an_exported_lab_opens_with_its_own_values_and_moves_alone(visit):
+    page = visit("notebook")
+    first, second = page.locator(".lab").all()
+    assert options_of(first) == {"alpha": 1.9, "lam": 0.2, "batch": 24, "update": "eq2"}
+    assert options_of(second)["alpha"] == 0.5 and page.locator(".center-lab > * img").first.is_hidden()
+    before = picture(second)
+    first.get_by_role("slider", name="α").fill("0.3")
+    frame(page)
+    assert first.locator(".summary").inner_text().startswith(summary_of(simulate(0.3, 0.2)))
+    assert picture(second) == before
+
+
+def test_without_javascript_the_picture_stays(visit):
+    page = visit("notebook", java_script_enabled=False)
+    assert page.get_by_role("img", name=ALT).count() == 2 and page.get_by_role("img", name=ALT).first.is_visible()
+
+
+def test_it_is_played_with_the_keyboard_alone(visit):
+    page = visit("alone")
+    lab = page.locator(".lab")
+    order = []
+    page.keyboard.press("Tab")  # the link above
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        order.append(page.evaluate("() => { const it = document.activeElement.shadowRoot.activeElement;"
+                                   "return it.dataset.name ?? it.value ?? it.className; }"))
+        if order[-1] == "alpha":
+            page.keyboard.press("ArrowRight")
+            page.keyboard.press("ArrowRight")
+        if order[-1] == "eq2":
+            page.keyboard.press("ArrowRight")  # chooses SGD
+        if order[-1] == "" and len(order) == 5:  # Play
+            page.keyboard.press("Space")
+            page.wait_for_function("() => +document.querySelector('.center-lab').shadowRoot"
+                                   ".querySelector('[data-name=time]').value > 3")
+            page.keyboard.press("Space")
+            page.keyboard.press("ArrowLeft")
+    assert [name for name in order if name] == ["alpha", "lam", "batch", "eq2", "time"]
+    frame(page)
+    assert options_of(lab) == {"alpha": 0.6, "lam": 0.2, "batch": 24, "update": "sgd"}
+    step = int(lab.locator("input[data-name=time]").input_value())
+    assert 2 < step < 60
+    seen = summary_of(simulate(0.6, 0.2, update="sgd"), step)
+    assert lab.locator(".summary").inner_text().startswith(seen)
+    page.wait_for_function("(seen) => document.querySelector('.center-lab').shadowRoot.querySelector('[aria-live]')"
+                           ".textContent.startsWith(seen)", arg=seen)
+
+
+def test_play_pause_step_and_reset(visit):
+    page = visit("alone")
+    lab = page.locator(".lab")
+    play, time = lab.get_by_role("button", name=re.compile("Play|Pause")), lab.locator("input[data-name=time]")
+    lab.get_by_role("slider", name="λ").fill("1")
+    lab.get_by_role("button", name="Step").click()  # from the end it goes back to the beginning
+    for step in (0, 1, 2):
+        frame(page)
+        assert lab.locator(".summary").inner_text().startswith(summary_of(simulate(0.5, 1.0), step))
+        lab.get_by_role("button", name="Step").click()
+    play.click()
+    assert "Pause" in play.inner_text()
+    seen = set()
+    while len(seen) < 5:
+        frame(page)
+        seen.add(picture(lab))
+    play.click()
+    frame(page)
+    rested = time.input_value(), picture(lab)
+    sleep(0.3)
+    assert "Play" in play.inner_text() and rested == (time.input_value(), picture(lab)) and 3 <= int(rested[0]) < 60
+    lab.get_by_role("button", name="Reset").click()
+    frame(page)
+    assert time.input_value() == "0" and options_of(lab)["lam"] == 0.2
+    time.fill("58")
+    play.click()
+    page.wait_for_function("() => document.querySelector('.center-lab').shadowRoot.querySelector('.play')"
+                           ".textContent.includes('Play')")
+    assert time.input_value() == "60"
+
+
+def test_under_adam_alpha_moves_nothing(visit):
+    page = visit("alone")
+    lab = page.locator(".lab")
+    lab.get_by_role("radio", name="Adam").check()
+    frame(page)
+    before = picture(lab)
+    assert len(set(drag(page, lab.get_by_role("slider", name="α"), 0.1, 0.9))) == 1 and picture(lab) == before
+    assert options_of(lab)["alpha"] > 2 and "α has no effect" in lab.locator(".verdict").inner_text()
+
+
+def test_what_diverges_is_said_and_breaks_no_path(visit):
+    page = visit("alone")
+    lab = page.locator(".lab")
+    for name, value in {"α": "3", "batch size": "90", "λ": "2"}.items():
+        lab.get_by_role("slider", name=name).fill(value)
+    frame(page)
+    assert "diverges" in lab.locator(".verdict").inner_text()
+    assert "Out of the picture: the centre of happiness, of sadness, of surprise." in (
+        lab.locator(".summary").inner_text())
+    drawn = picture(lab)
+    assert not re.search("NaN|Infinity|undefined", drawn)
+    assert max(abs(float(number)) for number in re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", drawn)) < 1e5
+
+
+@pytest.mark.parametrize("name", ["notebook", "alone"])
+@pytest.mark.parametrize("width", [320, 360, 800, 1400])
+def test_no_width_needs_scrolling_sideways(visit, name, width):
+    page = visit(name, width)
+    frame(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = page.locator(".lab").first.locator("input, button, figure > svg, b").evaluate_all(
+        "all => all.map((it) => it.getBoundingClientRect()).map((box) => [box.left, box.right])")
+    assert all(0 <= left < right <= width for left, right in boxes)
+
+
+def test_less_motion_plays_in_a_few_still_pictures(visit):
+    page = visit("alone", reduced_motion="reduce")
+    page.get_by_role("button", name="Play").click()
+    seen, end = set(), monotonic() + 2.4
+    while monotonic() < end:
+        frame(page)
+        seen.add(page.locator("input[data-name=time]").input_value())
+    assert {"0", "10"} <= seen <= {"0", "10", "20", "30"}
+
+
+@pytest.mark.course
+def test_in_jupyterlab_the_picture_follows_and_python_knows(browser, tmp_path):
+    setup = ("from fer_utils import plots, sliders\nfrom fer_utils.simulation import simulate\n"
+             "lab = sliders.center_lab(1.9, 0.2)\n"
+             "sliders.show(lab, plots.moving_centers(simulate(**lab.options)), alt='words')")
+    nbformat.write(new_notebook(cells=[new_code_cell(setup), new_code_cell("print(lab.options)")],
+                                metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}),
+                   tmp_path / "toy.ipynb")
+    with jupyterlab(tmp_path) as address:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        wrong = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"{address}/lab/tree/toy.ipynb?reset")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.get_by_role("menuitem", name="Run").click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        lab = page.locator(".lab")
+        lab.wait_for(timeout=60_000)
+        frame(page)
+        for name in ("alpha", "lam"):
+            seen = drag(page, lab.locator(f"input[data-name={name}]"), 0.15, 0.6)
+            assert len(set(seen)) >= 7, f"{name}: {len(set(seen))} pictures of {len(seen)}"
+        before = options_of(lab)["alpha"]
+        lab.get_by_role("slider", name="α").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")  # must not reach JupyterLab's own keys
+        frame(page)
+        options = options_of(lab)
+        assert options["alpha"] == pytest.approx(before - 0.15)
+        assert lab.locator(".summary").inner_text().startswith(summary_of(simulate(**options)))
+        if os.environ.get("LAB_PICTURE"):
+            page.screenshot(path=os.environ["LAB_PICTURE"])
+        page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_function("(part) => document.body.innerText.includes(part)",
+                               arg=f"'alpha': {options['alpha']:g}, 'lam': {options['lam']:g}")
+        page.close()
+    assert not wrong
+
+
+class jupyterlab:
+    """JupyterLab in a folder for as long as a with block takes, its kernels included."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __enter__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        own = {"JUPYTER_CONFIG_DIR": self.folder / "config", "JUPYTER_DATA_DIR": self.folder / "data",
+               "IPYTHONDIR": self.folder / "ipython", "JUPYTER_RUNTIME_DIR": self.folder / "runtime"}
+        environment = {**os.environ, **{name: str(path) for name, path in own.items()},
+                       "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
+             "--IdentityProvider.token=", "--LabApp.news_url=", "--LabApp.check_for_updates_class="
+             "jupyterlab.NeverCheckForUpdate"], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "log").open("w"))
+        address, end = f"http://127.0.0.1:{port}", monotonic() + 60
+        while monotonic() < end and self.process.poll() is None:
+            try:
+                json.load(urlopen(f"{address}/api", timeout=2))
+                return address
+            except OSError:
+                sleep(0.2)
+        self.__exit__()
+        raise AssertionError((self.folder / "log").read_text()[-2000:])
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)  # it ends its kernels before it goes
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
