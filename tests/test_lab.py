@@ -259,10 +259,11 @@ def test_in_jupyterlab_the_picture_follows_and_python_knows(browser, tmp_path):
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(f"{address}/lab/tree/toy.ipynb?reset")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel is there
         page.get_by_role("menuitem", name="Run").click()
         page.get_by_text("Run All Cells", exact=True).click()
         lab = page.locator(".lab")
-        lab.wait_for(timeout=60_000)
+        lab.wait_for(timeout=120_000)  # importing torch takes its time where others work too
         frame(page)
         for name in ("alpha", "lam"):
             seen = drag(page, lab.locator(f"input[data-name={name}]"), 0.15, 0.6)

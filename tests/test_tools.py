@@ -114,6 +114,18 @@ def test_page_describes_its_pictures():
     assert "<title>toy</title>" in page
 
 
+def test_page_puts_the_live_lab_around_its_picture_and_its_module_once():
+    options = {"alpha": 1.9, "update": "eq2"}
+    pictures = [new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "words", **lab}})
+                for lab in ({"center_lab": options}, {}, {"center_lab": options})]
+    page = as_html(new_notebook(cells=[new_code_cell("f()", outputs=pictures)]), "toy")
+    opening = r'<div class="center-lab" data-options=(["\'])(.*?)\1>\s*<div[^>]*>\s*<img alt="words"'
+    assert [json.loads(html.unescape(values)) for _, values in re.findall(opening, page)] == [options, options]
+    assert page.count("export function mount") == 1 and page.count("<img ") == 3
+    plain = as_html(new_notebook(cells=[new_code_cell("f()", outputs=pictures[1:2])]), "toy")
+    assert "export function mount" not in plain
+
+
 def test_page_draws_formulas_itself_and_asks_no_other_host():
     source = "Cost $5 in `a $b$ c` and\n\n```\n$x$\n```\n\n$$L_C = \\frac{1}{2}\\sum_i x_i$$\n\nwith $x_i < 1$."
     page = as_html(new_notebook(cells=[new_markdown_cell(source)]), "toy")
