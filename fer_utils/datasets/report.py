@@ -77,16 +77,20 @@ def brightness(dataset):
     ``contrast``: mean over images of the standard deviation of their pixels. Where the classes differ much, a network
     can learn the light instead of the face.
     """
-    # In blocks: as floats the images would need eight times the room.
-    blocks = [dataset.images[start:start + 512] for start in range(0, len(dataset), 512)]
-    flat = [block.reshape(len(block), -1) for block in blocks]
-    table = pd.DataFrame({"class": dataset.labels, "brightness": np.concatenate([block.mean(1) for block in flat]),
-                          "contrast": np.concatenate([block.std(1) for block in flat])})
+    table = pd.DataFrame(light(dataset), columns=["brightness", "contrast"]).assign(**{"class": dataset.labels})
     classes = table.groupby("class").agg(brightness=("brightness", "mean"), spread=("brightness", "std"),
                                          contrast=("contrast", "mean"))
     classes = classes.reindex(range(len(dataset.classes)))
     classes.index = list(dataset.classes)
     return classes
+
+
+def light(dataset):
+    """Mean and standard deviation of each image's pixels, in levels from 0 to 255; float64 (N, 2)."""
+    # In blocks: as floats the images would need eight times the room.
+    blocks = [dataset.images[start:start + 512] for start in range(0, len(dataset), 512)]
+    flat = [block.reshape(len(block), -1) for block in blocks]
+    return np.concatenate([np.stack([block.mean(1), block.std(1)], 1) for block in flat])
 
 
 def leave_out(dataset, faults, test=None):
