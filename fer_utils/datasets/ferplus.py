@@ -41,15 +41,17 @@ def load(root, split, *, mode="majority", contempt=False):
     folder of its own in there. ``mode`` says what becomes of the votes; the first two are Barsoum et al.'s:
 
     - "majority": the class that has more than half of the votes; images without one are left out.
-    - "probability": ``soft_labels`` of one to three classes that have most of the votes together; images on which
-      "unknown" or "not a face" comes first, or where that many classes don't get half, are left out.
+    - "probability": ``soft_labels`` of the one to three classes that have most of the votes together; images on which
+      "unknown" or "not a face" comes first, or where three classes don't have more than half, are left out.
     - "votes": ``soft_labels`` are the shares of all votes for an emotion; images without such a vote are left out.
+
+    In the first two a class's single vote counts as a slip, and is removed before.
 
     Labels are the class with the largest share, of equal ones the first in the order of ``classes``. With ``contempt``
     there are eight classes, contempt last; without it, images labelled so are left out, and its share of the others'
     votes is removed. Raises ``FerError`` for what is missing or broken, and for votes that don't belong to the images.
     """
-    if mode not in MODES:
+    if mode not in tuple(MODES):  # a list from JSON isn't hashable
         raise FerError(f"mode = {mode!r}: FER+ has the modes {', '.join(MODES)}.")
     if not isinstance(contempt, bool):
         raise FerError(f"contempt = {contempt!r}: give True (eight classes) or False (seven).")
@@ -73,10 +75,7 @@ def load(root, split, *, mode="majority", contempt=False):
 
 
 def majority(votes):
-    """The votes of the class that has more than half of them, int (N, 8), from the votes (N, 10); all 0 without one.
-
-    As in "probability", single votes don't count, not even for the half.
-    """
+    """The votes of the class that has more than half of them, int (N, 8), from the votes (N, 10); all 0 without one."""
     counted = _counted(votes)
     most = 2 * counted > counted.sum(1, keepdims=True)
     return np.where(most, counted, 0)[:, :len(CLASSES)]
@@ -102,7 +101,7 @@ def probability(votes):
 
 
 def _counted(votes):
-    return np.where(votes > 1, votes, 0)  # Barsoum et al. take a single vote for a slip
+    return np.where(votes > 1, votes, 0)  # not even for the total do single votes count
 
 
 MODES = {"majority": majority, "probability": probability, "votes": lambda votes: votes[:, :len(CLASSES)]}
@@ -189,7 +188,8 @@ def read_votes(path):
 def _join(faces, path):
     """The votes of each face, by the row in its name; checked by usage, by the known counts and against its label."""
     kinds, _, numbers = np.char.partition(np.asarray(faces.names, str), "_").T
-    official = np.char.isdecimal(numbers)
+    kinds = np.char.lower(kinds)  # as fer2013 reads them
+    official = np.char.isdecimal(numbers) & np.isin(kinds, np.char.lower(USAGES))
     if not official.all():
         raise FerError(f"{faces.source}: {faces.names[official.argmin()]}: not a name of FER2013, <Usage>_<row>; the "
                        "votes are for its rows alone.")
@@ -202,7 +202,7 @@ def _join(faces, path):
     if rows.max() >= len(votes):
         raise FerError(f"{path}: {len(votes)} rows, and none for {last}; get {WHERE} whole.")
     rows = rows.astype(np.int64)
-    apart = np.flatnonzero(np.char.lower(usages[rows]) != np.char.lower(kinds))
+    apart = np.flatnonzero(np.char.lower(usages[rows]) != kinds)
     if len(apart):
         raise FerError(f"{path}: row {rows[apart[0]]} is of {usages[rows[apart[0]]]}, and the image "
                        f"{faces.names[apart[0]]}: {APART}")
