@@ -299,8 +299,8 @@ def test_another_process_that_was_faster_does_no_harm(fer2013, cache, monkeypatc
 
 
 def test_an_unknown_data_set_lists_those_that_are_known():
-    with pytest.raises(FerError, match="unknown data set 'ferplus'.*synthetic, fer2013"):
-        load_dataset("ferplus")
+    with pytest.raises(FerError, match="unknown data set 'affectnet'.*synthetic, fer2013"):
+        load_dataset("affectnet")
 
 
 @pytest.mark.parametrize("name, split", [("synthetic", "validation"), ("synthetic", "public_test"),
