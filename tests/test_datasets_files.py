@@ -129,8 +129,38 @@ def test_links_in_a_folder_do_not_lead_round_in_circles(tmp_path):
     folder.mkdir()
     (folder / "a.png").write_bytes(b"one")
     (folder / "again").symlink_to(folder)
-    (folder / "nowhere.png").symlink_to(tmp_path / "nowhere")
-    assert "a.png" in read_all(folder) and "nowhere.png" not in read_all(folder)
+    (folder / "up").symlink_to(tmp_path)
+    (folder / ".#a.png").symlink_to("a lock of an editor")
+    assert read_all(folder) == {"a.png": b"one"}
+
+
+def test_links_to_files_and_folders_are_followed(tmp_path):
+    folder = tmp_path / "folder"
+    for name in ("folder", "elsewhere/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "a.png").write_bytes(b"one")
+    (folder / "happy").symlink_to(tmp_path / "elsewhere")
+    (folder / "b.png").symlink_to(tmp_path / "elsewhere" / "deep" / "a.png")
+    before = files.identity(folder)
+    assert read_all(folder) == {"happy/deep/a.png": b"one", "b.png": b"one"}
+    (tmp_path / "elsewhere" / "deep" / "c.png").write_bytes(b"two")
+    assert files.identity(folder) != before  # what lies behind the link has changed
+
+
+@pytest.mark.parametrize("target", ["nowhere", "itself.png"])
+@pytest.mark.parametrize("name", ["itself.png", "angry"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path, name, target):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / name).symlink_to(name if target == "itself.png" else target)
+    with pytest.raises(FerError, match=f"{name}: a link that leads nowhere; mend or remove it"):
+        read_all(tmp_path / "folder")
+
+
+def test_one_folder_under_two_names_is_named(tmp_path):
+    (tmp_path / "folder" / "happy").mkdir(parents=True)
+    (tmp_path / "folder" / "happiness").symlink_to("happy")
+    with pytest.raises(FerError, match="happ.* and .*happ.* are one and the same folder; remove the link"):
+        read_all(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "folder"])

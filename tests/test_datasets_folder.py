@@ -350,7 +350,7 @@ def test_the_second_load_decodes_nothing(folder, tmp_path, monkeypatch, packed):
     def refuse(*arguments):
         raise AssertionError("an image was decoded again")
 
-    monkeypatch.setattr(reader, "decode", refuse)
+    monkeypatch.setattr(reader, "decoded", refuse)
     assert load_dataset("folder", root, "train").fingerprint == first.fingerprint
     assert len(load_dataset("folder", root, "test")) == 7  # was read with it
 

@@ -214,7 +214,7 @@ def test_what_lies_around_it_is_left_alone(official, faces, mirror):
 def test_the_second_load_decodes_nothing_and_a_changed_file_is_noticed(official, faces, monkeypatch):
     first = load_dataset("rafdb", official).fingerprint
     with monkeypatch.context() as patch:
-        patch.setattr(rafdb, "decode", None)
+        patch.setattr(rafdb, "decoded", None)
         assert load_dataset("rafdb", official).fingerprint == first
         assert len(load_dataset("rafdb", official, "test")) == sum(COUNTS["test"])
     path_of(official, faces[0]).write_bytes(jpeg(np.full((48, 48), 9, np.uint8)))
@@ -372,7 +372,7 @@ def test_an_unknown_code_in_a_table_is_named(mirror, cache, faces, wrong):
                          ids=["empty", "binary", "other columns", "open quote"])
 def test_what_is_no_table_is_refused(mirror, cache, content):
     (mirror / "train_labels.csv").write_bytes(content)
-    refused(mirror, cache, "train_labels.csv", "columns image and label")
+    refused(mirror, cache, "train_labels.csv: ", "download it again")
 
 
 @pytest.mark.parametrize("split, other", [("train", "test"), ("test", "train")])
