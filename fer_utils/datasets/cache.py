@@ -1,5 +1,6 @@
 """Data sets that were read once, as memory-mapped arrays in the user's cache folder (or in ``FER_UTILS_CACHE``)."""
 
+import errno
 import hashlib
 import json
 import os
@@ -62,7 +63,7 @@ def cached(identity, read):
         part = Path(tempfile.mkdtemp(dir=home, prefix="part-"))
         try:
             for name, array in (("images", images), ("labels", labels), ("names", names)):
-                np.save(part / f"{name}.npy", array)
+                _save(part / f"{name}.npy", array)
             about = json.dumps({"identity": identity, "images": len(images)}, indent=1)
             (part / "about.json").write_text(about, encoding="utf-8", errors="surrogateescape")
             part.rename(folder)
@@ -73,6 +74,14 @@ def cached(identity, read):
     except OSError as error:
         raise _unusable(home, error) from error
     return folder
+
+
+def _save(path, array):
+    np.save(path, array)
+    try:
+        np.load(path, mmap_mode="r")
+    except ValueError as error:  # numpy says nothing where only the last few kilobytes don't fit on the disk
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def _unusable(home, error):

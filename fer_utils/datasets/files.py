@@ -117,7 +117,7 @@ def opened(path):
         except PermissionError as error:
             raise _forbidden(path, error) from error
         except Exception as error:  # zipfile and tarfile raise whatever the damaged bytes lead them to
-            raise FerError(f"{path}: not a whole zip or tar ({error}); download it again.") from error
+            raise FerError(f"{path}: not a whole zip or tar ({_brief(error)}); download it again.") from error
         files = [(name, partial(_read, path, name, read, size)) for name, read, size in files
                  if read and "__MACOSX" not in name.split("/") and not name.split("/")[-1].startswith("._")]
         for name, _ in files:
@@ -214,7 +214,7 @@ def _read(path, name, read, size, limit=None):
     except PermissionError as error:
         raise _forbidden(path, error) from error
     except Exception as error:  # so does zlib
-        raise FerError(f"{path}: {name}: cannot be read ({error}); download it again.") from error
+        raise FerError(f"{path}: {name}: cannot be read ({_brief(error)}); download it again.") from error
 
 
 @contextmanager
@@ -225,6 +225,10 @@ def allowed(path):
         raise _forbidden(path, error) from error
     except OSError as error:
         raise FerError(f"{path}: cannot be read ({error}); check the disk, or give another copy.") from error
+
+
+def _brief(error):
+    return f"{error}"[:200]  # zipfile quotes a wrong name in full, which may be the half of the file
 
 
 def _forbidden(path, error):
@@ -254,7 +258,7 @@ def read_table(content, where):
         if not width:
             raise csv.Error("it is empty")
     except (csv.Error, UnicodeError) as error:
-        raise FerError(f"{where}: cannot be read as a CSV file ({error}); download it again.") from error
+        raise FerError(f"{where}: cannot be read as a CSV file ({_brief(error)}); download it again.") from error
 
 
 def decoded(names, files, where, mode=None):
@@ -291,7 +295,8 @@ def decode(name, read, where, mode=None):
     except FerError:
         raise
     except Exception as error:  # Pillow raises whatever the damaged bytes lead it to
-        raise FerError(f"{where}: {name}: cannot be read as an image ({error}); replace or remove it.") from error
+        raise FerError(f"{where}: {name}: cannot be read as an image ({_brief(error)}); replace or remove "
+                       "it.") from error
 
 
 def is_image(name):
