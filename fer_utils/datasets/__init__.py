@@ -33,8 +33,9 @@ def load_dataset(name, root=None, split="train", *, leave_out=(), **options):
 
     ``leave_out`` names faults that ``datasets.report`` finds, and images with these are left out: "constant",
     "duplicates", "not a face" (where FER+ has ten votes for that, so its file must be there), and, of the training
-    split, "leaked", those that are in the split that runs are tested on, too. The ``source`` says how many. Further ``options`` go to the reader; its ``load`` says which it takes.
-    Raises ``FerError`` for whatever is missing, broken or unknown.
+    split, "leaked", those that are in the split that runs are tested on, too. The ``source`` says how many. Further
+    ``options`` go to the reader; its ``load`` says which it takes. Raises ``FerError`` for whatever is missing, broken
+    or unknown.
     """
     if name not in DATASETS:
         raise FerError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}.")

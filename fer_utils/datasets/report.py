@@ -111,7 +111,7 @@ def leave_out(dataset, faults, test=None, votes=None):
     if "leaked" in faults and test is not None:
         gone[f"images of {test.split}"] = np.unique([a for a, _, _ in _pairs(dataset, test)]).astype(int)
     if "not a face" in faults and votes is not None:
-        gone["that are not a face"] = not_a_face(votes)
+        gone["images that are not a face"] = not_a_face(votes)
     kept = np.setdiff1d(np.arange(len(dataset)), np.concatenate([[], *gone.values()]))
     named = ", ".join(f"{len(rows)} {what}" for what, rows in gone.items() if len(rows))
     if not len(kept):
