@@ -10,14 +10,16 @@ from types import SimpleNamespace
 import numpy as np
 
 # Skin from the darkest to the lightest, at equal steps of the trait.
-SKIN = ((0.29, 0.18, 0.13), (0.47, 0.30, 0.21), (0.67, 0.46, 0.33), (0.85, 0.65, 0.51), (0.96, 0.81, 0.71))
+SKIN = ((0.33, 0.21, 0.155), (0.48, 0.31, 0.22), (0.67, 0.46, 0.33), (0.85, 0.65, 0.51), (0.96, 0.81, 0.71))
 
 
 def grey_tones(t):
     """Every tone of a grey face, as the traits have it."""
-    return SimpleNamespace(skin=t.skin[None], hair=t.hair[None], cloth=t.cloth[None], wall_left=t.wall_left[None],
-                           wall_right=t.wall_right[None], iris=t.iris[None], cover=t.cover_tone[None], lips=1.0,
-                           mouth=0.10, upper_teeth=0.9, lower_teeth=0.8, frame=0.12)
+    brow, beard = np.minimum(t.hair + 0.05, t.skin * t.brow_tone), np.minimum(t.hair, 0.5 * t.skin)
+    return SimpleNamespace(
+        skin=t.skin[None], hair=t.hair[None], brow=brow[None], beard=beard[None], cloth=t.cloth[None],
+        wall_left=t.wall_left[None], wall_right=t.wall_right[None], iris=t.iris[None], cover=t.cover_tone[None],
+        lips=1.0, mouth=0.10, upper_teeth=0.9, lower_teeth=0.8, frame=0.12)
 
 
 def _rgb(red, green, blue):
@@ -27,10 +29,15 @@ def _rgb(red, green, blue):
 
 
 SHADOW = _rgb(0.86, 1.04, 1.10)  # shade on skin is warm: red light gets through it
+BLUSH = _rgb(1.03, 0.84, 0.84)
 
 
 def _mix(one, other, share):
     return one + (other - one) * share
+
+
+def _brightness(tone):
+    return 0.3 * tone[0] + 0.6 * tone[1] + 0.1 * tone[2]
 
 
 def _wheel(hue, depth):
@@ -55,6 +62,10 @@ def colour_tones(t):
     pigment = _mix(pigment, _rgb(1.75, 0.82, 0.42), red)
     aged = np.clip((t.age - 0.8) * 8.0, 0.0, 1.0)
     hair = _mix(tone * pigment, t.hair * _rgb(1.02, 1.0, 1.0) + 0.15, aged)
+    # Brows and beard have the hair's colour, and are darker than the skin.
+    most = _brightness(skin) / np.maximum(_brightness(hair), np.float32(0.01))
+    brow = hair * np.minimum(most * t.brow_tone, 0.9)
+    beard = hair * np.minimum(most * np.float32(0.55), 0.9)
     # Eyes: brown, or under light skin as often blue, green or grey.
     pale = (t.eye_hue < 0.55) & (light > 0.45)
     cool = _mix(_rgb(0.75, 1.05, 1.35), _rgb(0.85, 1.12, 0.80), (t.eye_hue > 0.35).astype(np.float32))
@@ -62,7 +73,8 @@ def colour_tones(t):
     cloth = t.cloth * _wheel(t.cloth_hue, 0.1 + 0.5 * t.cloth_depth)
     wall = _wheel(t.wall_hue, np.float32(0.12))
     return SimpleNamespace(
-        skin=skin, hair=hair, cloth=cloth, wall_left=t.wall_left * wall, wall_right=t.wall_right * wall, iris=iris,
+        skin=skin, hair=hair, brow=brow, beard=beard, cloth=cloth, iris=iris,
+        wall_left=t.wall_left * wall, wall_right=t.wall_right * wall,
         cover=t.cover_tone * _wheel(t.cover_hue, np.float32(0.35)), lips=_rgb(1.22, 0.92, 0.98),
         mouth=_rgb(0.26, 0.06, 0.07), upper_teeth=_rgb(0.94, 0.91, 0.85), lower_teeth=_rgb(0.86, 0.82, 0.76),
         frame=0.12)
