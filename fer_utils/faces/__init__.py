@@ -23,7 +23,7 @@ __all__ = ["ACTION_UNITS", "DEFAULT", "UNITS", "Difficulty", "draw_faces", "pers
            "synthetic_faces"]
 
 
-def draw_faces(units, rng, size=48, noise=0.04, pose=1.0, light=1.0, occlusion=0.0, chunk=64, *, colour=False,
+def draw_faces(units, rng, size=48, noise=0.04, pose=1.0, light=1.0, occlusion=0.0, chunk=32, *, colour=False,
                persons=None):
     """Faces that show the given action units of Ekman and Friesen's FACS: uint8 of shape (N, size, size), in grey, or
     (N, size, size, 3), red, green and blue, with ``colour``.

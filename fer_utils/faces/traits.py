@@ -25,8 +25,10 @@ COVER = {"cover": (0.0, 1.0), "cover_x": (-0.6, 0.6), "cover_y": (-0.5, 0.7), "c
 # Only a face in colour asks for these; they are drawn last, so that the same seed gives the same persons in grey.
 HUES = {"warmth": (0.0, 1.0), "hair_hue": (0.0, 1.0), "eye_hue": (0.0, 1.0), "cloth_hue": (0.0, 1.0),
         "cloth_depth": (0.0, 1.0), "wall_hue": (0.0, 1.0), "cover_hue": (0.0, 1.0)}
-# What changes from one picture of a person to the next. All else of IDENTITY and HUES stays.
-PASSING = {"gaze", "blur", *POSE, *LIGHT, *COVER, "cover_hue"}
+# How far a picture of a person is free to differ from their first one: 1 anew, 0 not at all, which is what holds for
+# all else of IDENTITY and HUES. Clothes and wall last as long as a session does; head and light move, within limits.
+PASSING = {"gaze": 1.0, "blur": 1.0, **dict.fromkeys(POSE, 0.5), **dict.fromkeys(COVER, 1.0), "cover_hue": 1.0,
+           **dict.fromkeys(LIGHT, 0.5)}
 
 
 def draw_traits(rng, number, pose, light, colour=False, persons=None):
@@ -37,10 +39,10 @@ def draw_traits(rng, number, pose, light, colour=False, persons=None):
     if colour:
         ranges |= HUES
         chance = np.concatenate([chance, rng.random((number, len(HUES)))], 1)
-    if persons is not None:  # everybody looks as in their first picture
+    if persons is not None:
         _, first, who = np.unique(persons, return_index=True, return_inverse=True)
-        lasts = [name not in PASSING for name in ranges]
-        chance[:, lasts] = chance[first[who]][:, lasts]
+        free = np.array([PASSING.get(name, 0.0) for name in ranges])
+        chance = free * chance + (1.0 - free) * chance[first[who]]
     low, high = np.array(list(ranges.values())).T
     return dict(zip(ranges, (low + (high - low) * chance).astype(np.float32).T))
 
