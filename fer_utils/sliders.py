@@ -52,7 +52,7 @@ def face_lab(emotion="neutral", person=0):
     def follow(_=None):
         units = {unit: slider.value for unit, slider in sliders.items()}
         shown = ", ".join(str(unit) for unit in units if units[unit]) or "none"
-        large, small = face_of(units, who.value, 288), face_of(units, who.value, 48, colour=False)
+        large, small = face_of(units, who.value, 240), face_of(units, who.value, 48, colour=False)
         picture.value = (f'<img width="288" alt="A drawn face with the action units: {shown}" '
                          f'src="data:image/png;base64,{plots.picture(large)}"> <img width="96" '
                          'style="image-rendering: pixelated" alt="The same face in grey, 48 by 48 pixels" '

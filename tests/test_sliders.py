@@ -91,5 +91,5 @@ def test_the_lab_shows_the_face_large_and_as_a_network_gets_it():
     _, _, picture, units = face_parts(sliders.face_lab(person=4))
     units[12].value = 0.5
     shown = [Image.open(io.BytesIO(base64.b64decode(png))) for png in re.findall(r'base64,([^"]+)"', picture.value)]
-    assert [(image.size, image.mode) for image in shown] == [((288, 288), "RGB"), ((48, 48), "L")]
+    assert [(image.size, image.mode) for image in shown] == [((240, 240), "RGB"), ((48, 48), "L")]
     assert np.array_equal(np.asarray(shown[1]), sliders.face_of({12: 0.5}, person=4, size=48, colour=False))

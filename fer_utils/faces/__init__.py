@@ -52,10 +52,10 @@ def draw_faces(units, rng, size=48, noise=0.04, pose=1.0, light=1.0, occlusion=0
         t = rows_of(traits, rows)
         au = {unit: units[rows, i, None, None] for i, unit in enumerate(UNITS)}
         image = render(t, colour_tones(t) if colour else grey_tones(t), au, size, occlusion)
-        # Three uniforms add up to nearly a normal variable, of standard deviation 1/2.
-        grain = rng.random((image.shape[1], size, size, channels, 3))
-        grain = (grain[..., 0] + grain[..., 1] + grain[..., 2] - 1.5).astype(np.float32)
-        image += 2.0 * float(noise) * np.moveaxis(grain, -1, 0)
+        if noise:  # three uniforms add up to nearly a normal variable, of standard deviation 1/2
+            grain = rng.random((image.shape[1], size, size, channels, 3))
+            grain = (grain[..., 0] + grain[..., 1] + grain[..., 2] - 1.5).astype(np.float32)
+            image += 2.0 * float(noise) * np.moveaxis(grain, -1, 0)
         faces[rows] = np.moveaxis(np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8), 0, -1)
     return faces if colour else faces[..., 0]
 
