@@ -54,14 +54,14 @@ def colour_tones(t):
     for k in range(steps):
         skin = skin + (_rgb(*SKIN[k + 1]) - _rgb(*SKIN[k])) * np.clip(light * steps - k, 0.0, 1.0)
     skin = skin * _mix(_rgb(1.03, 0.98, 0.97), _rgb(0.98, 1.01, 0.97), t.warmth)  # rosy to olive
-    # Hair: black, brown and blond by its tone, and now and then red or, with age, grey. Under dark skin it is dark.
-    tone = np.minimum(t.hair, 0.10 + 0.62 * light)
-    fair = np.clip((tone - 0.1) * 2.5, 0.0, 1.0)
+    # Hair, as light as in grey: black, brown or blond by its tone, now and then red; grey with age, or where the skin
+    # has too much pigment for blond.
+    fair = np.clip((t.hair - 0.1) * 2.5, 0.0, 1.0)
     pigment = _mix(_rgb(1.15, 0.95, 0.86), _mix(_rgb(1.38, 0.98, 0.64), _rgb(1.35, 1.08, 0.66), fair), fair)
     red = (t.hair_hue < 0.12) * np.clip(light * 3.0 - 1.0, 0.0, 1.0) * fair
     pigment = _mix(pigment, _rgb(1.75, 0.82, 0.42), red)
-    aged = np.clip((t.age - 0.8) * 8.0, 0.0, 1.0)
-    hair = _mix(tone * pigment, t.hair * _rgb(1.02, 1.0, 1.0) + 0.15, aged)
+    grey = np.maximum(np.clip((t.age - 0.8) * 8.0, 0.0, 1.0), 1.0 - np.clip(light * 4.0 - 0.6, 0.0, 1.0))
+    hair = t.hair * _mix(pigment, _rgb(1.05, 1.0, 0.97), grey * fair)
     # Brows and beard have the hair's colour, and are darker than the skin.
     most = _brightness(skin) / np.maximum(_brightness(hair), np.float32(0.01))
     brow = hair * np.minimum(most * t.brow_tone, 0.9)

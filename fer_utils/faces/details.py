@@ -63,13 +63,13 @@ def mouth_line(g, s):
     return 0.012 * (1.0 + g.fine * (np.clip(4.0 * (0.9 - np.abs(s)), -1.0, 1.0) - 1.0))
 
 
-def teeth(g, t, s2):
+def teeth(g, s2):
     """How light the teeth are: less so towards the corners, and between one and the next."""
     gaps = np.clip(5.0 * _wave(g.x / 0.05 + 0.5), 0.0, 1.0)
     return 1.0 - g.fine * (1.0 - (1.0 - 0.5 * np.minimum(s2, 1.0)) * (0.86 + 0.14 * gaps))
 
 
-def lips(image, g, s, top, bottom, upper_lip, lower_lip, mask):
+def lips(image, g, s, top, bottom, lower_lip, mask):
     """The upper lip lies in shade, the lower one shines."""
     shade(image, g.fine * 0.2, mask * np.clip((0.5 * (top + bottom) - g.y) * 40.0, 0.0, 1.0))
     shine = soft(np.abs(g.y - bottom - 0.45 * (lower_lip - bottom)) - 0.004, 0.035)

@@ -25,9 +25,10 @@ def _frame(t, size):
     depth = np.maximum(1.0 - a * a - b * b, 0.0)
     fx, fy = u - t.yaw * depth, v - t.nod * depth
     # Most parts come in pairs, so they are drawn once, in |x|; ``side`` tells left (-1) from right (1).
+    # Edges are a pixel or two wide; on large faces ``px`` and ``fold`` stop shrinking, or skin would look like paper.
     return SimpleNamespace(axis=axis, u=u, v=v, abs_u=np.abs(u), depth=depth, x=fx, y=fy, ax=np.abs(fx),
                            side=np.sign(fx), long=(t.hairstyle < 0.4).astype(np.float32),
-                           px=max(2.0 / size, 1 / 80), fold=max(2.0 / size, 1 / 34), size=size,
+                           px=max(2.0 / size, 1 / 80), fold=max(2.0 / size, 1 / 34),
                            fine=min(max((size - 64) / 64, 0.0), 1.0))
 
 
@@ -156,11 +157,11 @@ def _mouth(image, g, t, c, au):
     lips = soft(lips, 1.3 * g.px)
     paint(image, c.skin * t.lip_tone * c.lips, lips)
     if g.fine:
-        details.lips(image, g, s, top, bottom, upper_lip, lower_lip, lips)
+        details.lips(image, g, s, top, bottom, lower_lip, lips)
     line = details.mouth_line(g, s) if g.fine else 0.012
     inside = soft(np.maximum(np.maximum(top - g.y, g.y - bottom) - line, (np.abs(s) - 1.0) * 0.25), 1.2 * g.px)
     paint(image, c.mouth, inside * 0.9)
-    teeth = details.teeth(g, t, s2) if g.fine else 1.0
+    teeth = details.teeth(g, s2) if g.fine else 1.0
     # A smile bares the upper teeth, AU 16 and 20 the lower ones.
     upper_teeth = np.maximum(np.abs(g.y - top - 0.045) - 0.035, g.y - bottom + 0.025)
     paint(image, c.upper_teeth, np.minimum(1.3 * au[12], 1.0) * soft(upper_teeth, 1.2 * g.px) * inside * teeth)
