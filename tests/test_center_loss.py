@@ -232,6 +232,11 @@ def test_adams_options_that_cannot_be_are_refused(option, value):
         CenterLoss(CLASSES, WIDTH, update="adam", **{option: value})
 
 
+def test_adam_without_eps_is_refused():
+    with pytest.raises(FerError, match="eps = 0: Adam would divide by zero"):
+        CenterLoss(CLASSES, WIDTH, update="adam", eps=0)
+
+
 # Bad batches; every method refuses them, and a refused update moves nothing.
 
 

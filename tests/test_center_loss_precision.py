@@ -106,6 +106,14 @@ def test_another_default_type_changes_nothing():
         assert all(loss.centers.dtype == torch.float32 for loss in losses)
 
 
+def test_a_narrow_checkpoint_does_not_narrow_them():
+    narrow = {"centers": loss_with_centers(7, 5).centers.bfloat16()}
+    for assign in (False, True):
+        loss = CenterLoss(7, 5)
+        loss.load_state_dict(narrow, assign=assign)
+        assert loss.centers.dtype == torch.float32 and torch.equal(loss.centers, narrow["centers"].float())
+
+
 def test_double_is_honoured_and_half_after_it_is_float32():
     loss = loss_with_centers(7, 5, update="adam").double()
     assert {value.dtype for value in loss.state_dict().values()} == {torch.float64}

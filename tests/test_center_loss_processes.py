@@ -56,6 +56,7 @@ def work(rank, folder):
         found[shards, "averaged"] = averaged(mine)
         found[shards, "loss"] = summed_loss(mine)
     found["micro-batches"] = micro_batches(rank)
+    found["idle"] = idle(rank)
     found["calls"] = calls(rank)
     found["poisoned"] = poisoned(rank)
     torch.save(found, f"{folder}/{rank}.pt")
@@ -88,6 +89,16 @@ def micro_batches(rank):
     loss, (features, labels) = new_loss(7), shard(batch(7, 0), UNEVEN, rank)
     first, second = (loss.class_statistics(features[rows], labels[rows]) for rows in (slice(5), slice(5, None)))
     loss.update_centers_from(first[0] + second[0], first[1] + second[1])
+    return loss.centers.clone()
+
+
+def idle(rank):
+    """One process has no image left and gives zeros, so that the other one need not wait."""
+    loss = new_loss(7)
+    if rank == 0:
+        loss.update_centers_from(torch.zeros(7, WIDTH), torch.zeros(7, dtype=torch.int64))
+    else:
+        loss.update_centers(*batch(7, 0))
     return loss.centers.clone()
 
 
@@ -161,10 +172,11 @@ def test_losses_summed_over_shards_and_divided_by_the_batch_are_those_of_the_bat
         assert distance(gradient, shard([features.grad], sizes, rank)[0]) < 1e-6
 
 
-def test_micro_batches_in_each_process_are_the_whole_batch(found):
+@pytest.mark.parametrize("way", ["micro-batches", "idle"])
+def test_micro_batches_and_a_process_without_images_make_the_whole_batch(found, way):
     loss = new_loss(7)
     loss.update_centers(*batch(7, 0))
-    assert all(distance(result["micro-batches"], loss.centers) < 1e-6 for result in found)
+    assert all(distance(result[way], loss.centers) < 1e-6 for result in found)
 
 
 def test_a_step_speaks_once_and_only_with_sync(found):

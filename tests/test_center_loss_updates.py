@@ -79,7 +79,8 @@ def test_rows_and_the_dense_way_give_the_same_bits(shape, update):
     dense, rows = (loss_with_centers(classes, width, alpha=1.9, update=update) for _ in range(2))
     for _ in range(3):
         dense.update_centers_from(*dense.class_statistics(features, labels))
-        rows._update_rows(features, labels)
+        with torch.no_grad():
+            rows._update_rows(features, labels)
         assert torch.equal(dense.centers, rows.centers)
 
 
@@ -127,11 +128,10 @@ def test_ten_steps_in_fp32_repeat_the_dense_formula_to_the_last_bit():
     for seed in range(10):
         features, labels = batch(62, 7, 33, seed)
         features = (3 * features).requires_grad_()
-        wanted = 0.5 * (features - centers[labels]).square().sum(1).mean()
-        (gradient,) = torch.autograd.grad(wanted, features)
+        wanted = (0.5 * (features - centers[labels]).square().sum(1)).mean()
+        (gradient,) = torch.autograd.grad(0.2 * wanted, features)
         value = loss(features, labels)
-        assert torch.equal(value, (0.5 * (features - centers[labels]).square().sum(1)).mean())
-        assert torch.allclose(torch.autograd.grad(value, features)[0], gradient, rtol=1e-6, atol=0)
+        assert torch.equal(value, wanted) and torch.equal(torch.autograd.grad(0.2 * value, features)[0], gradient)
         loss.update_centers(features, labels)
         deviations = centers[labels] - features.detach()
         sums = torch.zeros_like(centers).index_add_(0, labels, deviations)

@@ -18,20 +18,20 @@ from pathlib import Path
 from environment import ROOT, enter, parser
 
 LOSS = "fer_utils/center_loss/loss.py"
-FORWARD = "        loss = 0.5 * (features"
+FORWARD = "        loss = 0.5 * functional"
 FAULTS = {  # name: what it is, the text, and what stands there instead
     "plus-one": ("no 1 + in Eq. 2's denominator", "/ (1 + counts.unsqueeze(1))", "/ counts.unsqueeze(1).clamp(min=1)"),
-    "sign": ("the centres flee", "self.centers - _finite_or_nothing", "self.centers + _finite_or_nothing"),
+    "sign": ("the centres flee", "self.centers.sub_(", "self.centers.add_("),
     "batch-mean": ("divided by the batch, not by the class", "(1 + counts.unsqueeze(1))", "(1 + counts.sum())"),
-    "half": ("Eq. 1 without its ½", FORWARD, "        loss = (features"),
-    "decay": ("weight decay moves absent classes too", "self.centers.copy_(self.centers -",
-              "self.centers.copy_(0.9999 * self.centers -"),
+    "half": ("Eq. 1 without its ½", FORWARD, "        loss = functional"),
+    "decay": ("weight decay moves absent classes too", "self.centers.sub_(",
+              "self.centers.mul_(0.9999).sub_("),
     "gradient": ("the loss's gradient reaches Eq. 2's centres", 'self.register_buffer("centers", centers)',
                  "self.centers = nn.Parameter(centers)"),
     "forward": ("forward moves the centres", FORWARD,
                 f"        if self.training:\n            self.update_centers(features.detach(), labels)\n{FORWARD}"),
     "matrix": ("distances as ‖x‖² + ‖c‖² − 2 x·c",
-               "(features.to(self.centers.dtype) - self.centers.index_select(0, labels)).square().sum(1)",
+               'functional.mse_loss(features.to(centers.dtype), centers, reduction="none").sum(1)',
                "(features.float().square().sum(1, keepdim=True) + self.centers.square().sum(1)"
                " - 2 * features.float() @ self.centers.T).gather(1, labels.long()[:, None])[:, 0]"),
     "wrap": ("label −1 is no error", "if low < 0 or high", "if high"),

@@ -6,6 +6,7 @@ import warnings
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ..errors import FerError
 
@@ -43,8 +44,9 @@ class CenterLoss(nn.Module):
     Cost: where C is larger than the batch, "eq2" touches the rows of the batch only, whatever C is ("sgd" too, but
     autograd's own ``centers.grad`` is C × D). Several processes (``sync``, with torch.distributed initialised) add up
     sums and counts in one all_reduce, and so take the step of the whole batch: 4·C·(D + 1) bytes a step, 57 kB for
-    7 × 2048, 176 MB for 85,742 × 512. Each process needs at least one image, or the others wait for it. The loss is
-    each process's own: where shards differ in size, take "sum" and divide by the size of the whole batch.
+    7 × 2048, 176 MB for 85,742 × 512. A process that has no image calls ``update_centers_from`` with zeros,
+    or the others wait for it. The loss is each process's own: where shards differ in size, take "sum" and divide by the
+    size of the whole batch.
 
     Raises ``FerError`` for features that are not a float (B, D), for labels that are not an integer (B,), for an empty
     batch, for a label out of range (on the CPU; from a GPU nothing is read back), and for options that cannot be meant.
@@ -72,14 +74,17 @@ class CenterLoss(nn.Module):
     def forward(self, features, labels):
         self._check(features, labels)
         # An fp32 island: half precision cannot hold the small differences between large coordinates. The cast is all
-        # that it takes, for autocast narrows nothing but matrix products and convolutions.
-        loss = 0.5 * (features.to(self.centers.dtype) - self.centers.index_select(0, labels)).square().sum(1)
+        # that it takes, for autocast narrows nothing but matrix products and convolutions. mse_loss is (x − c)², with
+        # one pass over the features each way.
+        centers = self.centers.index_select(0, labels)
+        loss = 0.5 * functional.mse_loss(features.to(centers.dtype), centers, reduction="none").sum(1)
         return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[self.reduction]()
 
+    @torch.no_grad()
     def update_centers(self, features, labels):
         self._check(features, labels)
         if self.update == "adam" or len(self.centers) <= len(labels) or self._processes() > 1:
-            self.update_centers_from(*self.class_statistics(features, labels))
+            self._update_dense(*self._statistics(features, labels))
         else:
             self._update_rows(features, labels)
 
@@ -89,9 +94,7 @@ class CenterLoss(nn.Module):
         Σ_i δ(y_i = j), int64 (C,). Those of micro-batches add up to those of the whole batch, as long as the centres
         rest in between; then give them to ``update_centers_from``. Dense, so meant for few classes."""
         self._check(features, labels)
-        deviations = self.centers.index_select(0, labels) - features.to(self.centers.dtype)
-        sums = torch.zeros_like(self.centers).index_add_(0, labels, deviations)
-        return sums, _count(labels, len(self.centers))
+        return self._statistics(features, labels)
 
     @torch.no_grad()
     def update_centers_from(self, sums, counts):
@@ -99,6 +102,14 @@ class CenterLoss(nn.Module):
         if sums.shape != self.centers.shape or counts.shape != sums.shape[:1]:
             raise FerError(f"sums {tuple(sums.shape)} and counts {tuple(counts.shape)} are not those of "
                            f"class_statistics: {tuple(self.centers.shape)} and ({len(self.centers)},).")
+        self._update_dense(sums, counts)
+
+    def _statistics(self, features, labels):
+        deviations = self.centers.index_select(0, labels).sub_(features.to(self.centers.dtype))
+        sums = torch.zeros_like(self.centers).index_add_(0, labels, deviations)
+        return sums, _count(labels, len(self.centers))
+
+    def _update_dense(self, sums, counts):
         if self._processes() > 1:
             both = torch.cat([sums, counts.to(sums.dtype).unsqueeze(1)], 1)
             torch.distributed.all_reduce(both)
@@ -106,10 +117,9 @@ class CenterLoss(nn.Module):
         if self.update == "adam":
             self._adam(self._step(sums, counts))
         else:
-            self.centers.copy_(self.centers - _finite_or_nothing(self._step(sums, counts)))
+            self.centers.sub_(_finite_or_nothing(self._step(sums, counts)))
         self.centers.grad = None
 
-    @torch.no_grad()
     def _update_rows(self, features, labels):
         """``update_centers`` in B rows instead of C: the same operations in the same order, and so the same bits."""
         # Each class of the batch gets one of the batch's rows as its slot: that of its image which was written last.
@@ -121,7 +131,7 @@ class CenterLoss(nn.Module):
         deviations = centers - features.to(centers.dtype)
         sums = torch.zeros_like(deviations).index_add_(0, slots, deviations)
         step = _finite_or_nothing(self._step(sums, _count(slots, len(labels))))
-        self.centers.index_copy_(0, labels, centers - step.index_select(0, slots))  # one class, one value
+        self.centers.index_copy_(0, labels, centers.sub_(step.index_select(0, slots)))  # one class, one value
         self.centers.grad = None
 
     def _step(self, sums, counts):
@@ -153,6 +163,10 @@ class CenterLoss(nn.Module):
             return moved if moved.dtype.itemsize >= 4 else tensor.to(moved.device, torch.float32)
         return super()._apply(never_narrower, recurse)
 
+    def _load_from_state_dict(self, *arguments):
+        super()._load_from_state_dict(*arguments)
+        self._apply(lambda tensor: tensor)  # load_state_dict(assign=True) may bring narrow centres
+
     def extra_repr(self):
         update = "" if self.update == "eq2" else f", update={self.update!r}"
         return f"classes={len(self.centers)}, feat_dim={self.centers.shape[1]}, alpha={self.alpha}{update}"
@@ -174,7 +188,7 @@ class CenterLoss(nn.Module):
                            f"{self.centers.device}; move them to one device with .to().")
         # On a GPU this would wait for the device at every step; FaceDataset has checked the labels already.
         if labels.device.type == "cpu":
-            low, high = labels.aminmax()
+            low, high = map(int, labels.aminmax())
             if low < 0 or high >= len(self.centers):
                 wrong = labels[(labels < 0) | (labels >= len(self.centers))][0]
                 raise FerError(f"label {int(wrong)} is out of range; there are {len(self.centers)} centres, numbered "
@@ -210,6 +224,8 @@ def _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rat
                                ("eps", eps, "usually 1e-8")):
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
             raise FerError(f"{name} = {value!r}: give a finite number from 0 up, {usual}.")
+    if eps == 0:
+        raise FerError("eps = 0: Adam would divide by zero for a class that it has not seen; give a small number.")
     for name, value, choices in (("update", update, ("eq2", "sgd", "adam")),
                                  ("reduction", reduction, ("mean", "sum", "none"))):
         if value not in choices:
