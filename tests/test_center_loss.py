@@ -288,9 +288,10 @@ def test_an_empty_batch_is_refused():
     refused(torch.zeros(0, WIDTH), torch.zeros(0).long(), "an empty batch has no centre loss")
 
 
-def test_int32_labels_do_as_int64_ones():
-    features, labels = batch()
-    first, second = loss_with_centers(), loss_with_centers()
+@pytest.mark.parametrize("classes", [CLASSES, 60], ids=["dense", "rows"])
+def test_int32_labels_do_as_int64_ones(classes):
+    features, labels = batch(classes=classes)
+    first, second = (CenterLoss(classes, WIDTH, init=torch.ones(classes, WIDTH)) for _ in range(2))
     assert torch.equal(first(features, labels), second(features, labels.int()))
     first.update_centers(features, labels)
     second.update_centers(features, labels.int())

@@ -139,6 +139,11 @@ def test_ten_steps_in_fp32_repeat_the_dense_formula_to_the_last_bit():
         assert torch.equal(loss.centers, centers)
 
 
+def test_statistics_that_are_no_tensors_are_refused():
+    with pytest.raises(FerError, match="sums are of type list; give a torch tensor"):
+        CenterLoss(7, 5).update_centers_from([1.0], torch.zeros(7))
+
+
 # Many classes
 
 

@@ -99,6 +99,7 @@ class CenterLoss(nn.Module):
     @torch.no_grad()
     def update_centers_from(self, sums, counts):
         """``update_centers`` with what ``class_statistics`` gave, for one batch or added up over micro-batches."""
+        _check_tensors(sums=sums, counts=counts)
         if sums.shape != self.centers.shape or counts.shape != sums.shape[:1]:
             raise FerError(f"sums {tuple(sums.shape)} and counts {tuple(counts.shape)} are not those of "
                            f"class_statistics: {tuple(self.centers.shape)} and ({len(self.centers)},).")
@@ -122,6 +123,7 @@ class CenterLoss(nn.Module):
 
     def _update_rows(self, features, labels):
         """``update_centers`` in B rows instead of C: the same operations in the same order, and so the same bits."""
+        labels = labels.long()  # index_copy_ takes no other
         # Each class of the batch gets one of the batch's rows as its slot: that of its image which was written last.
         # Only what was written is read: no sorting, no waiting for a GPU, no time spent on the other classes.
         slots = torch.empty(len(self.centers), dtype=torch.int64, device=labels.device)
@@ -172,9 +174,7 @@ class CenterLoss(nn.Module):
         return f"classes={len(self.centers)}, feat_dim={self.centers.shape[1]}, alpha={self.alpha}{update}"
 
     def _check(self, features, labels):
-        for name, value in (("features", features), ("labels", labels)):
-            if not isinstance(value, torch.Tensor):
-                raise FerError(f"{name} are of type {type(value).__name__}; give a torch tensor.")
+        _check_tensors(features=features, labels=labels)
         if features.ndim != 2 or features.shape[1] != self.centers.shape[1] or not features.is_floating_point():
             raise FerError(f"features are {features.dtype} {tuple(features.shape)}; give floats of shape "
                            f"(batch, {self.centers.shape[1]}).")
@@ -204,6 +204,12 @@ def _count(labels, classes):
 def _finite_or_nothing(step):
     """The step, or zeros where any of it is not finite: decided without a look, for which a GPU's host would wait."""
     return torch.where(step.abs().amax().isfinite(), step, torch.zeros_like(step))
+
+
+def _check_tensors(**values):
+    for name, value in values.items():
+        if not isinstance(value, torch.Tensor):
+            raise FerError(f"{name} are of type {type(value).__name__}; give a torch tensor.")
 
 
 def _starting_centers(init, shape):
