@@ -268,9 +268,10 @@ def test_sgd_at_one_is_the_popular_code_at_one_half(lam):
 
 @pytest.mark.parametrize("lam", [0.2, 3.0])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_sgd_steps_along_the_gradient_that_autograd_finds(reduction, lam):
-    features, labels = batch(20, 5, 5)
-    loss = loss_with_centers(7, 5, alpha=0.3, update="sgd", reduction=reduction)
+@pytest.mark.parametrize("classes", [7, 60], ids=["dense", "rows"])
+def test_sgd_steps_along_the_gradient_that_autograd_finds(classes, reduction, lam):
+    features, labels = batch(20, classes - 2, 5)
+    loss = loss_with_centers(classes, 5, alpha=0.3, update="sgd", reduction=reduction)
     start = loss.centers.detach().clone()
     (lam * loss(features, labels)).backward()
     gradient = loss.centers.grad / lam
