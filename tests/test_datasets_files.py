@@ -181,6 +181,14 @@ def test_too_many_files_are_refused(tmp_path, monkeypatch, kind):
         read_all(path)
 
 
+def test_the_files_of_a_zip_are_counted_before_an_object_is_made_of_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MEMBERS", 20)
+    path = write_archive(tmp_path / "x.zip", [(f"{k}.png", b"") for k in range(21)])
+    monkeypatch.setattr(zipfile, "ZipInfo", None)
+    with pytest.raises(FerError, match="x.zip: over 20 files"):
+        read_all(path)
+
+
 @pytest.mark.parametrize("type_", [tarfile.SYMTYPE, tarfile.DIRTYPE])
 def test_links_and_folders_in_a_tar_count_too(tmp_path, monkeypatch, type_):
     monkeypatch.setattr(files, "MEMBERS", 20)

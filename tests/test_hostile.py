@@ -95,7 +95,7 @@ LAYOUTS = {"fer2013": ("fer2013", fer2013_images), "fer2013.csv": ("fer2013", la
            "RAF-DB": ("rafdb", lambda: rafdb_faces("official")),
            "RAF-DB mirror": ("rafdb", lambda: rafdb_faces("mirror")),
            "folder": ("folder", own_folder)}
-SPLITS = {"fer2013": ("train", "train", "train", "public_test", "test"), "rafdb": rafdb.SPLITS, "folder": folder.SPLITS}
+SPLITS = {"fer2013": ("train", "train", "public_test", "test"), "rafdb": rafdb.SPLITS, "folder": folder.SPLITS}
 SHAPES = {"fer2013": (48, 48), "rafdb": (100, 100, 3)}
 
 
@@ -194,7 +194,7 @@ def edited(draw, content):
 def hostile(draw, layout):
     """What ``laid_out`` puts onto the disk: a whole data set of this layout, damaged."""
     members, links = list(whole(layout)), []
-    for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2, 4]))):
+    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 1, 2, 4]))):
         at = draw(st.integers(0, len(members) - 1)) if members else None
         edit = draw(st.sampled_from(["content", "content", "drop", "double", "name", "exchange", "odd", "add", "link"]))
         if at is None or edit == "add":
@@ -328,7 +328,7 @@ def test_each_input_loads_or_is_refused_and_leaves_nothing_behind(tmp_path, monk
 
     @settings(max_examples=-(-examples // len(LAYOUTS)), derandomize=True, database=None, deadline=None,
               suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink])
-    @given(hostile(layout), st.sampled_from(SPLITS[name]))
+    @given(hostile(layout), st.sampled_from(SPLITS[name]) if layout != "train.csv" else st.just("train"))
     def check(case, split):
         base = tmp_path / "base"
         shutil.rmtree(base, ignore_errors=True)
@@ -354,7 +354,7 @@ def test_each_input_loads_or_is_refused_and_leaves_nothing_behind(tmp_path, monk
 
     check()
     assert sum(seen.values()) >= examples // len(LAYOUTS)
-    assert seen["FaceDataset"] > 0.05 * sum(seen.values()) and seen["FerError"] > 0.3 * sum(seen.values()), seen
+    assert seen["FaceDataset"] > 0.03 * sum(seen.values()) and seen["FerError"] > 0.3 * sum(seen.values()), seen
     print(f"{layout}: {dict(seen)}")
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_all) * 1024
     assert growth < 1_000_000_000

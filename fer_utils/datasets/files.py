@@ -289,9 +289,9 @@ def decode(name, read, where, mode=None):
                 raise FerError(f"{where}: {name}: {image.width}x{image.height} pixels are too many; make it smaller.")
             if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would cut off instead of scaling
                 raise FerError(f"{where}: {name}: an image of mode {image.mode}; save it with 8 bits a channel.")
-            image = ImageOps.exif_transpose(image)
-            grey = image.mode in ("1", "L", "LA")
-            return np.asarray(image.convert(mode or ("L" if grey else "RGB")))
+            ImageOps.exif_transpose(image, in_place=True)
+            mode = mode or ("L" if image.mode in ("1", "L", "LA") else "RGB")
+            return np.asarray(image if image.mode == mode else image.convert(mode))
     except FerError:
         raise
     except Exception as error:  # Pillow raises whatever the damaged bytes lead it to
