@@ -225,8 +225,8 @@ export function mount(el, options = {}, changed = () => {}) {
     sheet(".plane", plane, plane, `${ticks}<rect x=".5" y=".5" width="${plane - 1}" height="${plane - 1}" fill="none"
       stroke="#B8C1C9"/>${CLASSES.map(({ colour }) => `<path class="start" fill="${colour}" fill-opacity=".22"/>
       <path class="points" fill="${colour}" fill-opacity=".8"/><path class="trail" fill="none" stroke="${colour}"
-      stroke-width="1.5" stroke-opacity=".85" stroke-linejoin="round"/>`).join("")}${CLASSES.map(({ colour }) => `<path class="center"
-      fill="${colour}" stroke="${INK}" stroke-width="2" stroke-linejoin="round"/>`).join("")}
+      stroke-width="1.5" stroke-opacity=".85" stroke-linejoin="round"/>`).join("")}${CLASSES.map(({ colour }) =>
+      `<path class="center" fill="${colour}" stroke="${INK}" stroke-width="2" stroke-linejoin="round"/>`).join("")}
       <text class="outside" x="8" y="18" style="font-weight: 600; paint-order: stroke"
       stroke="#fff" stroke-width="4"></text>`);
     sheet(".gauge", width, bar + 30, REGIONS.map(([name, top], k) => {
@@ -276,7 +276,8 @@ export function mount(el, options = {}, changed = () => {}) {
       $(`.${name}`).setAttribute("d", line(values));
       $(`.${name}-now`).setAttribute("cx", tenth(lx(time)));
       $(`.${name}-now`).setAttribute("cy", tenth(ly(now[k] <= HIGHEST ? now[k] : HIGHEST)));
-      all(".key")[k].textContent = `${["cross-entropy", "centre loss"][k]} ${short(now[k])}${now[k] <= HIGHEST ? "" : " ▲"}`;
+      all(".key")[k].textContent = ["cross-entropy ", "centre loss "][k] + short(now[k]) +
+        (now[k] <= HIGHEST ? "" : " ▲");
     });
     $(".now").setAttribute("d", `M${tenth(lx(time))} ${ly(HIGHEST)}V${ly(0)}`);
     tell(now, outside);
@@ -308,8 +309,10 @@ export function mount(el, options = {}, changed = () => {}) {
       (value === null ? "Under Adam α has no effect." : `ρ = ${signed(value)}: ${where}.`) +
       (outside.length ? ` Out of the picture: the centre of ${outside.join(", of ")}.` : "");
     $(".summary").textContent = text;
-    clearTimeout(voice); // spoken once it rests, not for every value that a drag passes
-    voice = setTimeout(() => { $(".spoken").textContent = text; }, 600);
+    const spoken = $(".spoken");
+    spoken.textContent ||= text; // the first is there from the start, and so is not read out
+    clearTimeout(voice); // the others once it rests, not for every value that a drag passes
+    voice = setTimeout(() => { if (spoken.textContent !== text) spoken.textContent = text; }, 600);
   }
 
   function ask() {
@@ -362,6 +365,7 @@ export function mount(el, options = {}, changed = () => {}) {
     event.preventDefault();
     go(Math.round(time) + way);
   };
+  frame();
   const watch = new ResizeObserver(() => { frame(); draw(); });
   watch.observe($(".pictures"));
   return { set, destroy() { watch.disconnect(); cancelAnimationFrame(asked); clearTimeout(voice); } };

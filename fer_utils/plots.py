@@ -21,7 +21,7 @@ STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, 
 INK, ACCENT, SECOND = "#26323E", COLOURS["anger"], COLOURS["sadness"]
 # plotly's names for matplotlib's markers
 SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "triangle-down",
-           "D": "diamond"}
+           "D": "diamond", "*": "star"}
 
 
 def show(figure, alt):
@@ -191,6 +191,75 @@ def projections_live(panels):
                 row=1, col=column)
     return figure.update_layout(height=450, template="plotly_white", margin={"l": 40, "r": 10, "t": 40, "b": 30},
                                 legend={"orientation": "h", "y": -0.12})
+
+
+def feature_film(rows, labels, moments):
+    """2-D features at several moments of a training, one row of panels a run; each image is drawn as its digit.
+
+    ``rows``: {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns.
+    """
+    palette = matplotlib.colormaps["tab10"]
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(2.7 * len(moments), 2.8 * len(rows)), layout="constrained")
+        for axes, (title, film) in zip(figure.subplots(len(rows), len(moments), squeeze=False), rows.items()):
+            for axis, points, moment in zip(axes, film, moments):
+                for digit in np.unique(labels):
+                    axis.plot(*points[labels == digit].T, linestyle="none", marker=f"${digit}$", markersize=5,
+                              markeredgewidth=0, color=palette(digit % 10), alpha=0.8)
+                axis.set(title=moment, xticks=[], yticks=[])
+            axes[0].set_ylabel(title)
+        return figure
+
+
+def staircase(members, alphas, steps=7):
+    """Eq. 2 on one fixed batch as a staircase, a panel for each α: from the line ρ·d up or down to the diagonal."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(2.9 * len(alphas), 3.2), layout="constrained")
+        for axis, alpha in zip(figure.subplots(1, len(alphas), squeeze=False)[0], alphas):
+            rho = 1 - alpha * members / (1 + members)
+            distances = rho ** np.arange(steps + 1)
+            reach = 1.15 * max(1, np.abs(distances).max())
+            axis.plot([-reach, reach], [-reach, reach], color=INK, linewidth=0.8)
+            axis.plot([-reach, reach], [-rho * reach, rho * reach], color=SECOND)
+            axis.plot(np.repeat(distances, 2)[:-1], np.repeat(distances, 2)[1:], color=ACCENT, linewidth=1.2)
+            axis.plot(1, 1, "o", color=ACCENT)
+            axis.set(title=f"α = {alpha:g}, ρ = {rho:+.2f}", xlabel="before the step", xlim=(-reach, reach),
+                     ylim=(-reach, reach), aspect="equal")
+        figure.axes[0].set_ylabel("after the step")
+        return figure
+
+
+def paths_by_alpha(panels):
+    """One coordinate of a centre by step; ``panels``: {title: {alpha: values (steps,)}}, one line for each α."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.8 * len(panels), 3.2), layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axis, (title, paths) in zip(axes, panels.items()):
+            for (alpha, values), colour, dashes, width in zip(paths.items(), (INK, SECOND, ACCENT), ("-", "--", ":"),
+                                                              (3.5, 2.2, 1.6)):
+                axis.plot(values, color=colour, linestyle=dashes, linewidth=width, label=f"α = {alpha:g}")
+            axis.set(title=title, xlabel="step")
+            axis.legend()
+        axes[0].set_ylabel("one coordinate of the centre")
+        return figure
+
+
+def noise_floor(members, alphas, measured):
+    """How far a centre strays from the true mean when batches change: the law as a line, what was measured as dots.
+
+    ``measured``: for each of ``alphas``, the variance of a centre's coordinate in units of σ²/n.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6, 3.4), layout="constrained")
+        axis = figure.subplots()
+        line = np.linspace(0.05, 2 * (1 + members) / members - 0.02, 300)
+        rho = 1 - line * members / (1 + members)
+        axis.plot(line, (1 - rho) / (1 + rho), color=SECOND, label="(1 − ρ)/(1 + ρ)")
+        axis.plot(alphas, measured, "o", color=ACCENT, label="measured")
+        axis.axhline(1, color=INK, linewidth=0.8, linestyle="--", label="the mean of one batch")
+        axis.set(title=f"variance of a centre, in units of σ²/n, n = {members}", xlabel="α", yscale="log")
+        axis.legend()
+        return figure
 
 
 def ablation_curve(table, baseline, paper=None):

@@ -43,15 +43,17 @@ def center_lab(alpha=0.5, lam=0.2, seed=0, *, batch=24, update="eq2"):
     return CenterLab(alpha=alpha, lam=lam, batch=batch, update=update, seed=seed)
 
 
-def face_of(units, person=0, size=144):
-    """One drawn face, uint8 (size, size), with the given action units, {unit: intensity from 0 to 1}, of a person."""
+def face_of(units, person=0, size=144, colour=True):
+    """One drawn face with the given action units, {unit: intensity from 0 to 1}, of a person: uint8 (size, size, 3), or
+    (size, size) without ``colour``, which is the same person in grey."""
     intensities = np.array([[units.get(unit, 0.0) for unit in UNITS]], np.float32)
     chance = np.random.Generator(np.random.PCG64(person))  # the same person whatever the face does
-    return draw_faces(intensities, chance, size=size, noise=0.0, pose=0.0, light=0.5)[0]
+    return draw_faces(intensities, chance, size=size, noise=0.0, pose=0.0, light=0.5, colour=colour)[0]
 
 
 def face_lab(emotion="neutral", person=0):
-    """A slider for each action unit, a choice of prototypes and of persons, and the face that follows."""
+    """A slider for each action unit, a choice of prototypes and of persons, and the face that follows: in colour, and
+    beside it as a network gets it."""
     picture = ipywidgets.HTML()
     prototype = ipywidgets.Dropdown(options=list(ACTION_UNITS), value=emotion, description="prototype")
     who = ipywidgets.IntSlider(person, min=0, max=50, description="person")
@@ -62,8 +64,11 @@ def face_lab(emotion="neutral", person=0):
     def follow(_=None):
         units = {unit: slider.value for unit, slider in sliders.items()}
         shown = ", ".join(str(unit) for unit in units if units[unit]) or "none"
+        large, small = face_of(units, who.value, 240), face_of(units, who.value, 48, colour=False)
         picture.value = (f'<img width="288" alt="A drawn face with the action units: {shown}" '
-                         f'src="data:image/png;base64,{plots.picture(face_of(units, who.value))}">')
+                         f'src="data:image/png;base64,{plots.picture(large)}"> <img width="96" '
+                         'style="image-rendering: pixelated" alt="The same face in grey, 48 by 48 pixels" '
+                         f'src="data:image/png;base64,{plots.picture(small)}">')
 
     def choose(_=None):
         for unit, slider in sliders.items():

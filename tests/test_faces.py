@@ -1,12 +1,24 @@
 """The synthetic faces: reproducible, faithful to the action units, and strict about their input."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from fer_utils.datasets import load_dataset
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
-from fer_utils.faces import ACTION_UNITS, UNITS, Difficulty, draw_faces, sample_units, synthetic_faces
+from fer_utils.faces import (
+    ACTION_UNITS,
+    UNITS,
+    Difficulty,
+    details,
+    draw_faces,
+    persons_of,
+    sample_units,
+    synthetic_faces,
+)
+from fer_utils.faces.traits import COVER, HUES, IDENTITY, LIGHT, PASSING, POSE
 
 PLAIN = dict(noise=0.0, pose=0.0, light=0.0)  # every face at the same place, so that regions are fixed rows and columns
 MOUTH = (slice(None), slice(30, 46), slice(12, 36))
@@ -133,3 +145,119 @@ def test_too_small_a_size_is_refused():
 def test_the_embedded_faces_are_frozen(split, fingerprint):
     """Their difficulty was set with softmax alone, before centre loss was run on them: they stay as they are."""
     assert load_dataset("synthetic", split=split).fingerprint == fingerprint
+
+
+# In colour, and larger
+
+
+@pytest.mark.parametrize("size, fingerprint", [
+    (48, "c089477626eca38bc3d89a6d4bc7fe7411db2f98dfbd28d9e1296e5c7ed5cb65"),
+    (160, "0f207b545cf291b3c322ae15bb5056279837060d74a0929a90a53ab19c535ed6"),
+])
+def test_faces_in_colour_are_frozen(size, fingerprint):
+    images, labels = synthetic_faces([2] * 7, seed=4, size=size, colour=True)
+    assert images.shape == (14, size, size, 3) and images.dtype == np.uint8
+    assert hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest() == fingerprint
+
+
+def test_colour_keeps_the_persons_and_their_expressions():
+    grey = faces_with(1, 4, 15) - faces_with()
+    colour = (faces_with(1, 4, 15, colour=True) - faces_with(colour=True)).mean(3)
+    for change, same, other in zip(grey, colour, np.roll(colour, 1, 0)):
+        agreement = np.corrcoef(change.ravel(), same.ravel())[0, 1]
+        assert agreement > 0.85 and agreement > np.corrcoef(change.ravel(), other.ravel())[0, 1]
+    assert np.array_equal(synthetic_faces([2] * 7, 3)[1], synthetic_faces([2] * 7, 3, colour=True)[1])
+
+
+def test_colour_is_drawn_in_chunks_of_any_size():
+    options = dict(noise=0.05, pose=1.0, light=1.0, occlusion=0.5, colour=True)
+    assert np.array_equal(faces_with(6, 12, chunk=5, **options), faces_with(6, 12, **options))
+
+
+def cheeks(*units):
+    """Red, green and blue of the skin between ear and mouth, of 300 persons."""
+    return faces_with(*units, n=300, colour=True)[:, 27:30, 12:15].mean((1, 2))
+
+
+def test_skin_runs_from_very_dark_to_very_light_and_is_redder_than_blue():
+    skin = cheeks()
+    assert skin.mean(1).min() < 65 and skin.mean(1).max() > 190
+    assert (skin[:, 0] > skin[:, 1]).mean() > 0.98 and (skin[:, 1] > skin[:, 2]).mean() > 0.95
+    middle = np.quantile(skin.mean(1), [0.25, 0.5, 0.75])
+    assert np.diff(middle).min() > 15  # and no tone is rare
+
+
+def test_skin_tells_nothing_about_the_emotion():
+    images, labels = synthetic_faces([150] * 7, seed=8, difficulty=Difficulty(pose=0, light=0, noise=0, occlusion=0),
+                                     colour=True)
+    above_the_jaw = images[:, 27:30, 9:12].mean((1, 2, 3))
+    error = above_the_jaw.std() / np.sqrt(150)
+    for label in range(7):
+        assert abs(above_the_jaw[labels == label].mean() - above_the_jaw.mean()) < 4 * error
+
+
+def test_a_large_face_is_the_small_one_with_more_detail():
+    large = faces_with(1, 4, 15, size=192).reshape(24, 48, 4, 48, 4).mean((2, 4))
+    small = faces_with(1, 4, 15)
+    for one, same in zip(large, small):
+        assert np.corrcoef(one.ravel(), same.ravel())[0, 1] > 0.96
+
+
+def test_no_detail_is_drawn_on_a_small_face(monkeypatch):
+    for name in ("skin", "eyeball", "lips", "strands", "teeth", "neck", "brow_hairs", "round_mouth", "mouth_line"):
+        monkeypatch.setattr(details, name, None)  # calling it would be a TypeError
+    faces_with(12, size=64)
+    with pytest.raises(TypeError):
+        faces_with(12, size=65)
+
+
+@pytest.mark.parametrize("emotion", ["anger", "fear", "sadness"])
+def test_folds_of_a_large_face_are_soft(emotion):
+    """A fold that is drawn as a hard line jumps by 80 grey steps from one pixel to the next."""
+    options = dict(n=12, size=192, noise=0.0)
+    between_brows = (slice(None), slice(60, 75), slice(84, 108))
+    change = faces_with(*ACTION_UNITS[emotion], **options)[between_brows] - faces_with(**options)[between_brows]
+    assert np.abs(np.diff(change, axis=2)).max() < 40
+
+
+# Persons
+
+
+def test_the_pictures_of_a_person_show_one_emotion():
+    labels = np.array([3, 0, 3, 3, 0, 3, 3])
+    assert persons_of(labels, 2).tolist() == [1, 0, 1, 2, 0, 2, 3]
+    assert len(set(persons_of(labels, 1))) == 7
+    assert persons_of(np.array([], np.int64), 3).shape == (0,)
+
+
+def test_the_first_picture_of_each_person_is_the_one_that_they_have_alone():
+    counts = [3, 2, 7, 4, 1, 8, 5]
+    alone, labels = synthetic_faces(counts, seed=6)
+    together, same_labels = synthetic_faces(counts, seed=6, images_per_person=4)
+    assert np.array_equal(labels, same_labels)
+    _, first = np.unique(persons_of(labels, 4), return_index=True)
+    differs = (alone != together).any((1, 2))
+    assert not differs[first].any() and differs.sum() == len(labels) - len(first)
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_person_is_known_by_what_lasts(colour):
+    persons = np.repeat(np.arange(12), 2)
+    images = faces_with(persons=persons, colour=colour, pose=0.0)
+    hair = images[:, 2:9, 16:32].reshape(24, -1)
+    away = np.abs(hair[:, None] - hair).mean(2)
+    np.fill_diagonal(away, np.inf)
+    assert (persons[away.argmin(1)] == persons).mean() > 0.9
+    assert (images[0::2] != images[1::2]).any()  # gaze and blur are of the moment
+
+
+def test_what_passes_is_a_trait():
+    assert set(PASSING) <= {*IDENTITY, *POSE, *LIGHT, *COVER, *HUES} and all(0 < f <= 1 for f in PASSING.values())
+    assert not {"skin", "hair", "eye_hue", "face_width", "glasses", "age"} & set(PASSING)
+
+
+def test_bad_persons_are_refused():
+    with pytest.raises(FerError, match=r"persons has shape \(3,\); pass \(24,\)"):
+        faces_with(persons=[0, 0, 1])
+    with pytest.raises(FerError, match="images_per_person is 0"):
+        synthetic_faces([1] * 7, 0, images_per_person=0)

@@ -224,6 +224,18 @@ def test_what_diverges_is_said_and_breaks_no_path(visit):
     assert max(abs(float(number)) for number in re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", drawn)) < 1e5
 
 
+def test_a_lab_that_is_hidden_takes_values_and_is_drawn_when_it_is_shown(visit):
+    page = visit("alone")
+    box = page.locator(".center-lab")
+    box.evaluate("(el) => { el.style.display = 'none'; const slider = el.shadowRoot.querySelector('input');"
+                 "slider.value = 1.9; slider.dispatchEvent(new Event('input', { bubbles: true })); }")
+    frame(page)
+    box.evaluate("(el) => { el.style.display = ''; }")
+    frame(page)
+    assert page.locator(".summary").inner_text().startswith(summary_of(simulate(1.9, 0.2)))
+    assert page.locator(".plane").bounding_box()["width"] > 300 and "NaN" not in picture(page.locator(".lab"))
+
+
 @pytest.mark.parametrize("name", ["notebook", "alone"])
 @pytest.mark.parametrize("width", [320, 360, 800, 1400])
 def test_no_width_needs_scrolling_sideways(visit, name, width):

@@ -1,11 +1,18 @@
 """The labs: a slider that moves, moves the figure; without a kernel a picture and words remain."""
 
+<<<<<<< HEAD
 import importlib.resources
 import tomllib
 from pathlib import Path
+=======
+import base64
+import io
+import re
+>>>>>>> main
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_utils import EMOTIONS, plots, sliders
 from fer_utils.errors import FerError
@@ -83,6 +90,14 @@ def test_a_unit_and_a_person_change_the_picture():
 
 def test_a_face_keeps_its_person_whatever_it_does():
     plain, smile, other = sliders.face_of({}), sliders.face_of({12: 1.0, 6: 1.0}), sliders.face_of({}, person=1)
-    assert plain.shape == (144, 144) and plain.dtype == np.uint8
+    assert plain.shape == (144, 144, 3) and plain.dtype == np.uint8
     assert np.array_equal(plain[:30], smile[:30]) and not np.array_equal(plain, smile)  # the hair stays
     assert not np.array_equal(plain[:30], other[:30])
+
+
+def test_the_lab_shows_the_face_large_and_as_a_network_gets_it():
+    _, _, picture, units = face_parts(sliders.face_lab(person=4))
+    units[12].value = 0.5
+    shown = [Image.open(io.BytesIO(base64.b64decode(png))) for png in re.findall(r'base64,([^"]+)"', picture.value)]
+    assert [(image.size, image.mode) for image in shown] == [((240, 240), "RGB"), ((48, 48), "L")]
+    assert np.array_equal(np.asarray(shown[1]), sliders.face_of({12: 0.5}, person=4, size=48, colour=False))

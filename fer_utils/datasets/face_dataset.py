@@ -1,11 +1,13 @@
 """The one data type of the course, and how it is divided."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from ..emotions import EMOTIONS
 from ..errors import FerError
@@ -82,11 +84,38 @@ class FaceDataset:
         return digest.hexdigest()
 
 
-def split_train_validation(dataset, fraction, seed):
-    """Split into (train, validation) at random, the same share of each class in both; ``fraction`` is validation's."""
+def split_train_validation(dataset, fraction, seed, by="image"):
+    """Split into (train, validation) at random, the same share of each class in both; ``fraction`` is validation's.
+
+    ``by="person"`` keeps all images of a person on one side, for who was trained on would be recognised: validation
+    would promise more than new people will keep. Shares are then as equal as the persons allow, to the nearest
+    twentieth. Raises ``FerError`` where the data set doesn't say who is in its images, or is too small.
+    """
+    if by not in ("image", "person"):
+        raise FerError(f"split_train_validation: by is {by!r}; choose 'image' or 'person'.")
+    if by == "person" and dataset.persons is None:
+        raise FerError(f"{dataset.source}: it doesn't say who is in its images, so it can't be split by person; "
+                       "split it by image, and expect too good a validation if people are in it more than once.")
     try:
-        train, validation = train_test_split(np.arange(len(dataset)), test_size=fraction, random_state=seed,
-                                             stratify=dataset.labels)
-    except ValueError as error:
+        if by == "person":
+            train, validation = _split_persons(dataset, fraction, seed)
+        else:
+            train, validation = train_test_split(np.arange(len(dataset)), test_size=fraction, random_state=seed,
+                                                 stratify=dataset.labels)
+    except (ValueError, TypeError, OverflowError) as error:
         raise FerError(f"{dataset.source}: cannot split off a validation share of {fraction}: {error}") from error
     return dataset.subset(np.sort(train), "train"), dataset.subset(np.sort(validation), "validation")
+
+
+def _split_persons(dataset, fraction, seed):
+    """Rows of (train, validation) from so many folds of persons as make up the fraction."""
+    persons = len(np.unique(dataset.persons))
+    share = Fraction(float(fraction)).limit_denominator(min(20, persons))
+    if not 0 < share < 1:
+        raise ValueError(f"there are {persons} persons, and each side needs one")
+    folds = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # a rare class can't be in every fold
+        folds = [fold for _, fold in folds.split(dataset.labels, dataset.labels, dataset.persons)]
+    validation = np.concatenate(folds[:share.numerator])
+    return np.setdiff1d(np.arange(len(dataset)), validation), validation

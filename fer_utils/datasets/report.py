@@ -8,9 +8,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import FerError
+from .ferplus import not_a_face
 
 BITS = 8  # differing bits of 112 up to which two images are compared pixel by pixel
-FAULTS = ("constant", "duplicates", "leaked")  # what ``leave_out`` knows
+FAULTS = ("constant", "duplicates", "leaked", "not a face")
 CORRELATION = 0.98  # of pixels, from which two images count as the same picture
 
 
@@ -77,11 +78,7 @@ def brightness(dataset):
     ``contrast``: mean over images of the standard deviation of their pixels. Where the classes differ much, a network
     can learn the light instead of the face.
     """
-    # In blocks: as floats the images would need eight times the room.
-    blocks = [dataset.images[start:start + 512] for start in range(0, len(dataset), 512)]
-    flat = [block.reshape(len(block), -1) for block in blocks]
-    table = pd.DataFrame({"class": dataset.labels, "brightness": np.concatenate([block.mean(1) for block in flat]),
-                          "contrast": np.concatenate([block.std(1) for block in flat])})
+    table = pd.DataFrame(light(dataset), columns=["brightness", "contrast"]).assign(**{"class": dataset.labels})
     classes = table.groupby("class").agg(brightness=("brightness", "mean"), spread=("brightness", "std"),
                                          contrast=("contrast", "mean"))
     classes = classes.reindex(range(len(dataset.classes)))
@@ -89,13 +86,22 @@ def brightness(dataset):
     return classes
 
 
-def leave_out(dataset, faults, test=None):
+def light(dataset):
+    """Mean and standard deviation of each image's pixels, in levels from 0 to 255; float64 (N, 2)."""
+    # In blocks: as floats the images would need eight times the room.
+    blocks = [dataset.images[start:start + 512] for start in range(0, len(dataset), 512)]
+    flat = [block.reshape(len(block), -1) for block in blocks]
+    return np.concatenate([np.stack([block.mean(1), block.std(1)], 1) for block in flat])
+
+
+def leave_out(dataset, faults, test=None, votes=None):
     """The data set without what the report lists; ``source`` names what went and how much.
 
     ``faults``, one or more of
     - "constant": images of one grey level.
     - "duplicates": of the images that show one picture, all but the first; all of them where their labels differ.
     - "leaked": images that are in ``test``, too.
+    - "not a face": images on which all ten of FER+'s ``votes`` (N, 10) say so.
     """
     gone = {}
     if "constant" in faults:
@@ -104,6 +110,8 @@ def leave_out(dataset, faults, test=None):
         gone["duplicates"] = _copies(dataset)
     if "leaked" in faults and test is not None:
         gone[f"images of {test.split}"] = np.unique([a for a, _, _ in _pairs(dataset, test)]).astype(int)
+    if "not a face" in faults and votes is not None:
+        gone["images that are not a face"] = not_a_face(votes)
     kept = np.setdiff1d(np.arange(len(dataset)), np.concatenate([[], *gone.values()]))
     named = ", ".join(f"{len(rows)} {what}" for what, rows in gone.items() if len(rows))
     if not len(kept):

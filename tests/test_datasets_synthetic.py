@@ -1,0 +1,198 @@
+"""The drawn faces as a data set: its options, its wrong labels, its persons, and the split that keeps persons apart."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from fer_utils.datasets import SYNTHETIC, load_dataset, split_train_validation
+from fer_utils.datasets.cache import entries
+from fer_utils.errors import FerError
+
+TAKES = {"images_per_person": 5}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_UTILS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def load(split="test", **options):
+    return load_dataset("synthetic", split=split, **options)
+
+
+# Options
+
+
+@pytest.mark.parametrize("options, shape, source", [
+    ({}, (48, 48), "synthetic faces"),
+    ({"size": 48, "colour": False, "label_noise": 0, "images_per_person": 1}, (48, 48), "synthetic faces"),
+    ({"size": 32}, (32, 32), "synthetic faces, 32 x 32 pixels"),
+    ({"colour": True}, (48, 48, 3), "synthetic faces, in colour"),
+    ({"size": 24, "colour": True, "images_per_person": 3}, (24, 24, 3),
+     "synthetic faces, in colour, 24 x 24 pixels, 3 images per person"),
+])
+def test_options_are_kept_and_named(options, shape, source):
+    dataset = load(**options)
+    assert dataset.images.shape == (700, *shape) and dataset.source == source
+    assert np.array_equal(dataset.labels, load().labels) and np.array_equal(dataset.names, load().names)
+
+
+def test_each_option_of_the_images_has_an_entry_of_its_own_and_label_noise_has_none(cache):
+    for options in ({}, {"colour": True}, TAKES, {"size": 20}, {"label_noise": 0.5}, {"size": np.int64(20)}):
+        load(**options)
+    assert len(entries()) == 4
+
+
+@pytest.mark.parametrize("option, value", [
+    ("size", 15), ("size", 513), ("size", 48.0), ("size", True), ("size", "48"), ("size", None), ("colour", 1),
+    ("colour", "yes"), ("label_noise", -0.1), ("label_noise", 1.01), ("label_noise", float("nan")),
+    ("label_noise", True), ("label_noise", "0.1"), ("label_noise", None), ("images_per_person", 0),
+    ("images_per_person", 2.5), ("images_per_person", True), ("images_per_person", 1001),
+])
+def test_bad_options_are_refused(option, value):
+    with pytest.raises(FerError, match=f"synthetic: {option} is "):
+        load(**{option: value})
+
+
+# Wrong labels
+
+
+@pytest.mark.parametrize("share, wrong", [(0.1, 300), (0.0005, 2), (0.3335, 1000), (1, 3000), (1.0, 3000)])
+def test_that_share_of_the_training_labels_is_wrong(share, wrong):
+    clean, noisy = load("train"), load("train", label_noise=share)
+    assert (clean.labels != noisy.labels).sum() == wrong == round(3000 * share)
+    assert np.array_equal(clean.images, noisy.images) and noisy.labels.dtype == np.int64
+    assert noisy.source == f"synthetic faces, {100 * share:g} % of the labels wrong"
+    assert noisy.fingerprint != clean.fingerprint == load("train").fingerprint
+
+
+def test_a_wrong_label_is_any_of_the_other_six():
+    clean, noisy = load("train").labels, load("train", label_noise=1.0).labels
+    steps = np.bincount((noisy - clean) % 7, minlength=7)
+    assert steps[0] == 0 and np.abs(steps[1:] - 500).max() < 5 * np.sqrt(500)
+
+
+def test_wrong_labels_are_the_same_each_time_and_stay_when_there_are_more():
+    few, more, again = (load("train", label_noise=share).labels for share in (0.1, 0.3, 0.1))
+    wrong = few != load("train").labels
+    assert np.array_equal(few, again) and np.array_equal(few[wrong], more[wrong])
+
+
+def test_wrong_labels_strike_no_class_more_than_another():
+    clean, noisy = load("train").labels, load("train", label_noise=0.2).labels
+    for label in range(7):
+        of_class = clean == label
+        share = (noisy != clean)[of_class].mean()
+        assert abs(share - 0.2) < 4 * np.sqrt(0.2 * 0.8 / of_class.sum())
+
+
+@pytest.mark.parametrize("split", ["test", "probe"])
+def test_what_is_tested_on_stays_clean(split):
+    assert load(split, label_noise=0.5).fingerprint == load(split).fingerprint
+    assert load(split, label_noise=0.5).source == "synthetic faces"
+
+
+# Persons
+
+
+def test_without_takes_nobody_is_named():
+    assert load().persons is None
+
+
+def test_each_person_is_in_so_many_images_with_one_emotion():
+    for split in SYNTHETIC:
+        dataset = load(split, **TAKES)
+        times = np.bincount(dataset.persons - dataset.persons.min())
+        assert (times <= 5).all() and (times < 5).sum() <= 7 and (times > 0).all()
+        for person in np.unique(dataset.persons)[::20]:
+            assert len(set(dataset.labels[dataset.persons == person])) == 1
+
+
+def test_no_person_is_in_two_splits():
+    persons = [set(load(split, **TAKES).persons) for split in SYNTHETIC]
+    assert len(set.union(*persons)) == sum(map(len, persons))
+
+
+def test_a_wrong_label_makes_no_other_person():
+    clean, noisy = load("train", **TAKES), load("train", label_noise=0.3, **TAKES)
+    assert np.array_equal(clean.persons, noisy.persons) and np.array_equal(clean.images, noisy.images)
+
+
+# The split by person
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.15, 0.3, 0.5, 1 / 3])
+def test_a_split_by_person_keeps_persons_apart_and_classes_in_proportion(fraction):
+    dataset = load("train", **TAKES)
+    train, validation = split_train_validation(dataset, fraction, 0, by="person")
+    assert not set(train.persons) & set(validation.persons)
+    assert sorted([*train.names, *validation.names]) == sorted(dataset.names)
+    assert (train.split, validation.split) == ("train", "validation")
+    assert np.abs(validation.counts() - fraction * dataset.counts()).max() <= 10  # two takes
+
+
+def test_a_split_by_image_tears_persons_apart_and_is_what_it_was():
+    dataset = load("train", **TAKES)
+    train, validation = split_train_validation(dataset, 0.3, 0)
+    assert len(set(train.persons) & set(validation.persons)) > 400
+    assert validation.fingerprint == split_train_validation(dataset, 0.3, 0, by="image")[1].fingerprint
+
+
+def test_a_split_by_person_depends_on_the_seed_alone():
+    first, same, other = (split_train_validation(load("train", **TAKES), 0.3, seed, by="person")[1]
+                          for seed in (1, 1, 2))
+    assert first.fingerprint == same.fingerprint
+    shared = len(set(first.persons) & set(other.persons)) / len(set(first.persons))
+    assert 0.15 < shared < 0.45  # two draws of 30 %
+
+
+def test_persons_who_show_everything_are_kept_apart_too(make_faces):
+    """As in JAFFE: ten persons, each with every emotion."""
+    faces = dataclasses.replace(make_faces(210), persons=np.repeat(np.arange(10), 21))
+    train, validation = split_train_validation(faces, 0.3, 0, by="person")
+    assert len(set(validation.persons)) == 3 and len(set(train.persons)) == 7
+    assert not set(train.persons) & set(validation.persons)
+
+
+@pytest.mark.parametrize("persons, fraction, message", [
+    (None, 0.3, "doesn't say who is in its images"), (np.zeros(64, np.int64), 0.3, "1 persons, and each side"),
+    (np.arange(64) // 8, 0.0, "validation share of 0.0"), (np.arange(64) // 8, 1.0, "validation share of 1.0"),
+    (np.arange(64) // 8, 20, "validation share of 20"), (np.arange(64) // 8, float("nan"), "validation share of nan"),
+    (np.arange(64) // 8, float("inf"), "validation share of inf"), (np.arange(64) // 8, "x", "validation share of x"),
+])
+def test_a_split_by_person_that_cannot_be_is_refused(make_faces, persons, fraction, message):
+    with pytest.raises(FerError, match=message):
+        split_train_validation(dataclasses.replace(make_faces(64), persons=persons), fraction, 0, by="person")
+
+
+def test_two_persons_go_one_to_each_side(make_faces):
+    faces = dataclasses.replace(make_faces(64), persons=np.repeat([5, 9], 32))
+    train, validation = split_train_validation(faces, 0.3, 0, by="person")
+    assert len(set(train.persons)) == len(set(validation.persons)) == 1
+
+
+def test_an_unknown_kind_of_split_is_refused(make_faces):
+    with pytest.raises(FerError, match="by is 'face'; choose 'image' or 'person'"):
+        split_train_validation(make_faces(64), 0.3, 0, by="face")
+
+
+def test_a_split_by_image_promises_what_new_people_do_not_keep():
+    """Who only remembers faces looks best by image, and is found out by person, as on the test set's new people."""
+    train, test = load("train", **TAKES), load("test", **TAKES)
+
+    def pixels(dataset):
+        small = dataset.images.reshape(-1, 24, 2, 24, 2).mean((2, 4)).reshape(len(dataset), -1)
+        return (small - small.mean(1, keepdims=True)) / small.std(1, keepdims=True)
+
+    def score(by):
+        fit, validation = split_train_validation(train, 0.3, 0, by)
+        memory = KNeighborsClassifier(1).fit(pixels(fit), fit.labels)
+        return [memory.score(pixels(part), part.labels) for part in (validation, test)]
+
+    by_image, by_person = score("image"), score("person")
+    assert by_image[0] > by_image[1] + 0.4
+    assert abs(by_person[0] - by_person[1]) < 0.1
