@@ -212,8 +212,9 @@ export function mount(el, options = {}, changed = () => {}) {
 
   // What stands still until the width changes: frames, axes, empty paths.
   function frame() {
-    const wide = $(".lab").clientWidth >= 656, plane = Math.min($(".plane").clientWidth, 460);
-    const width = $(".losses").clientWidth, left = 26, bar = 36;
+    const room = (name) => Math.max($(name).clientWidth, 60); // hidden elements have none
+    const wide = room(".lab") >= 656, plane = Math.min(room(".plane"), 460), width = room(".losses");
+    const left = 26, bar = 36;
     size = { plane, width, left, bar };
     const sheet = (name, w, h, inner) => {
       $(name).setAttribute("viewBox", `0 0 ${w} ${h}`);

@@ -76,21 +76,6 @@ def test_alpha_has_no_effect_under_adam_and_has_one_otherwise():
     assert not np.allclose(*ends("eq2"), atol=0.05) and not np.allclose(*ends("sgd"), atol=0.05)
 
 
-def test_adam_is_torchs():
-    rate, batch = simulation.ADAM_RATE, 24
-    seen = simulate(0.7, 0.2, update="adam", seed=2)
-    centers = torch.nn.Parameter(torch.zeros(3, 2, dtype=torch.float64))
-    optimizer = torch.optim.Adam([centers], lr=rate)
-    draw = skipping_the_start(2)
-    for points, path in zip(seen.positions, seen.paths[1:]):
-        chosen = simulation.shuffled(90, draw)[:batch]
-        optimizer.zero_grad()
-        away = torch.tensor(points[chosen]) - centers[seen.labels[chosen]]
-        (0.7 * 0.5 * away.square().sum(1).mean()).backward()
-        optimizer.step()
-        assert np.allclose(centers.detach().numpy(), path, rtol=1e-9)
-
-
 def skipping_the_start(seed):
     """The stream of draws, from where the points have been placed."""
     draw = simulation.uniform(seed)
@@ -103,30 +88,28 @@ def simulate_with_torch(alpha, lam, update, *, seed, steps=60, batch=24, rate=0.
     """The same story told by CenterLoss and autograd, in float64."""
     seen = simulate(alpha, lam, seed=seed, steps=0)
     directions, labels = torch.tensor(DIRECTIONS), torch.tensor(seen.labels)
-    points, loss, draw = torch.tensor(seen.start), CenterLoss(3, 2).double(), skipping_the_start(seed)
-    losses = []
-    for step in range(steps + 1):
+    points, draw = torch.tensor(seen.start), skipping_the_start(seed)
+    loss = CenterLoss(3, 2, alpha=alpha, update=update, learning_rate=simulation.ADAM_RATE).double()
+    paths, losses = [], []
+    for _ in range(steps + 1):
         points = points.detach().requires_grad_()
-        center = 0.5 * (points - loss.centers[labels]).square().sum()
-        cross_entropy = torch.nn.functional.cross_entropy(points @ directions.T, labels, reduction="sum")
-        losses.append([cross_entropy.item() / 90, center.item() / 90])
-        if step == steps:
-            return points.detach().numpy(), loss.centers.numpy(), np.array(losses)
-        (cross_entropy + lam * center).backward()
+        center = loss(points, labels)
+        cross_entropy = torch.nn.functional.cross_entropy(points @ directions.T, labels)
+        (90 * (cross_entropy + lam * center)).backward()
+        losses.append([cross_entropy.item(), center.item()])
+        paths.append(loss.centers.detach().clone().numpy())
         chosen = torch.tensor(simulation.shuffled(90, draw)[:batch])
-        deviations = loss.centers[labels[chosen]] - points.detach()[chosen]
-        sums = torch.zeros_like(loss.centers).index_add_(0, labels[chosen], deviations)
-        counts = torch.bincount(labels[chosen], minlength=3)[:, None]
-        loss.centers -= alpha * sums / (1 + counts if update == "eq2" else batch)
-        points = points.detach() - rate * points.grad
+        loss.update_centers(points.detach()[chosen], labels[chosen])
+        end, points = points, points.detach() - rate * points.grad
+    return end.detach().numpy(), np.array(paths), np.array(losses)
 
 
-@pytest.mark.parametrize("update", ["eq2", "sgd"])
-@pytest.mark.parametrize("alpha, lam", [(0.5, 0.2), (1.9, 1.0), (0.1, 0.0), (2.4, 0.2)])
-def test_it_agrees_with_autograd(alpha, lam, update):
-    points, centers, losses = simulate_with_torch(alpha, lam, update, seed=4)
+@pytest.mark.parametrize("update", RULES)
+@pytest.mark.parametrize("alpha, lam", [(0.5, 0.2), (1.9, 1.0), (0.1, 0.0), (2.0, 0.2)])
+def test_it_agrees_with_center_loss_and_autograd(alpha, lam, update):
+    points, paths, losses = simulate_with_torch(alpha, lam, update, seed=4)
     seen = simulate(alpha, lam, update=update, seed=4)
-    assert np.allclose(seen.points, points, rtol=1e-8) and np.allclose(seen.paths[-1], centers, rtol=1e-8)
+    assert np.allclose(seen.points, points, rtol=1e-8) and np.allclose(seen.paths, paths, rtol=1e-8)
     assert np.allclose(np.c_[seen.cross_entropy, seen.center_loss], losses, rtol=1e-8)
 
 

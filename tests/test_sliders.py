@@ -1,14 +1,11 @@
 """The labs: a slider that moves, moves the figure; without a kernel a picture and words remain."""
 
-<<<<<<< HEAD
-import importlib.resources
-import tomllib
-from pathlib import Path
-=======
 import base64
+import importlib.resources
 import io
 import re
->>>>>>> main
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
