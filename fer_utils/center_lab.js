@@ -159,6 +159,7 @@ button { font: inherit; font-weight: 600; color: ${INK}; background: #fff; borde
   border-radius: 6px; min-width: 76px; min-height: 36px; padding: 4px 12px; cursor: pointer; }
 button:hover { background: #EEF1F4; }
 :focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; border-radius: 4px; }
+input[type=range]:focus-visible { outline-offset: -2px; }
 .summary { margin: 10px 0 0; min-height: 40px; }
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (min-width: 640px) {
