@@ -248,7 +248,7 @@ def packed(form, members, links):
                 for name, content in [*members, *links]:
                     member = zipfile.ZipInfo(name.encode(errors="replace").decode() or "_")  # of a fixed date
                     member.compress_type, member.external_attr = method, (name, content) in links and 0o120777 << 16
-                    archive.writestr(member, content)
+                    archive.writestr(member, os.fsencode(content) if isinstance(content, str) else content)
             return buffer.getvalue()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for name, content in members:
