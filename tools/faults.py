@@ -5,7 +5,7 @@
     python tools/faults.py --list         what they are
 
 The faults are those of published implementations and of the threads in which people look for them. The repository stays
-as it is. Whoever rewrites a line of fer_utils/center_loss/loss.py that a fault changes, rewrites the fault with it.
+as it is. Whoever rewrites a line of fer_utils/center_loss.py that a fault changes, rewrites the fault with it.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from environment import ROOT, enter, parser
 
-LOSS = "fer_utils/center_loss/loss.py"
+LOSS = "fer_utils/center_loss.py"
 FORWARD = "        loss = 0.5 * functional"
 FAULTS = {  # name: what it is, the text, and what stands there instead
     "plus-one": ("no 1 + in Eq. 2's denominator", "/ (1 + counts.unsqueeze(1))", "/ counts.unsqueeze(1).clamp(min=1)"),

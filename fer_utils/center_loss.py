@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..errors import FerError
+from .errors import FerError
 
 BETAS = (0.9, 0.999)  # Adam's, in torch and in the published code
 
