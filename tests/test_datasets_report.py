@@ -1,5 +1,6 @@
 """What is wrong with a data set is found, and nothing else is called wrong."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from fer_utils.datasets import FaceDataset, ferplus, load_dataset, report
 from fer_utils.emotions import EMOTIONS
@@ -179,7 +183,7 @@ def test_official_rows_hold_numbers_alone(faces):
 
 def test_the_numbers_in_notebook_1_are_those_of_the_published_list():
     published = pd.read_csv(ROOT / "results" / "fer2013_train_public_test_duplicates.csv")
-    text = " ".join((ROOT / "notebooks" / "01_data_exploration.ipynb").read_text(encoding="utf-8").split())
+    text = " ".join(notebook_1().split())
     assert f"{len(published)} pairs of a training image" in text
     assert f"{published.test_row.nunique()} of the 3,589 test images" in text
 
@@ -209,3 +213,40 @@ def test_the_light_of_the_real_data_is_as_notebook_1_says():
     light = report.brightness(load_dataset("fer2013", FER2013)).round(0)
     assert light.brightness.idxmax() == "surprise" and light.brightness.idxmin() == "sadness"
     assert (light.brightness["surprise"], light.brightness["sadness"]) == (146, 121)
+
+
+def notebook_1():
+    cells = json.loads((ROOT / "notebooks" / "01_data_exploration.ipynb").read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def table_of(text, heading):
+    """The numbers of the Markdown table whose first cell is ``heading``: {first cell of a row: [numbers]}."""
+    lines = text[text.index(f"| {heading} |"):].splitlines()
+    rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines[2:lines.index("")]]
+    return {row[0]: [int(cell.replace(",", "")) for cell in row[1:] if cell] for row in rows}
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_tables_of_notebook_1_are_what_the_real_data_gives():
+    text = notebook_1()
+    train, test = (load_dataset("fer2013", FER2013, split) for split in ("train", "public_test"))
+    counts = report.summary(train, test).to_numpy().tolist()
+    assert list(table_of(text, "FER2013").values()) == [counts[0], counts[1], counts[2][1:]]
+
+    votes = ferplus.votes_for(train, FER2013)
+    found = ferplus.agreement(train, votes)
+    assert table_of(text, "FER2013 \\\\ FER+") == dict(zip(found.index, found.to_numpy().tolist()))
+    agree, labelled = np.diag(found).sum(), found.to_numpy().sum()
+    assert f"agree on {agree:,} of {labelled:,} images, {100 * agree / labelled:.1f} %" in text
+    assert f"On the other {len(train) - labelled:,} no class" in text
+    assert f"of {found.loc['fear'].sum():,} faces" in text
+    assert f"on {len(ferplus.not_a_face(votes))} all ten voters" in text
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_what_the_light_of_the_real_data_tells_is_as_notebook_1_says():
+    train, test = (load_dataset("fer2013", FER2013, split) for split in ("train", "public_test"))
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(report.light(train), train.labels)
+    reached, always = model.score(report.light(test), test.labels), test.counts().max() / len(test)
+    assert f"it reaches {100 * reached:.1f} %, against {100 * always:.1f} %" in notebook_1()
