@@ -77,8 +77,11 @@ class CenterLoss(nn.Module):
         # that it takes, for autocast narrows nothing but matrix products and convolutions. mse_loss is (x − c)², with
         # one pass over the features each way.
         centers = self.centers.index_select(0, labels)
-        loss = 0.5 * functional.mse_loss(features.to(centers.dtype), centers, reduction="none").sum(1)
-        return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[self.reduction]()
+        features = features.to(centers.dtype)
+        if self.reduction == "none":
+            return functional.mse_loss(features, centers, reduction="none").sum(1) * 0.5
+        share = 0.5 / len(features) if self.reduction == "mean" else 0.5
+        return functional.mse_loss(features, centers, reduction="sum") * share
 
     @torch.no_grad()
     def update_centers(self, features, labels):
@@ -203,7 +206,7 @@ def _count(labels, classes):
 
 def _finite_or_nothing(step):
     """The step, or zeros where any of it is not finite: decided without a look, for which a GPU's host would wait."""
-    return torch.where(step.abs().amax().isfinite(), step, torch.zeros_like(step))
+    return step.masked_fill_(~step.abs().amax().isfinite(), 0)
 
 
 def _check_tensors(**values):

@@ -18,12 +18,13 @@ from pathlib import Path
 from environment import ROOT, enter, parser
 
 LOSS = "fer_utils/center_loss.py"
-FORWARD = "        loss = 0.5 * functional"
+FORWARD = "        centers = self.centers.index_select(0, labels)\n        features"
+SHARE = "share = 0.5 / len(features) if self.reduction == \"mean\" else 0.5"
 FAULTS = {  # name: what it is, the text, and what stands there instead
     "plus-one": ("no 1 + in Eq. 2's denominator", "/ (1 + counts.unsqueeze(1))", "/ counts.unsqueeze(1).clamp(min=1)"),
     "sign": ("the centres flee", "self.centers.sub_(", "self.centers.add_("),
     "batch-mean": ("divided by the batch, not by the class", "(1 + counts.unsqueeze(1))", "(1 + counts.sum())"),
-    "half": ("Eq. 1 without its ½", FORWARD, "        loss = functional"),
+    "half": ("Eq. 1 without its ½", SHARE, SHARE.replace("0.5", "1.0")),
     "decay": ("weight decay moves absent classes too", "self.centers.sub_(",
               "self.centers.mul_(0.9999).sub_("),
     "gradient": ("the loss's gradient reaches Eq. 2's centres", 'self.register_buffer("centers", centers)',
@@ -31,12 +32,12 @@ FAULTS = {  # name: what it is, the text, and what stands there instead
     "forward": ("forward moves the centres", FORWARD,
                 f"        if self.training:\n            self.update_centers(features.detach(), labels)\n{FORWARD}"),
     "matrix": ("distances as ‖x‖² + ‖c‖² − 2 x·c",
-               'functional.mse_loss(features.to(centers.dtype), centers, reduction="none").sum(1)',
-               "(features.float().square().sum(1, keepdim=True) + self.centers.square().sum(1)"
-               " - 2 * features.float() @ self.centers.T).gather(1, labels.long()[:, None])[:, 0]"),
+               'functional.mse_loss(features, centers, reduction="none").sum(1)',
+               "(features.square().sum(1, keepdim=True) + self.centers.square().sum(1)"
+               " - 2 * features @ self.centers.T).gather(1, labels.long()[:, None])[:, 0]"),
     "wrap": ("label −1 is no error", "if low < 0 or high", "if high"),
-    "poison": ("a nan in one image spoils the centres", "return torch.where(step.abs().amax().isfinite(), step, "
-               "torch.zeros_like(step))", "return step"),
+    "poison": ("a nan in one image spoils the centres", "return step.masked_fill_(~step.abs().amax().isfinite(), 0)",
+               "return step"),
     "narrow": ("half() narrows the centres", "if moved.dtype.itemsize >= 4 else", "if True else"),
     "rows": ("with many classes, each image counts alone", "_count(slots, len(labels))", "torch.ones_like(labels)"),
     "bias": ("Adam without its correction at the start", "(mean / first)", "mean"),
