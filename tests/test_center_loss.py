@@ -185,6 +185,13 @@ def test_alpha_above_two_warns():
         CenterLoss(CLASSES, WIDTH, alpha=2.5)
 
 
+@pytest.mark.parametrize("update", ["sgd", "adam"])
+def test_only_eq_2_has_its_limit_at_two(update):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CenterLoss(CLASSES, WIDTH, alpha=3.8, update=update)
+
+
 @pytest.mark.parametrize("alpha", [0, 0.5, 1, 1.9, 2, 2.0])
 def test_alpha_up_to_two_is_accepted_in_silence(alpha):
     with warnings.catch_warnings():
@@ -204,13 +211,34 @@ def test_an_unknown_reduction_is_refused(reduction):
         CenterLoss(CLASSES, WIDTH, reduction=reduction)
 
 
-# Bad batches; both methods refuse them, and a refused update moves nothing.
+@pytest.mark.parametrize("update", ["Eq2", "sgd ", "", None, 2, ["eq2"]])
+def test_an_unknown_update_is_refused(update):
+    with pytest.raises(FerError, match=re.escape(f"update {update!r}: choose 'eq2', 'sgd' or 'adam'")):
+        CenterLoss(CLASSES, WIDTH, update=update)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, "7", None, True])
+def test_sizes_that_cannot_be_are_refused(size):
+    with pytest.raises(FerError, match=re.escape(f"num_classes = {size!r}: give a whole number")):
+        CenterLoss(size, WIDTH)
+    with pytest.raises(FerError, match=re.escape(f"feat_dim = {size!r}: give a whole number")):
+        CenterLoss(CLASSES, size)
+
+
+@pytest.mark.parametrize("option", ["learning_rate", "eps"])
+@pytest.mark.parametrize("value", [-1e-3, math.nan, math.inf, "0.1", None])
+def test_adams_options_that_cannot_be_are_refused(option, value):
+    with pytest.raises(FerError, match=re.escape(f"{option} = {value!r}: give a finite number")):
+        CenterLoss(CLASSES, WIDTH, update="adam", **{option: value})
+
+
+# Bad batches; every method refuses them, and a refused update moves nothing.
 
 
 def refused(features, labels, message):
     loss = loss_with_centers()
     before = loss.centers.clone()
-    for method in (loss, loss.update_centers):
+    for method in (loss, loss.update_centers, loss.class_statistics):
         with pytest.raises(FerError, match=message):
             method(features, labels)
     assert torch.equal(loss.centers, before)
@@ -235,6 +263,20 @@ def test_labels_of_another_type_or_shape_are_refused(labels):
 ], ids=lambda tensor: f"{tensor.dtype} {tuple(tensor.shape)}")
 def test_features_of_another_type_or_shape_are_refused(features):
     refused(features, torch.zeros(4).long(), r"features are torch\..*; give floats of shape \(batch, 5\)")
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], np.arange(4), None, "0123", 3], ids=str)
+def test_what_is_no_tensor_is_refused(labels):
+    refused(batch(4)[0], labels, "labels are of type .*; give a torch tensor")
+    refused(labels, torch.arange(4), "features are of type .*; give a torch tensor")
+
+
+@pytest.mark.parametrize("label", [60, -1, -60])
+def test_a_label_out_of_range_among_many_classes_is_named_too(label):
+    loss = CenterLoss(60, WIDTH)
+    with pytest.raises(FerError, match=f"label {label} is out of range; there are 60 centres"):
+        loss.update_centers(batch(4)[0], torch.tensor([0, 1, label, 2]))
+    assert not loss.centers.any()
 
 
 def test_an_empty_batch_is_refused():

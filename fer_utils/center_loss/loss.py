@@ -1,0 +1,217 @@
+"""``CenterLoss``: Eq. 1 pulls each feature towards its class centre, Eq. 2 moves the centres."""
+
+import math
+import numbers
+import warnings
+
+import torch
+from torch import nn
+
+from ..errors import FerError
+
+BETAS = (0.9, 0.999)  # Adam's, in torch and in the published code
+
+
+class CenterLoss(nn.Module):
+    """Eq. 1 and Eq. 2 of the paper, after Wen et al., *A discriminative feature learning approach for deep face
+    recognition*, ECCV 2016. C classes, features of width D.
+
+    ``forward(features, labels)``: ½‖x_i − c_{y_i}‖², reduced by "mean" (the default here), "sum" (as Eq. 1 is
+    printed) or "none". It moves nothing. λ is no part of it: the training loop multiplies.
+
+    ``update_centers(features, labels)``: one step of the centres, once per optimiser step and with its features.
+    ``update`` says which:
+
+    - "eq2": Δc_j = Σ_i δ(y_i = j)(c_j − x_i) / (1 + Σ_i δ(y_i = j)), c_j ← c_j − α Δc_j. A class that is absent from
+      the batch keeps its centre to the last bit. ``centers`` is a buffer: no gradient reaches it, and no optimiser.
+    - "sgd": c_j ← c_j − α g_j, where g_j is the gradient of this loss: Σ_i δ(y_i = j)(c_j − x_i), divided by the
+      batch size where ``reduction`` is "mean". α is the centres' learning rate.
+    - "adam": a step of Adam with ``learning_rate`` and ``eps`` on α g_j, which is how the paper's code uses α. Adam
+      divides by the size of what it is given, so α does (almost) nothing. Absent classes coast on, as Adam's do.
+
+    The last two are there to be compared with published code. ``centers`` is then a Parameter, and ``backward`` adds λ
+    times its gradient to ``centers.grad``. ``update_centers`` does not read that: it takes g from the batch, so that
+    λ, loss scaling and weight decay have no part in the step (published code divides by λ for the same end), and then
+    clears ``centers.grad``. Keep ``parameters()`` out of your own optimiser. Published code has no ½ and so twice our
+    g: its SGD at rate 0.5 is α = 1 here, its α = 1.9 before Adam is 3.8.
+
+    ``centers`` (C, D) is float32 and saved with the module, Adam's moments too. They start at "zeros", at "randn" (from
+    torch's generator) or at a tensor (C, D). They never become narrower: ``half()`` leaves them float32, ``double()``
+    makes them float64, and everything is computed in their type, under autocast too. A batch whose step is not finite
+    leaves everything as it was.
+
+    Cost: where C is larger than the batch, "eq2" touches the rows of the batch only, whatever C is ("sgd" too, but
+    autograd's own ``centers.grad`` is C × D). Several processes (``sync``, with torch.distributed initialised) add up
+    sums and counts in one all_reduce, and so take the step of the whole batch: 4·C·(D + 1) bytes a step, 57 kB for
+    7 × 2048, 176 MB for 85,742 × 512. Each process needs at least one image, or the others wait for it. The loss is
+    each process's own: where shards differ in size, take "sum" and divide by the size of the whole batch.
+
+    Raises ``FerError`` for features that are not a float (B, D), for labels that are not an integer (B,), for an empty
+    batch, for a label out of range (on the CPU; from a GPU nothing is read back), and for options that cannot be meant.
+    """
+
+    def __init__(self, num_classes, feat_dim, *, alpha=0.5, update="eq2", reduction="mean", init="zeros", sync=True,
+                 learning_rate=1e-3, eps=1e-8):
+        super().__init__()
+        _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rate, eps)
+        if alpha > 2 and update == "eq2":
+            warnings.warn(f"alpha = {alpha}: above 2 the centres of large classes overshoot further with every step "
+                          "and diverge: with n images a step multiplies a centre's distance to their mean by "
+                          "1 - alpha n / (1 + n), which falls below -1.", stacklevel=2)
+        self.alpha, self.update, self.reduction, self.sync = float(alpha), update, reduction, sync
+        self.learning_rate, self.eps = learning_rate, eps
+        centers = _starting_centers(init, (num_classes, feat_dim))
+        if update == "eq2":
+            self.register_buffer("centers", centers)
+        else:
+            self.centers = nn.Parameter(centers)
+        if update == "adam":
+            for name, start in (("mean", centers), ("square", centers), ("steps", centers[0, 0])):
+                self.register_buffer(f"adam_{name}", torch.zeros_like(start))
+
+    def forward(self, features, labels):
+        self._check(features, labels)
+        # An fp32 island: half precision cannot hold the small differences between large coordinates. The cast is all
+        # that it takes, for autocast narrows nothing but matrix products and convolutions.
+        loss = 0.5 * (features.to(self.centers.dtype) - self.centers.index_select(0, labels)).square().sum(1)
+        return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[self.reduction]()
+
+    def update_centers(self, features, labels):
+        self._check(features, labels)
+        if self.update == "adam" or len(self.centers) <= len(labels) or self._processes() > 1:
+            self.update_centers_from(*self.class_statistics(features, labels))
+        else:
+            self._update_rows(features, labels)
+
+    @torch.no_grad()
+    def class_statistics(self, features, labels):
+        """Eq. 2's two sums for every class: Σ_i δ(y_i = j)(c_j − x_i), (C, D) in the centres' type, and
+        Σ_i δ(y_i = j), int64 (C,). Those of micro-batches add up to those of the whole batch, as long as the centres
+        rest in between; then give them to ``update_centers_from``. Dense, so meant for few classes."""
+        self._check(features, labels)
+        deviations = self.centers.index_select(0, labels) - features.to(self.centers.dtype)
+        sums = torch.zeros_like(self.centers).index_add_(0, labels, deviations)
+        return sums, _count(labels, len(self.centers))
+
+    @torch.no_grad()
+    def update_centers_from(self, sums, counts):
+        """``update_centers`` with what ``class_statistics`` gave, for one batch or added up over micro-batches."""
+        if sums.shape != self.centers.shape or counts.shape != sums.shape[:1]:
+            raise FerError(f"sums {tuple(sums.shape)} and counts {tuple(counts.shape)} are not those of "
+                           f"class_statistics: {tuple(self.centers.shape)} and ({len(self.centers)},).")
+        if self._processes() > 1:
+            both = torch.cat([sums, counts.to(sums.dtype).unsqueeze(1)], 1)
+            torch.distributed.all_reduce(both)
+            sums, counts = both[:, :-1], both[:, -1]
+        if self.update == "adam":
+            self._adam(self._step(sums, counts))
+        else:
+            self.centers.copy_(self.centers - _finite_or_nothing(self._step(sums, counts)))
+        self.centers.grad = None
+
+    @torch.no_grad()
+    def _update_rows(self, features, labels):
+        """``update_centers`` in B rows instead of C: the same operations in the same order, and so the same bits."""
+        # Each class of the batch gets one of the batch's rows as its slot: that of its image which was written last.
+        # Only what was written is read: no sorting, no waiting for a GPU, no time spent on the other classes.
+        slots = torch.empty(len(self.centers), dtype=torch.int64, device=labels.device)
+        slots[labels] = torch.arange(len(labels), device=labels.device)
+        slots = slots[labels]
+        centers = self.centers.index_select(0, labels)
+        deviations = centers - features.to(centers.dtype)
+        sums = torch.zeros_like(deviations).index_add_(0, slots, deviations)
+        step = _finite_or_nothing(self._step(sums, _count(slots, len(labels))))
+        self.centers.index_copy_(0, labels, centers - step.index_select(0, slots))  # one class, one value
+        self.centers.grad = None
+
+    def _step(self, sums, counts):
+        """What the centres move by, before Adam: α times Eq. 2, or α times the gradient."""
+        if self.update == "eq2":
+            return self.alpha * sums / (1 + counts.unsqueeze(1))
+        return self.alpha * sums / (counts.sum() if self.reduction == "mean" else 1)
+
+    def _adam(self, gradient):
+        steps = self.adam_steps + 1
+        mean = self.adam_mean.lerp(gradient, 1 - BETAS[0])
+        square = self.adam_square.lerp(gradient.square(), 1 - BETAS[1])
+        # 1 − β^t; the plain difference would lose half its digits in float32.
+        first, second = (-torch.expm1(steps * math.log(beta)) for beta in BETAS)
+        centers = self.centers - self.learning_rate * (mean / first) / ((square / second).sqrt() + self.eps)
+        finite = square.amax().isfinite()
+        for old, new in ((self.adam_steps, steps), (self.adam_mean, mean), (self.adam_square, square),
+                         (self.centers, centers)):
+            old.copy_(torch.where(finite, new, old))
+
+    def _processes(self):
+        distributed = torch.distributed
+        ready = self.sync and distributed.is_available() and distributed.is_initialized()
+        return distributed.get_world_size() if ready else 1
+
+    def _apply(self, fn, recurse=True):
+        def never_narrower(tensor):
+            moved = fn(tensor)  # what half(), double() or to(device) make of it
+            return moved if moved.dtype.itemsize >= 4 else tensor.to(moved.device, torch.float32)
+        return super()._apply(never_narrower, recurse)
+
+    def extra_repr(self):
+        update = "" if self.update == "eq2" else f", update={self.update!r}"
+        return f"classes={len(self.centers)}, feat_dim={self.centers.shape[1]}, alpha={self.alpha}{update}"
+
+    def _check(self, features, labels):
+        for name, value in (("features", features), ("labels", labels)):
+            if not isinstance(value, torch.Tensor):
+                raise FerError(f"{name} are of type {type(value).__name__}; give a torch tensor.")
+        if features.ndim != 2 or features.shape[1] != self.centers.shape[1] or not features.is_floating_point():
+            raise FerError(f"features are {features.dtype} {tuple(features.shape)}; give floats of shape "
+                           f"(batch, {self.centers.shape[1]}).")
+        if labels.shape != features.shape[:1] or labels.dtype not in (torch.int64, torch.int32):
+            raise FerError(f"labels are {labels.dtype} {tuple(labels.shape)}; give integers of shape "
+                           f"({len(features)},).")
+        if not len(features):
+            raise FerError("an empty batch has no centre loss; leave it out.")
+        if not features.device == labels.device == self.centers.device:
+            raise FerError(f"features are on {features.device}, labels on {labels.device} and centres on "
+                           f"{self.centers.device}; move them to one device with .to().")
+        # On a GPU this would wait for the device at every step; FaceDataset has checked the labels already.
+        if labels.device.type == "cpu":
+            low, high = labels.aminmax()
+            if low < 0 or high >= len(self.centers):
+                wrong = labels[(labels < 0) | (labels >= len(self.centers))][0]
+                raise FerError(f"label {int(wrong)} is out of range; there are {len(self.centers)} centres, numbered "
+                               "from 0.")
+
+
+def _count(labels, classes):
+    """How many labels each class has, int64 (classes,). bincount would make a GPU's host wait."""
+    return torch.zeros(classes, dtype=torch.int64, device=labels.device).index_add_(
+        0, labels, torch.ones_like(labels, dtype=torch.int64))
+
+
+def _finite_or_nothing(step):
+    """The step, or zeros where any of it is not finite: decided without a look, for which a GPU's host would wait."""
+    return torch.where(step.abs().amax().isfinite(), step, torch.zeros_like(step))
+
+
+def _starting_centers(init, shape):
+    if isinstance(init, torch.Tensor):
+        if tuple(init.shape) != shape or not init.is_floating_point() or not init.isfinite().all():
+            raise FerError(f"init is {init.dtype} {tuple(init.shape)}; give finite floats of shape {shape}.")
+        return init.detach().to(torch.float32, copy=True)
+    if not isinstance(init, str) or init not in ("zeros", "randn"):
+        raise FerError(f"init {init!r}: choose 'zeros' or 'randn', or give a tensor {shape}.")
+    return getattr(torch, init)(shape, dtype=torch.float32)
+
+
+def _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rate, eps):
+    for name, value in (("num_classes", num_classes), ("feat_dim", feat_dim)):
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+            raise FerError(f"{name} = {value!r}: give a whole number from 1 up.")
+    for name, value, usual in (("alpha", alpha, "usually below 1"), ("learning_rate", learning_rate, "usually 0.001"),
+                               ("eps", eps, "usually 1e-8")):
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
+            raise FerError(f"{name} = {value!r}: give a finite number from 0 up, {usual}.")
+    for name, value, choices in (("update", update, ("eq2", "sgd", "adam")),
+                                 ("reduction", reduction, ("mean", "sum", "none"))):
+        if value not in choices:
+            *others, last = map(repr, choices)
+            raise FerError(f"{name} {value!r}: choose {', '.join(others)} or {last}.")
