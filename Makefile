@@ -3,13 +3,16 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: course test refresh lint clean
+.PHONY: course test stress refresh lint clean
 
 course:  ## set everything up, run the notebooks, write build/index.html
 	$(PYTHON) tools/course.py $(ARGS)
 
 test:  ## all tests, the notebooks among them
 	$(PYTHON) tools/test.py $(ARGS)
+
+stress:  ## the slow proofs in full: 10,000 hostile inputs, bombs of 10 GB; about 15 minutes
+	$(PYTHON) tools/test.py --stress $(ARGS)
 
 refresh:  ## for contributors: run notebooks and store their outputs in notebooks/
 	$(PYTHON) tools/refresh.py $(ARGS)

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from .datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, load_dataset
+from .datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, ferplus, load_dataset
 from .datasets.cache import clear, entries
-from .datasets.report import duplicates, official_rows, summary
+from .datasets.report import brightness, duplicates, official_rows, summary
 from .errors import FerError
 
 KAGGLE = "msambare/fer2013"  # public: kagglehub needs no account for it
@@ -41,12 +41,18 @@ def fetch(name):
 def report(name, root, table):
     """Print what is wrong with a data set; write the pairs that are in training and test to the CSV file ``table``."""
     if table and name != "fer2013":
-        raise FerError(f"--csv writes official rows of FER2013, and {name} has none; leave it out.")
+        raise FerError(f"--csv writes official rows of FER2013's whole splits, not of {name}; leave it out.")
     train, test = load_dataset(name, root, "train"), load_dataset(name, root, TEST_SPLIT[name])
     print(summary(train, test).to_string())
     pairs = duplicates(train, test)
     share = pairs["second"].nunique() / len(test)
     print(f"{pairs['second'].nunique()} of {len(test)} images of {test.split} ({100 * share:.1f} %) are in train, too")
+    print(f"\nLight of {train.split}, in grey levels:\n{brightness(train).round(1).to_string()}")
+    if name == "ferplus":
+        for faces in (load_dataset("fer2013", root, split) for split in (train.split, test.split)):
+            votes = ferplus.votes_for(faces, root)
+            print(f"\n{faces.split}: {len(ferplus.not_a_face(votes))} images with ten votes for \"not a face\"; labels "
+                  f"of FER2013 (rows) and of FER+ (columns):\n{ferplus.agreement(faces, votes).to_string()}")
     if table:
         official_rows(pairs).to_csv(table, index=False, lineterminator="\n")
 

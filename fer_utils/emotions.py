@@ -3,6 +3,9 @@
 # Alphabetical, as torchvision's ImageFolder would sort the folders of RAF-DB's English names.
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 
+# FER+ has an eighth, which is left out unless somebody asks for it; then it comes last.
+CONTEMPT = "contempt"
+
 # FER2013 and folders in the wild use adjectives; RAF-DB and the literature use nouns.
 ALIASES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "fearful": "fear", "disgusted": "disgust",
            "surprised": "surprise"}
@@ -17,8 +20,9 @@ RAFDB_CODES = {"1": "surprise", "2": "fear", "3": "disgust", "4": "happiness", "
 # Okabe and Ito's palette, which stays distinct under the common colour-vision deficiencies;
 # each class also has a marker of its own, so that no figure depends on colour alone.
 COLOURS = {"anger": "#D55E00", "disgust": "#009E73", "fear": "#CC79A7", "happiness": "#E69F00",
-           "neutral": "#5F5F5F", "sadness": "#0072B2", "surprise": "#56B4E9"}
-MARKERS = {"anger": "^", "disgust": "s", "fear": "X", "happiness": "o", "neutral": "P", "sadness": "v", "surprise": "D"}
+           "neutral": "#5F5F5F", "sadness": "#0072B2", "surprise": "#56B4E9", CONTEMPT: "#000000"}
+MARKERS = {"anger": "^", "disgust": "s", "fear": "X", "happiness": "o", "neutral": "P", "sadness": "v", "surprise": "D",
+           CONTEMPT: "*"}
 
 
 def label_of(name):

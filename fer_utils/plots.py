@@ -20,7 +20,7 @@ STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, 
 INK, ACCENT, SECOND = "#26323E", COLOURS["anger"], COLOURS["sadness"]
 # plotly's names for matplotlib's markers
 SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "triangle-down",
-           "D": "diamond"}
+           "D": "diamond", "*": "star"}
 
 
 def show(figure, alt):

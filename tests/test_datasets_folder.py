@@ -350,7 +350,7 @@ def test_the_second_load_decodes_nothing(folder, tmp_path, monkeypatch, packed):
     def refuse(*arguments):
         raise AssertionError("an image was decoded again")
 
-    monkeypatch.setattr(reader, "decode", refuse)
+    monkeypatch.setattr(reader, "decoded", refuse)
     assert load_dataset("folder", root, "train").fingerprint == first.fingerprint
     assert len(load_dataset("folder", root, "test")) == 7  # was read with it
 
@@ -382,6 +382,37 @@ def test_an_animation_gives_its_first_frame(folder):
     (folder / "anger" / "00.png").unlink()
     (folder / "anger" / "00.webp").write_bytes(content.getvalue())
     assert np.array_equal(load_dataset("folder", folder).images[0], pixels(1, (48, 48, 3)))
+
+
+@pytest.mark.parametrize("ending", ["gif", "GIF", "jfif"])
+def test_other_endings_of_images_are_read(folder, ending):
+    (folder / "anger" / "00.png").unlink()
+    put(folder / "anger" / f"00.{ending}", pixels(1), format="GIF" if ending.lower() == "gif" else "JPEG")
+    assert f"anger/00.{ending}" in paths(load_dataset("folder", folder))
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_photograph_that_cannot_be_read_is_named(folder, tmp_path, cache, packed):
+    (folder / "fear" / "IMG_1.HEIC").write_bytes(b"from a telephone")
+    root = zipped(folder, tmp_path / "mine.zip") if packed else folder
+    refused(root, cache, "fear/IMG_1.HEIC: images of this kind are not read", "save it as PNG or JPEG, or remove it")
+
+
+def test_folders_of_classes_may_be_links(folder, tmp_path):
+    before = [dataset.fingerprint for dataset in both(folder)]
+    for name in ("anger", "sadness"):
+        (folder / name).rename(tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+    assert [dataset.fingerprint for dataset in both(folder)] == before
+    put(tmp_path / "anger" / "00.png", pixels(999))
+    assert [dataset.fingerprint for dataset in both(folder)] != before
+
+
+def test_more_images_than_memory_are_refused(folder, cache, monkeypatch):
+    monkeypatch.setattr(reader, "MEMORY", 42 * 48 * 48 - 1)
+    refused(folder, cache, "the images need over", "make them smaller, or give fewer")
+    monkeypatch.setattr(reader, "MEMORY", 42 * 48 * 48)
+    assert len(load_dataset("folder", folder)) == 35
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name themselves")

@@ -214,7 +214,7 @@ def test_what_lies_around_it_is_left_alone(official, faces, mirror):
 def test_the_second_load_decodes_nothing_and_a_changed_file_is_noticed(official, faces, monkeypatch):
     first = load_dataset("rafdb", official).fingerprint
     with monkeypatch.context() as patch:
-        patch.setattr(rafdb, "decode", None)
+        patch.setattr(rafdb, "decoded", None)
         assert load_dataset("rafdb", official).fingerprint == first
         assert len(load_dataset("rafdb", official, "test")) == sum(COUNTS["test"])
     path_of(official, faces[0]).write_bytes(jpeg(np.full((48, 48), 9, np.uint8)))
@@ -372,7 +372,7 @@ def test_an_unknown_code_in_a_table_is_named(mirror, cache, faces, wrong):
                          ids=["empty", "binary", "other columns", "open quote"])
 def test_what_is_no_table_is_refused(mirror, cache, content):
     (mirror / "train_labels.csv").write_bytes(content)
-    refused(mirror, cache, "train_labels.csv", "columns image and label")
+    refused(mirror, cache, "train_labels.csv: ", "download it again")
 
 
 @pytest.mark.parametrize("split, other", [("train", "test"), ("test", "train")])
@@ -410,3 +410,37 @@ def test_a_complete_copy_must_have_table_2s_counts(tmp_path, cache, faces, monke
     refused(write(tmp_path / "mixed", mixed), cache, "labels are mixed up", "Table 2", str(list(COUNTS["train"])))
     fewer = [face for face in mixed if face[:2] != ("train", 1)]  # a part of RAF-DB can have any counts
     assert len(load_dataset("rafdb", write(tmp_path / "fewer", fewer))) == sum(COUNTS["train"]) - 1
+
+
+def test_the_published_test_split_sums_to_its_images():
+    assert sum(rafdb.TEST_COUNTS) == 3_068
+    assert dict(zip(EMOTIONS, rafdb.TEST_COUNTS)) == {
+        "surprise": 329, "fear": 74, "disgust": 160, "happiness": 1185, "sadness": 478, "anger": 162, "neutral": 680}
+
+
+@pytest.mark.parametrize("write", [write_official, write_mirror])
+def test_a_complete_test_split_must_have_its_published_counts(tmp_path, cache, faces, monkeypatch, write):
+    monkeypatch.setattr(rafdb, "TEST_COUNTS", COUNTS["test"])
+    assert len(load_dataset("rafdb", write(tmp_path / "right", faces), "test")) == sum(COUNTS["test"])
+    mixed = [(split, number, (label + (split == "test")) % 7, content) for split, number, label, content in faces]
+    shutil.rmtree(cache)
+    refused(write(tmp_path / "mixed", mixed), cache, "labels are mixed up", "9 test faces",
+            f"{list(COUNTS['test'])} of the published split")
+
+
+def test_many_more_faces_than_rafdb_has_are_refused(official, cache, faces, monkeypatch):
+    monkeypatch.setattr(rafdb, "FACES", len(faces) - 1)
+    refused(official, cache, f"{len(faces)} faces, and RAF-DB has 15,339")
+
+
+@pytest.mark.parametrize("write", [write_official, write_mirror])
+def test_a_label_file_of_absurd_size_is_not_read(tmp_path, cache, faces, monkeypatch, write):
+    monkeypatch.setattr(rafdb, "LABELS", 100)
+    refused(write(tmp_path / "large", faces), cache, "bytes unpacked; a data set of faces has no such file")
+
+
+def test_a_table_may_have_more_columns_in_any_order(mirror, faces):
+    path = mirror / "train_labels.csv"
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{code},x,{image}\n" for image, code in lines))
+    assert len(load_dataset("rafdb", mirror)) == sum(COUNTS["train"])

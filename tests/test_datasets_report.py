@@ -8,7 +8,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from fer_utils.datasets import FaceDataset, load_dataset, report
+from fer_utils.datasets import FaceDataset, ferplus, load_dataset, report
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.faces import synthetic_faces
@@ -124,6 +124,14 @@ def test_what_the_report_lists_is_left_out_and_named(faces, faults, gone, named)
     assert np.array_equal(clean.images, spoilt.images[[row for row in range(61) if row not in gone]])
 
 
+def test_images_without_a_face_are_left_out_by_their_votes(faces):
+    votes = np.zeros((56, len(ferplus.COLUMNS)), int)
+    votes[:, 0] = 10
+    votes[[5, 9], 0], votes[[5, 9], -1] = (0, 1), (10, 9)  # row 9: one of ten saw anger
+    clean = report.leave_out(faces, ["not a face"], votes=votes)
+    assert clean.source == "drawn without 1 images that are not a face" and "Training_5" not in clean.names
+
+
 def test_a_clean_data_set_stays_what_it_is(faces):
     images, labels = synthetic_faces([2] * 7, seed=12)
     assert report.leave_out(faces, report.FAULTS, changed(faces, images, labels)) is faces
@@ -185,3 +193,19 @@ def test_the_published_list_is_what_the_real_data_gives():
     found = report.official_rows(pairs)
     published = pd.read_csv(ROOT / "results" / "fer2013_train_public_test_duplicates.csv")
     assert published.to_dict("list") == found.to_dict("list")
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_real_data_without_what_is_wrong_with_it():
+    clean = load_dataset("fer2013", FER2013, leave_out=["constant", "duplicates", "leaked"])
+    assert len(clean) == 26_964  # as notebook 1 says
+    assert clean.source == "FER2013 without 11 constant images, 1451 duplicates, 394 images of public_test"
+    faces = load_dataset("fer2013", FER2013, leave_out=["not a face"])
+    assert faces.source == "FER2013 without 150 images that are not a face"
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_light_of_the_real_data_is_as_notebook_1_says():
+    light = report.brightness(load_dataset("fer2013", FER2013)).round(0)
+    assert light.brightness.idxmax() == "surprise" and light.brightness.idxmin() == "sadness"
+    assert (light.brightness["surprise"], light.brightness["sadness"]) == (146, 121)

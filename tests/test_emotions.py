@@ -4,12 +4,13 @@ import re
 
 import pytest
 
-from fer_utils.emotions import ALIASES, COLOURS, EMOTIONS, FER2013_CODES, MARKERS, label_of
+from fer_utils.emotions import ALIASES, COLOURS, CONTEMPT, EMOTIONS, FER2013_CODES, MARKERS, label_of
 
 
 def test_the_order_is_alphabetical_and_fixed():
     assert EMOTIONS == ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     assert list(EMOTIONS) == sorted(EMOTIONS)
+    assert CONTEMPT == "contempt" and CONTEMPT not in EMOTIONS
 
 
 def test_fer2013_codes_are_its_own_and_not_the_alphabetical_ones():
@@ -23,8 +24,8 @@ def test_fer2013_codes_are_its_own_and_not_the_alphabetical_ones():
 
 @pytest.mark.parametrize("look", [COLOURS, MARKERS], ids=["colours", "markers"])
 def test_each_class_has_a_look_of_its_own(look):
-    assert tuple(look) == EMOTIONS
-    assert len({value.lower() if value.startswith("#") else value for value in look.values()}) == 7
+    assert tuple(look) == (*EMOTIONS, CONTEMPT)
+    assert len({value.lower() if value.startswith("#") else value for value in look.values()}) == 8
 
 
 def test_colours_are_hexadecimal():

@@ -361,7 +361,7 @@ def test_alpha_and_lam_of_none_leave_the_recipes_own():
 
 
 @pytest.mark.parametrize("name, value, message", [
-    ("dataset", "ferplus", "dataset = 'ferplus': choose one of synthetic, fer2013"),
+    ("dataset", "affectnet", "dataset = 'affectnet': choose one of synthetic, fer2013"),
     ("dataset", None, "dataset = None"), ("dataset", 3, "dataset = 3"),
     ("dataset", ["fer2013"], "dataset = ['fer2013']"),
     ("recipe", "quik", "unknown recipe 'quik'; choose one of quick, paper"), ("recipe", None, "unknown recipe None"),

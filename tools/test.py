@@ -2,6 +2,7 @@
 
     python tools/test.py                everything, the environment first; what is missing is trained first
     python tools/test.py --fast         nothing that executes a notebook: no training, under a minute or two
+    python tools/test.py --stress       the slow proofs in full, of which the others run a sample; no notebook
     python tools/test.py -k center -x   further arguments go to pytest
 
 Notebooks find the runs that were trained before and load them, so that comparing a notebook takes seconds.
@@ -16,9 +17,11 @@ from execute import BUILD, CELL_SECONDS, NotebookFailed, execute, find_notebooks
 TRAINING = ("02", "04", "05")  # the notebooks that train; the others load
 
 
-def main(fast, further):
+def main(fast, stress, further):
     """Train, then test; returns the exit code."""
-    if fast:
+    if stress:
+        arguments = ["tests", "-m", "stress"]
+    elif fast:
         arguments = ["tests", "-m", "not course and not stress"]
     else:
         for path in missing():
@@ -45,6 +48,7 @@ def missing():
 if __name__ == "__main__":
     parser = parser(__doc__)
     parser.add_argument("--fast", action="store_true", help="leave out all that executes a notebook")
+    parser.add_argument("--stress", action="store_true", help="the slow proofs in full, and nothing else")
     arguments, further = parser.parse_known_args()
     enter(arguments.here)
-    sys.exit(main(arguments.fast, further))
+    sys.exit(main(arguments.fast, arguments.stress, further))

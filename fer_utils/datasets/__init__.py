@@ -3,7 +3,7 @@
 import inspect
 
 from ..errors import FerError
-from . import fer2013, folder, rafdb, report, synthetic
+from . import fer2013, ferplus, folder, rafdb, report, synthetic
 from .face_dataset import FaceDataset, split_train_validation
 from .synthetic import SYNTHETIC
 
@@ -13,10 +13,11 @@ __all__ = ["DATASETS", "PAPER_COUNTS", "SYNTHETIC", "TEST_SPLIT", "FaceDataset",
 # Table 2 of the paper: training images per class, in the order of EMOTIONS.
 PAPER_COUNTS = {"rafdb": rafdb.PAPER_COUNTS, "fer2013": (3995, 436, 4097, 7215, 4965, 4830, 3171)}
 
-READERS = {"synthetic": synthetic, "fer2013": fer2013, "rafdb": rafdb, "folder": folder}
+READERS = {"synthetic": synthetic, "fer2013": fer2013, "ferplus": ferplus, "rafdb": rafdb, "folder": folder}
 DATASETS = {name: tuple(reader.SPLITS) for name, reader in READERS.items()}
 # What a run is tested on. FER2013's PrivateTest stays closed until somebody asks for it by name.
-TEST_SPLIT = {"synthetic": "test", "fer2013": "public_test", "rafdb": "test", "folder": "test"}
+TEST_SPLIT = {"synthetic": "test", "fer2013": "public_test", "ferplus": "public_test", "rafdb": "test",
+              "folder": "test"}
 
 
 def load_dataset(name, root=None, split="train", *, leave_out=(), **options):
@@ -25,13 +26,16 @@ def load_dataset(name, root=None, split="train", *, leave_out=(), **options):
     - "synthetic": splits train, test and the balanced probe; needs no ``root``.
     - "fer2013": splits train, public_test, private_test, and test = both. ``root``: the Kaggle folder or its zip,
       ``fer2013.csv``, ``icml_face_data.csv``, ``fer2013.tar.gz``, or a folder that holds one of them.
+    - "ferplus": the splits of "fer2013" with labels from ten votes each. ``root``: a folder that holds FER2013 and
+      ``fer2013new.csv``. Options: ``mode`` "majority", "probability" or "votes", ``contempt``; see ``ferplus.load``.
     - "rafdb": splits train and test. ``root``: the owners' layout or the Kaggle mirror's, folder or archive.
     - "folder": splits train and test of a folder of your own; see ``datasets.folder``.
 
     ``leave_out`` names faults that ``datasets.report`` finds, and images with these are left out: "constant",
-    "duplicates", and, of the training split, "leaked", those that are in the split that runs are tested on, too. The
-    ``source`` says how many. Further ``options`` go to the reader; its ``load`` says which it takes.
-    Raises ``FerError`` for whatever is missing, broken or unknown.
+    "duplicates", "not a face" (where FER+ has ten votes for that, so its file must be there), and, of the training
+    split, "leaked", those that are in the split that runs are tested on, too. The ``source`` says how many. Further
+    ``options`` go to the reader; its ``load`` says which it takes. Raises ``FerError`` for whatever is missing, broken
+    or unknown.
     """
     if name not in DATASETS:
         raise FerError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}.")
@@ -42,7 +46,8 @@ def load_dataset(name, root=None, split="train", *, leave_out=(), **options):
     if not leave_out:
         return dataset
     test = READERS[name].load(root, TEST_SPLIT[name], **options) if "leaked" in leave_out and split == "train" else None
-    return report.leave_out(dataset, leave_out, test)
+    votes = ferplus.votes_for(dataset, root) if "not a face" in leave_out else None
+    return report.leave_out(dataset, leave_out, test, votes)
 
 
 def check_options(name, options):

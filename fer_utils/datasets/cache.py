@@ -1,5 +1,6 @@
 """Data sets that were read once, as memory-mapped arrays in the user's cache folder (or in ``FER_UTILS_CACHE``)."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,10 @@ from platformdirs import user_cache_dir
 
 from ..errors import FerError
 from .face_dataset import FaceDataset
+
+# The version of the readers. Raise it, with the reason, whenever a reader gives other arrays for the same files, so
+# that no entry written before is served again.
+FORMAT = 1  # 1: the first that is counted
 
 
 def home_folder():
@@ -46,16 +51,19 @@ def _is_entry(path):
 def cached(identity, read):
     """The folder of arrays that ``read()`` gives for this identity; read once, written whole or not at all."""
     home = home_folder()
-    folder = home / hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
-    if folder.is_dir():
-        return folder
+    folder = home / hashlib.sha256(f"{FORMAT} {identity}".encode(errors="surrogateescape")).hexdigest()[:24]
+    try:
+        if folder.is_dir():
+            return folder
+    except OSError as error:
+        raise _unusable(home, error) from error
     images, labels, names = read()
     try:
         home.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=home, prefix="part-"))
         try:
             for name, array in (("images", images), ("labels", labels), ("names", names)):
-                np.save(part / f"{name}.npy", array)
+                _save(part / f"{name}.npy", array)
             about = json.dumps({"identity": identity, "images": len(images)}, indent=1)
             (part / "about.json").write_text(about, encoding="utf-8", errors="surrogateescape")
             part.rename(folder)
@@ -64,9 +72,21 @@ def cached(identity, read):
             if not (isinstance(error, OSError) and folder.is_dir()):  # where it is, another process was faster
                 raise
     except OSError as error:
-        raise FerError(f"{home}: the cache cannot be written ({error}); free some space there, or set FER_UTILS_CACHE "
-                       "to another folder.") from error
+        raise _unusable(home, error) from error
     return folder
+
+
+def _save(path, array):
+    np.save(path, array)
+    try:
+        np.load(path, mmap_mode="r")
+    except ValueError as error:  # numpy says nothing where only the last few kilobytes don't fit on the disk
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+
+def _unusable(home, error):
+    return FerError(f"{home}: the cache cannot be written ({error}); free some space there, or set FER_UTILS_CACHE to "
+                    "another folder.")
 
 
 def open_cached(folder, rows, split, source):
@@ -77,6 +97,8 @@ def open_cached(folder, rows, split, source):
 def cached_array(folder, name):
     try:
         return np.load(folder / f"{name}.npy", mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
+    except PermissionError as error:
+        raise _unusable(folder.parent, error) from error
+    except Exception as error:  # numpy raises whatever the damaged bytes lead it to
         raise FerError(f"{folder}: this entry of the cache is damaged ({error}); delete the folder, and the data is "
                        "read anew.") from error

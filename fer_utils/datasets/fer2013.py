@@ -1,19 +1,16 @@
 """FER2013 in every form in which it is passed on: folders of images, their zip, the official CSV, its tar.gz."""
 
-import io
 import itertools
-import os
 import re
 import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..emotions import EMOTIONS, FER2013_CODES, label_of
 from ..errors import FerError
 from .cache import cached, cached_array, open_cached
-from .files import BYTES, decode, identity, is_image, opened
+from .files import allowed, decoded, existing, identity, is_image, opened, progress, read_table
 
 # The file names of the Kaggle folders carry the official split and the row in fer2013.csv.
 FILE = re.compile(r"(Training|PublicTest|PrivateTest)_(\d+)\.(?:png|jpg|jpeg)", re.IGNORECASE)
@@ -21,6 +18,8 @@ USAGES = ("Training", "PublicTest", "PrivateTest")  # in the order of the offici
 SPLITS = {"train": ("training",), "public_test": ("publictest",), "private_test": ("privatetest",),
           "test": ("publictest", "privatetest")}
 TABLES = ("fer2013.csv", "icml_face_data.csv")
+PARTS = ("train.csv", "test.csv")  # of the challenge: the Training rows without a Usage, and others without a label
+BYTES = 600_000_000  # of a table: fer2013.csv has 300 million
 
 
 def load(root, split):
@@ -47,76 +46,76 @@ def locate(root):
     if root is None:
         raise FerError("fer2013 is not part of the course: download it (Kaggle, msambare/fer2013) and give the folder "
                        "or the zip as data_dir.")
-    root = Path(os.path.expanduser(root))
-    if not root.exists():
-        raise FerError(f"{root}: there is no such file or folder; give the folder or the zip of FER2013 as data_dir.")
-    if root.is_file() or (root / "train").is_dir():
-        return root
-    # torchvision and the challenge's tar.gz have the table in a folder fer2013/ of its own.
-    tables = [root / sub / name for sub in ("", "fer2013") for name in TABLES if (root / sub / name).is_file()]
-    archives = sorted(path for pattern in ("*.zip", "*.tar.gz") for path in root.glob(pattern))
+    root = existing(root, "there is no such file or folder; give the folder or the zip of FER2013 as data_dir")
+    with allowed(root):
+        if root.is_file() or (root / "train").is_dir():
+            return root
+        # torchvision and the challenge's tar.gz have the tables in a folder fer2013/ of its own.
+        places = [root / sub / name for names in (TABLES, PARTS) for sub in ("", "fer2013") for name in names]
+        tables = [path for path in places if path.is_file()]
+        archives = sorted(path for path in root.iterdir() if path.name.lower().endswith((".zip", ".tar.gz")))
+    if tables and tables[0].name in TABLES:
+        return tables[0]
     if not tables and len(archives) != 1:
-        raise FerError(f"{root}: neither train/ and test/, nor {' or '.join(TABLES)}, nor one zip or tar.gz in this "
-                       f"folder ({len(archives)} zips); give the folder that holds train/, or the file itself.")
-    return (tables or archives)[0]
+        raise FerError(f"{root}: neither train/ and test/, nor {' or '.join((*TABLES, PARTS[0]))}, nor one zip or "
+                       f"tar.gz in this folder ({len(archives)} zips); give the folder that holds train/, or the file "
+                       "itself.")
+    return (archives if len(archives) == 1 else tables)[0]  # an archive has the test images too, train.csv has not
 
 
 def read(path):
     """(images, labels, names) of whatever form ``path`` has, sorted by split and official row."""
-    if path.suffix.lower() == ".csv":
-        if path.stat().st_size > BYTES:
-            raise FerError(f"{path}: {path.stat().st_size:,} bytes; fer2013.csv has about 300 million. Is it the right "
-                           "one?")
-        return read_table(path.read_bytes, path)
     with opened(path) as files:
-        tables = [(name, read) for name, read in files if name.split("/")[-1] in TABLES]
+        if path.suffix.lower() == ".csv":
+            return read_rows(files[0][1], path, path.name)
+        found = {name.split("/")[-1]: name for name, _ in reversed(files)}
+        tables = [found[name] for name in (*TABLES, *PARTS) if name in found]
         if tables and not any(is_image(name) for name, _ in files):
-            name, read_bytes = tables[0]
-            return read_table(read_bytes, f"{path}: {name}")
+            return read_rows(dict(files)[tables[0]], f"{path}: {tables[0]}", tables[0].split("/")[-1])
         return read_images(files, path)
 
 
-def read_table(read_bytes, where):
-    """fer2013.csv (emotion,pixels,Usage) or icml_face_data.csv, whose header has other order and leading spaces."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # pandas only warns where rows are longer than the header
-            table = pd.read_csv(io.BytesIO(read_bytes()), skipinitialspace=True, dtype=str, keep_default_na=False,
-                                index_col=False, encoding="utf-8-sig")
-    except Exception as error:  # pandas has a dozen kinds of errors for a file that is no table
-        raise FerError(f"{where}: cannot be read as a CSV file ({error}); download it again.") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    if any(list(table.columns).count(name) != 1 for name in ("emotion", "pixels", "Usage")) or not len(table):
-        raise FerError(f"{where}: {len(table)} rows with the columns {', '.join(table.columns)[:200]}; expected "
-                       "emotion, pixels and Usage.")
-    codes = pd.to_numeric(table.emotion, errors="coerce").to_numpy()
-    usage = table.Usage.str.strip()
-    unknown = {"emotion": ~np.isin(codes, range(len(FER2013_CODES))), "Usage": ~usage.isin(USAGES).to_numpy()}
-    for what, bad in unknown.items():
-        if bad.any():
-            row = int(bad.argmax())
-            raise FerError(f"{where}: row {row}: {what} is {table[what].iloc[row][:40]!r}; expected "
-                           f"{'0 to 6' if what == 'emotion' else ' or '.join(USAGES)}.")
-    with warnings.catch_warnings():
+def read_rows(read_bytes, where, file):
+    """fer2013.csv (emotion,pixels,Usage), icml_face_data.csv, whose header has other order and leading spaces, or
+    train.csv (emotion,pixels), all of whose rows are Training."""
+    table = read_table(read_bytes(BYTES), where)
+    header = next(table)
+    wanted = ["emotion", "pixels"] + ["Usage"] * (file != PARTS[0] or "Usage" in header)
+    if header == ["pixels"]:
+        raise FerError(f"{where}: images without labels, as test.csv of the challenge; give fer2013.csv, "
+                       "icml_face_data.csv or train.csv.")
+    if any(header.count(name) != 1 for name in wanted):
+        raise FerError(f"{where}: a table with the columns {', '.join(header)[:200]}; expected emotion, pixels and "
+                       "Usage.")
+    columns, images, labels, splits = [header.index(name) for name in wanted], [], [], []
+    with progress(table, " rows") as bar, warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy only warns where it stops at what is no number
-        images = np.stack([_pixels(text, row, where) for row, text in enumerate(table.pixels)])
-    # One canonical order: the file counts from angry to neutral, the course alphabetically.
-    labels = np.array([EMOTIONS.index(name) for name in FER2013_CODES], np.int64)[codes.astype(int)]
-    names = np.array([f"{kind}_{row:05d}" for row, kind in enumerate(usage)])
-    splits = usage.map(USAGES.index).to_numpy()
+        for row, cells in enumerate(bar):
+            code, text, usage = [*(cells[column] for column in columns), USAGES[0]][:3]
+            if re.fullmatch(r"[0-6](\.0*)?", code) is None:
+                raise FerError(f"{where}: row {row}: emotion is {code[:40]!r}; expected 0 to 6.")
+            if usage not in USAGES:
+                raise FerError(f"{where}: row {row}: Usage is {usage[:40]!r}; expected {' or '.join(USAGES)}.")
+            images.append(_pixels(text, row, where))
+            labels.append(EMOTIONS.index(FER2013_CODES[int(code[0])]))  # the file counts from angry to neutral
+            splits.append(USAGES.index(usage))
+    if not images:
+        raise FerError(f"{where}: 0 rows; expected emotion, pixels and Usage of each image.")
+    labels, splits = np.array(labels, np.int64), np.array(splits)
     _check_classes(labels, splits, where)
     order = np.argsort(splits, kind="stable")
-    return images[order], labels[order], names[order]
+    names = np.array([f"{USAGES[split]}_{row:05d}" for row, split in enumerate(splits)])
+    return np.stack(images)[order], labels[order], names[order]
 
 
 def read_images(files, where):
     """Decode ``files``, pairs of a relative name and a function that reads it."""
     found = []
-    for name, read_bytes in files:
+    for name, _ in files:
         parts = name.split("/")
         match = FILE.fullmatch(parts[-1])
         if match is None:
-            if is_image(name):
+            if is_image(name) and parts[-1] != "FER+vsFER.png":  # a figure in a clone of FER+, which may lie beside
                 raise FerError(f"{where}: {name}: not named Training_, PublicTest_ or PrivateTest_<row>; the official "
                                "splits are read from these names, so keep the files as they were downloaded.")
             continue
@@ -125,22 +124,21 @@ def read_images(files, where):
             raise FerError(f"{where}: {name}: its folder is not one of the seven emotions "
                            "(angry, disgust, fear, happy, neutral, sad, surprise); rename or remove it.")
         usage = [kind.lower() for kind in USAGES].index(match[1].lower())
-        found.append((usage, int(match[2]), label, name, read_bytes))
+        found.append((usage, int(match[2]), label, name))
     if not found:
         raise FerError(f"{where}: no image in it; expected train/<emotion>/Training_<row>.png and so on.")
     found.sort(key=lambda entry: entry[:2])
     for one, other in itertools.pairwise(found):
         if one[:2] == other[:2]:
             raise FerError(f"{where}: {one[3]} and {other[3]} are the same row of FER2013; keep the one that is right.")
-    images = np.empty((len(found), 48, 48), np.uint8)
-    for row, (_, _, _, name, read_bytes) in enumerate(found):
-        pixels = decode(name, read_bytes, where, "L")
+    images, names = np.empty((len(found), 48, 48), np.uint8), [entry[3] for entry in found]
+    for row, pixels in decoded(names, files, where, "L"):
         if pixels.shape != (48, 48):
-            raise FerError(f"{where}: {name}: {pixels.shape[1]}x{pixels.shape[0]} pixels; FER2013's are 48x48.")
+            raise FerError(f"{where}: {names[row]}: {pixels.shape[1]}x{pixels.shape[0]} pixels; FER2013's are 48x48.")
         images[row] = pixels
     splits, labels = (np.array([entry[column] for entry in found], np.int64) for column in (0, 2))
     _check_classes(labels, splits, where)
-    return images, labels, np.array([Path(entry[3]).stem for entry in found])
+    return images, labels, np.array([Path(name).stem for name in names])
 
 
 def _check_classes(labels, splits, where):

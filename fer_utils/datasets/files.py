@@ -1,7 +1,15 @@
-"""Folders and archives as lists of files, and image files as arrays. Nothing is ever unpacked onto the disk."""
+"""Folders and archives as lists of files, and image files as arrays. Nothing is ever unpacked onto the disk.
 
+Whoever packed an archive may have meant harm: what its headers say is checked before memory or time is spent on it.
+"""
+
+import bz2
+import csv
+import gzip
 import hashlib
 import io
+import os
+import posixpath
 import tarfile
 import zipfile
 from contextlib import ExitStack, contextmanager
@@ -10,82 +18,187 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from tqdm.auto import tqdm
 
 from ..errors import FerError
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif")
+OTHER_IMAGES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".pgm", ".ppm")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")  # and none of Pillow's others: some start programs, as EPS does
 MEMBERS = 500_000  # more files than any data set of faces has
-BYTES = 2_000_000_000  # of one file, unpacked: fer2013.csv has 300 MB
+BYTES = 2_000_000_000  # of one file in an archive, unpacked
+TOTAL = 10_000_000_000  # of all files in an archive, unpacked
+READ = 100_000_000  # of a file that is read whole, if its reader names no other limit
 PIXELS = 50_000_000  # of one image
+HEADER = 64_000  # bytes of one file's headers in a tar
+DIRECTORY = 100_000_000  # bytes of a zip's directory
+LINE = 200_000  # characters of a line in a table; csv itself takes no cell over 131,072
+
+
+def existing(root, advice):
+    """The path of what a reader was given; ``advice`` is what to do where there is nothing."""
+    try:
+        path = None if root is None else Path(os.path.expanduser(root))
+        there = path is not None and path.exists()
+    except (OSError, ValueError, TypeError) as error:  # no permission, too long, a zero byte, no path at all
+        raise FerError(f"{root!r}: cannot be looked up ({error}); check the path and its permissions.") from error
+    if not there:
+        raise FerError(f"{root}: {advice}.")
+    return path
 
 
 def identity(path):
     """A text that changes when a file, or any file below a folder, changes its place, size or time."""
     path = Path(path)
-    if path.is_file():
-        return f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}"
-    listing = "".join(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}\n" for file in walk(path))
-    content = hashlib.sha256(listing.encode(errors="surrogateescape"))  # a name need not be valid UTF-8
-    return f"{path.resolve()} {content.hexdigest()}"
+    with allowed(path):
+        if path.is_file():
+            return f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}"
+        listing = "".join(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}\n" for file in walk(path))
+        content = hashlib.sha256(listing.encode(errors="surrogateescape"))  # a name need not be valid UTF-8
+        return f"{path.resolve()} {content.hexdigest()}"
 
 
 def walk(folder):
-    """All files below a folder, sorted."""
-    return sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    """All files below a folder, sorted. Links to folders are followed, but for those that lead back up.
+
+    Raises ``FerError`` where a folder may not be read, a link leads nowhere or to a folder that is in it already, and
+    for too many files: an image must not drop out without a word.
+    """
+    files, reached, todo, count = [], {}, [Path(folder)], 0
+    while todo:
+        here = todo.pop()
+        with allowed(here), os.scandir(here) as listing:
+            real = here.resolve()
+            if real in reached:
+                raise FerError(f"{folder}: {reached[real]} and {here} are one and the same folder; remove the link.")
+            reached[real] = here
+            for entry in listing:
+                path, count = here / entry.name, count + 1
+                if count > MEMBERS:
+                    raise _too_many(folder)
+                link = entry.is_symlink()
+                if link and not path.exists():
+                    if not entry.name.startswith("."):  # editors leave such links as locks
+                        raise FerError(f"{path}: a link that leads nowhere; mend or remove it.")
+                elif entry.is_dir():
+                    if not (link and real.is_relative_to(path.resolve())):
+                        todo.append(path)
+                elif entry.is_file():
+                    files.append(path)
+    return sorted(files)
 
 
 @contextmanager
 def opened(path):
-    """The files of a folder, a zip or a tar as pairs of a relative name and a function that reads it.
+    """The files of a folder, a zip or a tar (also gz or bz2) as pairs of a relative name and a function that reads it.
 
-    What macOS adds to folders and archives is left out. Raises ``FerError`` for a damaged archive, for one with more or
-    larger files than a data set of faces has, and, when a file is read, for one that turns out to be damaged.
+    They come in the order of the archive; a CSV file counts as a folder that holds it alone. The function takes a limit
+    of bytes. What macOS adds to folders and archives is left out, and links in archives are. Raises ``FerError`` for a
+    damaged archive, one with more or larger files than a data set of faces has, two files of one name or an image of a
+    kind that is not read, and, when a file is read, for one that is damaged or too large.
     """
     path = Path(path)
+    packed = not path.is_dir() and path.suffix.lower() != ".csv"
     with ExitStack() as stack:
-        files = []
+        files, total, seen = [], 0, {}
         try:
-            for name, read, size in _files(path, stack):  # checked one by one: no bomb is unpacked to its end
+            for name, read, size in _files(path, packed, stack):  # checked one by one: no bomb is unpacked to its end
+                total += size
                 if len(files) == MEMBERS:
-                    raise FerError(f"{path}: over {MEMBERS:,} files; a data set of faces has fewer. Is it the right "
-                                   "one?")
-                if size > BYTES:
-                    raise FerError(f"{path}: {name} has {size:,} bytes unpacked; a data set of faces has no such file.")
-                files.append((name, read))
+                    raise _too_many(path)
+                if packed and size > BYTES:
+                    raise _too_large(path, name, size)
+                if packed and total > TOTAL:
+                    raise FerError(f"{path}: over {TOTAL:,} bytes unpacked; a data set of faces has fewer. Is it the "
+                                   "right one?")
+                files.append((name, read, size))
         except FerError:
             raise
+        except PermissionError as error:
+            raise _forbidden(path, error) from error
         except Exception as error:  # zipfile and tarfile raise whatever the damaged bytes lead them to
-            kind = "cannot be read" if path.is_dir() else "not a whole zip or tar"
-            raise FerError(f"{path}: {kind} ({error}); download it again.") from error
-        yield [(name, partial(_read, path, name, read)) for name, read in files
-               if read and "__MACOSX" not in name.split("/") and not name.split("/")[-1].startswith("._")]
+            raise FerError(f"{path}: not a whole zip or tar ({_brief(error)}); download it again.") from error
+        files = [(name, partial(_read, path, name, read, size)) for name, read, size in files
+                 if read and "__MACOSX" not in name.split("/") and not name.split("/")[-1].startswith("._")]
+        for name, _ in files:
+            if name.lower().endswith(OTHER_IMAGES):
+                raise FerError(f"{path}: {name}: images of this kind are not read; save it as PNG or JPEG, or remove "
+                               "it.")
+            plain = posixpath.normpath(name)
+            if plain in seen:
+                raise FerError(f"{path}: {seen[plain]} and {name} are two files of one name; keep the right one.")
+            seen[plain] = name
+        yield files
 
 
-def _files(path, stack):
+def _files(path, packed, stack):
     """(name, function that reads it, size) of each file; an archive stays open until ``stack`` is closed.
 
     The function is None for a folder, a link or whatever else is no file in an archive.
     """
-    if path.is_dir():
-        for file in walk(path):
-            yield file.relative_to(path).as_posix(), file.read_bytes, file.stat().st_size
-    elif tarfile.is_tarfile(path):
-        archive = stack.enter_context(tarfile.open(path))
-        for member in archive:
-            read = (lambda member=member: archive.extractfile(member).read()) if member.isfile() else None
-            yield member.name, read, member.size
-        # tarfile takes a damaged header for the end, and leaves the checksum, the last bytes of a tar.gz, unread.
-        end = archive.fileobj.read(1_000_000)
-        if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
-            raise tarfile.ReadError("it breaks off")
+    if not packed:
+        for file in walk(path) if path.is_dir() else [path]:
+            name = file.relative_to(path).as_posix() if file != path else file.name
+            yield name, file.read_bytes, file.stat().st_size
+        return
+    with path.open("rb") as file:
+        magic = file.read(3)
+    # No xz: its header alone may claim four gigabytes of memory.
+    stream = stack.enter_context({b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open}.get(magic, open)(path, "rb"))
+    stream = _Guarded(stream, HEADER)
+    try:
+        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
+    except tarfile.ReadError:
+        if magic in (b"\x1f\x8b\x08", b"BZh"):
+            raise
+        yield from _zipped(stream, stack)
     else:
-        archive = stack.enter_context(zipfile.ZipFile(path))
-        for member in archive.infolist():
-            # One wrong length in the directory, and an entry swallows those after it; zipfile doesn't count them.
-            if b"PK\1\2" in member.comment + member.extra or "PK\1\2" in member.orig_filename:
-                raise zipfile.BadZipFile("its directory is damaged")
-            yield member.filename, None if member.is_dir() else partial(_unzip, archive, member), member.file_size
+        yield from _tarred(archive, stream)
+    stream.left = float("inf")
+
+
+def _tarred(archive, stream):
+    for member in archive:
+        if member.issparse() or len(member.name) > 4096:
+            raise tarfile.ReadError("a sparse file, or a name longer than any system allows")
+        member.pax_headers, member.linkname = {}, ""  # not needed, and there may be much of it
+        read = (lambda member=member: archive.extractfile(member).read()) if member.isfile() else None
+        yield member.name, read, member.size
+        stream.left = HEADER
+    # tarfile takes a damaged header for the end, and leaves the checksum, the last bytes of a tar.gz, unread.
+    stream.left = float("inf")
+    end = stream.read(1_000_000)
+    if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
+        raise tarfile.ReadError("it breaks off")
+
+
+def _zipped(stream, stack):
+    stream.left = DIRECTORY
+    archive = stack.enter_context(zipfile.ZipFile(stream))
+    for member in archive.infolist():
+        # One wrong length in the directory, and an entry swallows those after it; zipfile doesn't count them.
+        if b"PK\1\2" in member.comment + member.extra or "PK\1\2" in member.orig_filename:
+            raise zipfile.BadZipFile("its directory is damaged")
+        yield member.filename, None if member.is_dir() else partial(_unzip, archive, member), member.file_size
+
+
+class _Guarded:
+    """A file of which headers may be read up to ``left`` bytes: their lengths are whatever somebody wrote there."""
+
+    def __init__(self, file, left):
+        self.file, self.left = file, left
+
+    def read(self, size=-1):
+        self.left -= max(size, 0)
+        if self.left < 0:
+            raise OSError("its headers are too long")
+        content = self.file.read(size)
+        if self.left <= DIRECTORY and content.count(b"PK\1\2") > MEMBERS:  # before zipfile makes an object of each
+            raise _too_many(getattr(self.file, "name", "archive"))
+        return content
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
 
 
 def _unzip(archive, member):
@@ -93,11 +206,76 @@ def _unzip(archive, member):
         return file.read(member.file_size + 1)  # read() alone would unpack a bomb that says it is small
 
 
-def _read(path, name, read):
+def _read(path, name, read, size, limit=None):
+    if size > (limit or READ):
+        raise _too_large(path, name, size)
     try:
         return read()
+    except PermissionError as error:
+        raise _forbidden(path, error) from error
     except Exception as error:  # so does zlib
-        raise FerError(f"{path}: {name}: cannot be read ({error}); download it again.") from error
+        raise FerError(f"{path}: {name}: cannot be read ({_brief(error)}); download it again.") from error
+
+
+@contextmanager
+def allowed(path):
+    try:
+        yield
+    except PermissionError as error:
+        raise _forbidden(path, error) from error
+    except OSError as error:
+        raise FerError(f"{path}: cannot be read ({error}); check the disk, or give another copy.") from error
+
+
+def _brief(error):
+    return f"{error}"[:200]  # zipfile quotes a wrong name in full, which may be the half of the file
+
+
+def _forbidden(path, error):
+    return FerError(f"{path}: may not be read ({error}); change its permissions, or give a copy of your own.")
+
+
+def _too_many(path):
+    return FerError(f"{path}: over {MEMBERS:,} files; a data set of faces has fewer. Is it the right one?")
+
+
+def _too_large(path, name, size):
+    return FerError(f"{path}: {name} has {size:,} bytes unpacked; a data set of faces has no such file.")
+
+
+def read_table(content, where):
+    """The rows of a CSV file, its header first: lists of stripped cells, as many in each row; one row at a time."""
+    lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+    rows, width = csv.reader(iter(partial(lines.readline, LINE), ""), skipinitialspace=True, strict=True), 0
+    try:
+        for cells in rows:
+            if not any(map(str.strip, cells)) and len(cells) < 2:
+                continue
+            width = width or len(cells)
+            if len(cells) != width:
+                raise csv.Error(f"line {rows.line_num}: {len(cells)} cells under {width} columns")
+            yield [cell.strip() for cell in cells]
+        if not width:
+            raise csv.Error("it is empty")
+    except (csv.Error, UnicodeError) as error:
+        raise FerError(f"{where}: cannot be read as a CSV file ({_brief(error)}); download it again.") from error
+
+
+def decoded(names, files, where, mode=None):
+    """Decode the files of these names: pairs of a position in ``names`` and the pixels, see ``decode``.
+
+    They come as they lie in the archive, for a compressed tar can only be read forwards.
+    """
+    rows = {name: row for row, name in enumerate(names)}
+    with progress([(name, read) for name, read in files if name in rows], " images") as bar:
+        for name, read in bar:
+            yield rows[name], decode(name, read, where, mode)
+
+
+def progress(things, unit):
+    """A bar over what takes longer than a second; none where nobody looks: in CI and where stderr is a file."""
+    quiet = any(os.environ.get(name) for name in ("CI", "TQDM_DISABLE"))
+    return tqdm(things, "Reading", unit=unit, delay=1, leave=False, disable=quiet or None)
 
 
 def decode(name, read, where, mode=None):
@@ -117,7 +295,8 @@ def decode(name, read, where, mode=None):
     except FerError:
         raise
     except Exception as error:  # Pillow raises whatever the damaged bytes lead it to
-        raise FerError(f"{where}: {name}: cannot be read as an image ({error}); replace or remove it.") from error
+        raise FerError(f"{where}: {name}: cannot be read as an image ({_brief(error)}); replace or remove "
+                       "it.") from error
 
 
 def is_image(name):

@@ -1,8 +1,6 @@
 """A reader's own folder: one folder for each emotion, ``<root>/<emotion>/*.jpg``, in any size, grey or colour."""
 
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -10,11 +8,12 @@ from PIL import Image
 from ..emotions import ALIASES, EMOTIONS, label_of
 from ..errors import FerError
 from .cache import cached, cached_array, open_cached
-from .files import decode, identity, is_image, opened
+from .files import decoded, existing, identity, is_image, opened
 
 SPLITS = ("train", "test")
 TEST_SHARE = 5  # without a folder test/, every fifth image of each class, by name, is a test image
 LARGEST = 256  # pixels of a side; larger images are made smaller when they are read
+MEMORY = 4_000_000_000  # bytes of all images together; half as much again is needed while they are brought to one size
 
 
 def load(root, split):
@@ -24,9 +23,7 @@ def load(root, split):
     image of a class is for the test. All images become squares of one size, the middle of each: the size of the
     smallest, at most 256. They are grey when all of them are. A class without any image is a warning.
     """
-    root = None if root is None else Path(os.path.expanduser(root))
-    if root is None or not root.exists():
-        raise FerError(f"{root}: there is no such folder; give the one that holds a folder for each emotion.")
+    root = existing(root, "there is no such folder; give the one that holds a folder for each emotion")
     folder = cached(f"folder {identity(root)}", lambda: read(root))
     names = np.asarray(cached_array(folder, "names"))
     rows = np.flatnonzero(np.char.startswith(names, f"{split}_"))
@@ -44,12 +41,17 @@ def load(root, split):
 def read(root):
     """(images, labels, names), training images first."""
     with opened(root) as files:
-        found = [(name, _label(name, root), read_bytes) for name, read_bytes in files if is_image(name)]
+        found = [(name, _label(name, root)) for name, _ in files if is_image(name)]
         if not found:
             raise FerError(f"{root}: no image in it; expected <emotion>/*.jpg or *.png.")
         splits = _splits(found, root)
         order = sorted(range(len(found)), key=lambda k: (SPLITS.index(splits[k]), found[k][0]))
-        faces = [_square(decode(found[k][0], found[k][2], root)) for k in order]
+        faces, room = [None] * len(found), MEMORY
+        for row, pixels in decoded([found[k][0] for k in order], files, root):
+            faces[row] = _square(pixels)
+            room -= faces[row].nbytes
+            if room < 0:
+                raise FerError(f"{root}: the images need over {MEMORY:,} bytes; make them smaller, or give fewer.")
     side = min(min(face.shape[0] for face in faces), LARGEST)
     if side < 16:
         small = order[int(np.argmin([face.shape[0] for face in faces]))]
@@ -71,7 +73,7 @@ def _label(name, where):
 
 def _splits(found, where):
     """The split of each image: by the folders train/ and test/ where there are any, else every fifth of a class."""
-    above = [name.split("/")[-3].lower() if name.count("/") > 1 else "" for name, _, _ in found]
+    above = [name.split("/")[-3].lower() if name.count("/") > 1 else "" for name, _ in found]
     divided = [part in SPLITS for part in above]
     if all(divided):
         return above
@@ -79,10 +81,10 @@ def _splits(found, where):
         stray = found[divided.index(False)][0]
         raise FerError(f"{where}: {stray} lies outside train/ and test/, which others lie in; put it into one of them.")
     seen, splits = {}, {}
-    for name, label, _ in sorted(found, key=lambda entry: entry[0]):
+    for name, label in sorted(found):
         seen[label] = seen.get(label, 0) + 1
         splits[name] = "test" if seen[label] % TEST_SHARE == 0 else "train"
-    return [splits[name] for name, _, _ in found]
+    return [splits[name] for name, _ in found]
 
 
 def _square(pixels):

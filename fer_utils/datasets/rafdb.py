@@ -4,34 +4,31 @@ RAF-DB (Li, Deng and Du, CVPR 2017) is given for research, on request, to those 
 on, and so it can neither be shipped nor fetched here.
 """
 
-import io
-import os
 import re
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..emotions import EMOTIONS, RAFDB_CODES
 from ..errors import FerError
 from .cache import cached, cached_array, open_cached
-from .files import decode, identity, is_image, opened
+from .files import decoded, existing, identity, is_image, opened, read_table
 
 SPLITS = ("train", "test")
 # Table 2 of the paper: training faces per class, in the order of EMOTIONS.
 PAPER_COUNTS = (705, 717, 281, 4772, 2524, 1982, 1290)
+TEST_COUNTS = (162, 160, 74, 1185, 680, 478, 329)  # of the published test split, which the paper doesn't print
 LIST = "EmoLabel/list_patition_label.txt"  # the owners' own spelling
 ALIGNED = "Image/aligned/"
 SIDE = 100  # pixels of an aligned face
+FACES = 50_000  # RAF-DB has 15,339; memory for more is not asked for
+LABELS = 10_000_000  # bytes of a label file
 HELP = ("ask its owners for it (whdeng.cn/RAF) and give the folder or archive that holds basic/EmoLabel and "
         "basic/Image/aligned, or a mirror with DATASET/train/1 to 7")
 
 
 def load(root, split):
     """One split as a ``FaceDataset`` of colour images (N, 100, 100, 3); its names are ``<split>_<number>``."""
-    root = None if root is None else Path(os.path.expanduser(root))
-    if root is None or not root.exists():
-        raise FerError(f"{root}: RAF-DB is not there; {HELP}.")
+    root = existing(root, f"RAF-DB is not there; {HELP}")
     folder = cached(f"rafdb {identity(root)}", lambda: read(root))
     rows = np.flatnonzero(np.char.startswith(np.asarray(cached_array(folder, "names")), f"{split}_"))
     return open_cached(folder, slice(rows[0], rows[-1] + 1), split, "RAF-DB")
@@ -47,12 +44,13 @@ def read(root):
         counts = {split: sum(entry[0] == split for entry in found) for split in SPLITS}
         if not all(counts.values()):
             raise FerError(f"{root}: {counts['train']} training and {counts['test']} test faces; {HELP}.")
-        images = np.empty((len(found), SIDE, SIDE, 3), np.uint8)
-        for row, (_, _, _, name, read_bytes) in enumerate(found):
-            pixels = decode(name, read_bytes, root, "RGB")
+        if len(found) > FACES:
+            raise FerError(f"{root}: {len(found):,} faces, and RAF-DB has 15,339. Is it the right one?")
+        images, names = np.empty((len(found), SIDE, SIDE, 3), np.uint8), [entry[3] for entry in found]
+        for row, pixels in decoded(names, files, root, "RGB"):
             if pixels.shape != images.shape[1:]:
-                raise FerError(f"{root}: {name}: {pixels.shape[1]}x{pixels.shape[0]} pixels; RAF-DB's aligned faces "
-                               f"are {SIDE}x{SIDE}. Not the original images, please.")
+                raise FerError(f"{root}: {names[row]}: {pixels.shape[1]}x{pixels.shape[0]} pixels; RAF-DB's aligned "
+                               f"faces are {SIDE}x{SIDE}. Not the original images, please.")
             images[row] = pixels
     labels = np.array([entry[2] for entry in found], np.int64)
     _check(labels, np.array([entry[0] for entry in found]), root)
@@ -63,7 +61,7 @@ def _from_list(listed, files, where):
     """The owners' layout: one line ``train_00001.jpg 5`` for each face, which lies as ``train_00001_aligned.jpg``."""
     name, read_bytes = listed
     try:
-        lines = read_bytes().decode("utf-8-sig").splitlines()
+        lines = read_bytes(LABELS).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise FerError(f"{where}: {name}: not a text file ({error}); take it from the archive again.") from error
     base, found, seen = name.removesuffix(LIST), [], set()
@@ -80,7 +78,7 @@ def _from_list(listed, files, where):
         if file not in files:
             raise FerError(f"{where}: {name}, line {number}: there is no {file}; unpack the aligned images completely.")
         seen.add((split, int(digits)))
-        found.append((split, int(digits), _label(code, f"{where}: {name}, line {number}"), file, files[file]))
+        found.append((split, int(digits), _label(code, f"{where}: {name}, line {number}"), file))
     _check_listed([file for file in files if file.startswith(base + ALIGNED) and is_image(file)],
                   {entry[3] for entry in found}, name, where)
     return found
@@ -89,7 +87,7 @@ def _from_list(listed, files, where):
 def _from_folders(files, where):
     """The mirror's layout: ``train/5/train_00001_aligned.jpg``; its CSV files are checked against the folders."""
     found = {}
-    for name, read_bytes in files:
+    for name, _ in files:
         if not is_image(name):
             continue
         match = re.search(r"(?:^|/)(train|test)/([^/]+)/\1_(\d{1,9})(?:_aligned)?\.\w+$", name)
@@ -98,7 +96,7 @@ def _from_folders(files, where):
         split, code, digits = match.groups()
         if (split, int(digits)) in found:
             raise FerError(f"{where}: {name} and {found[split, int(digits)][3]} are the same face; keep one.")
-        found[split, int(digits)] = (split, int(digits), _label(code, f"{where}: {name}"), name, read_bytes)
+        found[split, int(digits)] = (split, int(digits), _label(code, f"{where}: {name}"), name)
     for name, read_bytes in files:
         match = re.search(r"(?:^|/)(train|test)_labels\.csv$", name)
         if match:
@@ -108,14 +106,12 @@ def _from_folders(files, where):
 
 def _compare(split, name, read_bytes, found, where):
     """A face whose folder and whose line in the CSV file disagree is an error: one of them is wrong."""
-    try:
-        table = pd.read_csv(io.BytesIO(read_bytes()), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        rows = list(zip(table.image, table.label, strict=True))
-    except Exception as error:  # pandas has a dozen kinds of errors for a file that is no table
-        raise FerError(f"{where}: {name}: not a table with the columns image and label ({error}); download it "
-                       "again.") from error
-    listed = set()
-    for image, code in rows:
+    rows, listed = read_table(read_bytes(LABELS), f"{where}: {name}"), set()
+    header = next(rows)
+    if header.count("image") != 1 or header.count("label") != 1:
+        raise FerError(f"{where}: {name}: not a table with the columns image and label; download it again.")
+    for row in rows:
+        image, code = row[header.index("image")], row[header.index("label")]
         match = re.fullmatch(rf"{split}_(\d{{1,9}})(?:_aligned)?\.\w+", image)
         face = found.get((split, int(match[1]))) if match else None
         if face is None:
@@ -149,6 +145,7 @@ def _check(labels, splits, where):
         if not counts.all():
             missing = ", ".join(EMOTIONS[k] for k in np.flatnonzero(counts == 0))
             raise FerError(f"{where}: no {split} face of {missing}; the copy is not complete.")
-        if split == "train" and counts.sum() == sum(PAPER_COUNTS) and tuple(counts) != PAPER_COUNTS:
-            raise FerError(f"{where}: {counts.sum()} training faces, but {counts.tolist()} of each emotion instead "
-                           f"of the {list(PAPER_COUNTS)} of Table 2: labels are mixed up.")
+        known, of = (PAPER_COUNTS, "Table 2") if split == "train" else (TEST_COUNTS, "the published split")
+        if counts.sum() == sum(known) and tuple(counts) != known:
+            raise FerError(f"{where}: {counts.sum()} {split} faces, but {counts.tolist()} of each emotion instead of "
+                           f"the {list(known)} of {of}: labels are mixed up; download it again.")

@@ -8,9 +8,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import FerError
+from .ferplus import not_a_face
 
 BITS = 8  # differing bits of 112 up to which two images are compared pixel by pixel
-FAULTS = ("constant", "duplicates", "leaked")  # what ``leave_out`` knows
+FAULTS = ("constant", "duplicates", "leaked", "not a face")
 CORRELATION = 0.98  # of pixels, from which two images count as the same picture
 
 
@@ -93,13 +94,14 @@ def light(dataset):
     return np.concatenate([np.stack([block.mean(1), block.std(1)], 1) for block in flat])
 
 
-def leave_out(dataset, faults, test=None):
+def leave_out(dataset, faults, test=None, votes=None):
     """The data set without what the report lists; ``source`` names what went and how much.
 
     ``faults``, one or more of
     - "constant": images of one grey level.
     - "duplicates": of the images that show one picture, all but the first; all of them where their labels differ.
     - "leaked": images that are in ``test``, too.
+    - "not a face": images on which all ten of FER+'s ``votes`` (N, 10) say so.
     """
     gone = {}
     if "constant" in faults:
@@ -108,6 +110,8 @@ def leave_out(dataset, faults, test=None):
         gone["duplicates"] = _copies(dataset)
     if "leaked" in faults and test is not None:
         gone[f"images of {test.split}"] = np.unique([a for a, _, _ in _pairs(dataset, test)]).astype(int)
+    if "not a face" in faults and votes is not None:
+        gone["images that are not a face"] = not_a_face(votes)
     kept = np.setdiff1d(np.arange(len(dataset)), np.concatenate([[], *gone.values()]))
     named = ", ".join(f"{len(rows)} {what}" for what, rows in gone.items() if len(rows))
     if not len(kept):
