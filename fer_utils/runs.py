@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torchvision
+from accelerate.state import PartialState
 from safetensors.torch import save_file
 
 from .datasets import DATASETS, TEST_SPLIT, check_options, load_dataset, split_train_validation
@@ -75,17 +76,23 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
     whole = load_dataset(dataset, data_dir, "train", **options)
     test = load_held_out(dataset, data_dir, options)
     folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
-    if not (folder / "metrics.json").exists():
-        train, validation = whole, replace(test, split="validation")
-        if recipe.validation_fraction:
-            train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32)
-        result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress,
-                     on_epoch=on_epoch)
-        config = {"dataset": dataset, "source": whole.source, "data_options": options, "seed": seed, "engine": ENGINE,
-                  "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
-                  "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
-                           for split in (train, validation, test)}}
-        _finish(folder, config, result, test)
+    if _finished(folder):
+        return load_run(folder)
+    train, validation = whole, replace(test, split="validation")
+    if recipe.validation_fraction:
+        train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32)
+    with checkpoint.locked(folder):
+        if not _finished(folder):  # or another process did it while this one waited
+            result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress,
+                         on_epoch=on_epoch)
+            config = {"dataset": dataset, "source": whole.source, "data_options": options, "seed": seed,
+                      "engine": ENGINE, "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
+                      "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
+                               for split in (train, validation, test)}}
+            if checkpoint.is_main():
+                with checkpoint.explained(folder, "training is done, but its results cannot be written"):
+                    _finish(folder, config, result, test)
+            PartialState().wait_for_everyone()
     return load_run(folder)
 
 
@@ -212,6 +219,10 @@ def write_json(path, content):
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, indent=1) + "\n")
     part.replace(path)
+
+
+def _finished(folder):
+    return (folder / "metrics.json").exists()
 
 
 def _finish(folder, config, result: FitResult, test):

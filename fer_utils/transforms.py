@@ -36,8 +36,11 @@ def to_channels(images):
 
 
 def normalise(images, mean, std):
-    """float (N, 1 or 3, H, W) in [0, 1] as (N, 3, H, W) with the given mean and deviation of each channel removed."""
-    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (mean, std))
+    """float (N, 1 or 3, H, W) in [0, 1] as (N, 3, H, W) with the given mean and deviation of each channel removed.
+
+    Three floats each; a loop on a GPU gives them as tensors that lie there, so as not to wait for them.
+    """
+    mean, std = (torch.as_tensor(values, device=images.device).view(1, 3, 1, 1) for values in (mean, std))
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
@@ -59,19 +62,20 @@ def augment(images, size, chance, *, flip=True, rotation=0.0, crop=0.0, shift=0.
     where the window lies is drawn too, and ``shift`` moves it by up to that share of the side, beyond the border even.
     ``erase``: the chance that a rectangle of 2 to 20 % of the image is filled with one grey of its own.
     ``chance``: a CPU generator on every device, so that a GPU augments as a CPU does, or (N, DRAWS) numbers drawn from
-    one. One interpolation does everything, and the border repeats the outermost pixels.
+    one, on the images' device. One interpolation does everything, and the border repeats the outermost pixels.
     """
-    draws = torch.rand(len(images), DRAWS, generator=chance) if isinstance(chance, torch.Generator) else chance
-    mirror = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if flip else torch.ones(len(images))
+    draws = chance
+    if isinstance(chance, torch.Generator):
+        draws = torch.rand(len(images), DRAWS, generator=chance).to(images.device)
+    mirror = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if flip else torch.ones_like(draws[:, 0])
     angle = (2 * draws[:, 1] - 1) * math.radians(rotation)
     side = 1 - crop * draws[:, 2]
     centre = (2 * draws[:, 3:5] - 1) * (1 - side).unsqueeze(1) + 2 * shift * (2 * draws[:, 5:7] - 1)
     matrix = torch.stack([torch.stack([mirror * side * angle.cos(), -side * angle.sin(), centre[:, 0]], 1),
                           torch.stack([mirror * side * angle.sin(), side * angle.cos(), centre[:, 1]], 1)], 1)
-    grid = functional.affine_grid(matrix.to(images.device), [len(images), images.shape[1], size, size],
-                                  align_corners=False)
+    grid = functional.affine_grid(matrix, [len(images), images.shape[1], size, size], align_corners=False)
     images = functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return _erase(images, draws[:, 7:].to(images.device), erase) if erase else images
+    return _erase(images, draws[:, 7:], erase) if erase else images
 
 
 def _erase(images, draws, chance):

@@ -6,12 +6,13 @@ Nothing here sets an environment variable for the whole process: notebooks may r
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from fer_utils import runs, training
+from fer_utils import runs
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
-from fer_utils.training import Recipe
+from fer_utils.training import Recipe, parts
 
 
 class TinyNetwork(nn.Module):
@@ -26,7 +27,7 @@ class TinyNetwork(nn.Module):
         self.dropout = nn.Dropout(0.5 if "dropout" in backbone else 0.0)
         self.classifier = nn.Linear(16, num_classes)
         if weights != "random":
-            self.load_state_dict(torch.load(weights, weights_only=True))
+            self.load_state_dict(load_file(weights))
 
     def forward(self, images):
         maps = self.norms[0](self.first(images)).relu()
@@ -37,7 +38,7 @@ class TinyNetwork(nn.Module):
 @pytest.fixture
 def tiny_network(monkeypatch):
     """``training`` and ``runs`` build a ``TinyNetwork`` whatever the backbone; "tiny dropout" has dropout."""
-    monkeypatch.setattr(training, "CLResNet50", TinyNetwork)
+    monkeypatch.setattr(parts, "CLResNet50", TinyNetwork)
     monkeypatch.setattr(runs, "CLResNet50", TinyNetwork)
     return TinyNetwork
 

@@ -1,30 +1,27 @@
 """The loop: Eq. 3 for the network, Eq. 2 for the centres, step by step, and never a run lost."""
 
 import math
+import os
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from torch import nn
+from accelerate.utils import broadcast_object_list
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from ..center_loss import CenterLoss
-from ..emotions import EMOTIONS
 from ..errors import FerError
 from ..evaluation import compactness, predict
 from ..model import CLResNet50
-from ..transforms import DRAWS, IMAGENET, augment, channel_statistics, normalise, to_channels
+from ..transforms import DRAWS, augment, normalise, to_channels
 from . import checkpoint
+from .parts import choose_device, choose_inputs, derive, make_accelerator, prepare
 
 # Raised by hand, with a line of reason, whenever ten training steps with a fixed seed change their numbers.
-# 1: the first engine. 2: on Accelerate; more recipes draw more random numbers for an image.
+# 1: the first engine. 2: on Accelerate; more recipes draw more random numbers for an image; fused optimisers.
 ENGINE = 2
 
 
@@ -43,106 +40,95 @@ class FitResult:
     inputs: dict
 
 
-@dataclass
-class Parts:
-    """What a training step moves: the network, its moving average (or None), the centres, and what moves them."""
-
-    model: nn.Module
-    center_loss: CenterLoss
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
-    average: AveragedModel | None = None
-    tested: nn.Module = field(init=False)
-
-    def __post_init__(self):
-        self.tested = self.average.module if self.average else self.model
-
-
 def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progress=True, on_epoch=None, compiled=False):
     """Train by a recipe; keep the epoch that is best on the validation data.
 
     ``train`` and ``validation`` are ``FaceDataset``s; ``seed`` fixes initialisation, order and augmentation alike for
     every λ and α. With a ``folder``, each epoch leaves a checkpoint there, and a second call goes on after the last.
-    ``on_epoch`` is called with the history (a DataFrame) after each epoch; ``compiled`` trains with ``torch.compile``.
-    Started by ``accelerate launch`` or torchrun, several processes share each batch, and return the same.
-    Raises ``FerError`` when a loss stops being finite or memory runs out, and for a checkpoint in ``folder`` that is
-    not of this training; what was reached is kept.
+    ``on_epoch`` is called with the history (a DataFrame) after each epoch, when its checkpoint is written; ``compiled``
+    trains with ``torch.compile``. ``progress`` shows a bar, except under CI.
+    Started by ``accelerate launch`` or torchrun, several processes share each batch and return the same; on several
+    machines ``folder`` must be one that all of them see.
+    Raises ``FerError`` when a loss stops being finite, when memory runs out or the disk is full, and for a checkpoint
+    in ``folder`` that is not of this training; what was reached is kept.
     """
-    device = choose_device(device)
-    if len(train) < recipe.batch_size:
-        raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
-    inputs = choose_inputs(train, recipe, device)
-    accelerator = make_accelerator(device, inputs["precision"], recipe.accumulate)
+    accelerator = make_accelerator(choose_device(device), recipe, compiled)
+    _check_sizes(train, recipe, accelerator)
+    inputs = choose_inputs(train, recipe, {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision))
+    identity = {"recipe": recipe.effective(), "seed": seed, "engine": ENGINE, "train": train.fingerprint,
+                "validation": validation.fingerprint}
     steps = len(train) // recipe.batch_size  # the incomplete batch is left out: batch norm needs company
-    parts = prepare(recipe, seed, accelerator, steps, len(train.classes), compiled)
-    identity = {"recipe": recipe.effective(), "seed": seed, "engine": ENGINE, "train": train.fingerprint}
-    with checkpoint.locked(folder) if folder and accelerator.is_main_process else nullcontext():
-        history, best = _resume(folder, parts, identity)
-        images = torch.from_numpy(np.array(train.images)).to(accelerator.device)
-        labels = torch.from_numpy(train.labels).to(accelerator.device)
-        bar = tqdm(total=recipe.epochs * steps * recipe.batch_size, initial=len(history) * steps * recipe.batch_size,
-                   unit="image", unit_scale=True, disable=not progress or not accelerator.is_main_process, leave=False)
-        with bar, torch.random.fork_rng([accelerator.device] if accelerator.device.type == "cuda" else []):
-            try:
-                while len(history) < recipe.epochs and len(history) < best["epoch"] + recipe.patience:
+    history, size, quiet = [], steps * recipe.batch_size, not progress or bool(os.environ.get("CI"))
+    gpus = [accelerator.device] if accelerator.device.type == "cuda" else []
+    with checkpoint.locked(folder), torch.random.fork_rng(gpus):
+        try:
+            parts = prepare(recipe, seed, accelerator, steps, len(train.classes))
+            history, best = _resume(folder, parts, accelerator, identity)
+            images, labels = _resident(train, accelerator.device)
+            with tqdm(total=recipe.epochs * size, initial=len(history) * size, unit="image", unit_scale=True,
+                      leave=False, disable=quiet or not accelerator.is_main_process) as bar:
+                while len(history) < min(recipe.epochs, best["epoch"] + recipe.patience):
                     epoch, started = len(history) + 1, time.perf_counter()
-                    losses = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar)
-                    row = {**dict(zip(("cross_entropy", "center_loss", "train_accuracy"), losses)),
-                           **_validate(parts.tested, validation, inputs, recipe, seed, epoch)}
+                    bar.set_description(f"epoch {epoch}", refresh=False)
+                    row = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar)
+                    row.update(_validate(parts, validation, inputs, recipe, accelerator, seed, epoch))
                     history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - started})
                     better = _monitored(row, recipe) > best["value"]
                     if better:
-                        best = {"epoch": epoch, "value": _monitored(row, recipe), "states": _states(parts)}
-                    if folder is not None and accelerator.is_main_process:
-                        _save(folder, epoch, parts, best, better, identity, history)
-                    accelerator.wait_for_everyone()
-                    bar.set_postfix(validation=f"{100 * row['validation_accuracy']:.1f} %")
-                    if on_epoch is not None:
-                        on_epoch(pd.DataFrame(history))
-            except torch.OutOfMemoryError as error:
-                raise FerError(f"epoch {len(history) + 1}: out of GPU memory with batches of {recipe.batch_size} at "
-                               f"{recipe.image_size} px; raise accumulate to 2 or 4 (the same batch in pieces), or "
-                               "lower batch_size or image_size.") from error
-            except KeyboardInterrupt:
-                kept = f"epochs 1 to {len(history)} are kept in {folder}" if folder and history else "nothing is kept"
-                tqdm.write(f"Stopped in epoch {len(history) + 1}; {kept}. The same call goes on from there.")
+                        best = {"epoch": epoch, "value": _monitored(row, recipe), "states": _best_states(parts)}
+                    if accelerator.is_main_process:
+                        _save(folder, parts, accelerator, best, better, identity, history)
+                        bar.set_postfix(validation=f"{100 * row['validation_accuracy']:.1f} %")
+                        if on_epoch is not None:
+                            on_epoch(pd.DataFrame(history))
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
                 raise
-    model = accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False)
+            raise FerError(f"epoch {len(history) + 1}: out of memory with batches of {recipe.batch_size} at "
+                           f"{recipe.image_size} px; raise accumulate to 2 or 4 (the same batch in pieces), or lower "
+                           "batch_size or image_size.") from error
+        except KeyboardInterrupt:
+            kept = f"epochs 1 to {len(history)} are kept in {folder}" if folder and history else "no epoch is kept"
+            print(f"Stopped in epoch {len(history) + 1}; {kept}. The same call goes on from there.")
+            raise
+    model = accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False, keep_torch_compile=False)
     model.load_state_dict(best["states"]["model"])
     parts.center_loss.load_state_dict(best["states"]["center_loss"])
     return FitResult(model.eval(), parts.center_loss, pd.DataFrame(history), best["epoch"], inputs)
 
 
 def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar):
-    """One pass over ``images`` uint8 (N, H, W[, 3]), all on the device; the means of ``training_step``'s three numbers.
+    """One pass over ``images`` uint8 (N, H, W[, 3]) and ``labels`` (N,); the row of history that it makes.
 
-    Each epoch's chance follows from seed and epoch alone, so a resumed run needs no random state. Nothing is read back
-    from the device before the end: a GPU never waits for Python.
+    Each epoch's chance follows from seed and epoch alone, so a resumed run needs no random state. All of it is drawn
+    beforehand and nothing is read back from the device before the end: a GPU never waits for Python.
     """
+    device, size = accelerator.device, recipe.batch_size
     chance = torch.Generator().manual_seed(derive(seed, "epoch", epoch if recipe.reshuffle else 1))
     order = torch.randperm(len(images), generator=chance)
-    changes = torch.Generator().manual_seed(derive(seed, "augmentation", epoch))
+    chance.manual_seed(derive(seed, "augmentation", epoch))
+    order, draws = order.to(images.device), torch.rand(len(order), DRAWS, generator=chance).to(device)
     mixing = np.random.default_rng(derive(seed, "mixup", epoch))
-    torch.manual_seed(derive(seed, "layers", epoch))  # for backbones with dropout
+    torch.manual_seed(derive(seed, "layers", epoch, accelerator.process_index))  # for backbones with dropout
+    mean, std = (torch.tensor(inputs[name], device=device) for name in ("mean", "std"))
     parts.model.train()
     losses = []
-    for start in range(0, len(order) // recipe.batch_size * recipe.batch_size, recipe.batch_size):
-        rows = order[start:start + recipe.batch_size]
-        draws = torch.rand(len(rows), DRAWS, generator=changes)
+    for start in range(0, len(order) // size * size, size):
         pieces = []
-        for mine in _shares(len(rows), accelerator, recipe.accumulate):  # of each process, in pieces
-            chosen = rows[mine].to(accelerator.device, non_blocking=True)
-            batch = augment(to_channels(images[chosen]), recipe.image_size, draws[mine], flip=recipe.flip,
+        for share in _shares(start, size, accelerator, recipe.accumulate):  # this process's, in pieces
+            rows = order[share]
+            batch = augment(to_channels(images[rows].to(device)), recipe.image_size, draws[share], flip=recipe.flip,
                             rotation=recipe.rotation, crop=recipe.crop, shift=recipe.shift, erase=recipe.erase)
-            pieces.append((normalise(batch, inputs["mean"], inputs["std"]), labels[chosen]))
+            pieces.append((normalise(batch, mean, std), labels[rows].to(device)))
         mix = mixing.beta(recipe.mixup, recipe.mixup) if recipe.mixup else None
         losses.append(training_step(pieces, recipe, accelerator, parts, mix))
-        bar.update(recipe.batch_size)
+        bar.update(size)
     means = accelerator.reduce(torch.stack(losses).mean(0), "sum").tolist()
-    if not math.isfinite(means[0] + means[1]):
+    if not math.isfinite(sum(means)):
         raise FerError(f"epoch {epoch}: the loss is no longer finite (cross-entropy {means[0]}, centre loss "
-                       f"{means[1]}); lower learning_rate, lam or alpha. The epochs before are kept.")
-    return means
+                       f"{means[1]}); lower learning_rate, lam or alpha, which makes it another training, from its "
+                       "first epoch. The epochs before this one are kept.")
+    return dict(zip(("cross_entropy", "center_loss", "train_accuracy"), means))
 
 
 def training_step(pieces, recipe, accelerator, parts, mix=None):
@@ -153,24 +139,24 @@ def training_step(pieces, recipe, accelerator, parts, mix=None):
     share; centre loss then sees the label of the larger share. Returns this process's share of mean cross-entropy,
     mean centre loss and accuracy, a tensor (3,) that stays on the device.
     """
-    whole = recipe.batch_size
     seen, statistics = [], []
     for batch, labels in pieces:
-        main, other = labels, labels.flip(0)
+        main = labels
         if mix is not None:
-            batch = mix * batch + (1 - mix) * batch.flip(0)
+            batch, other = mix * batch + (1 - mix) * batch.flip(0), labels.flip(0)
             main = labels if mix >= 0.5 else other
         with accelerator.accumulate(parts.model):
             with accelerator.autocast():
                 features, logits = parts.model(batch)
-            cross_entropy = _cross_entropy(logits, labels, recipe) if mix is None else (
-                mix * _cross_entropy(logits, labels, recipe) + (1 - mix) * _cross_entropy(logits, other, recipe))
+            cross_entropy = _cross_entropy(logits, labels, recipe)
+            if mix is not None:
+                cross_entropy = mix * cross_entropy + (1 - mix) * _cross_entropy(logits, other, recipe)
             center = parts.center_loss(features, main) if recipe.lam else torch.zeros_like(cross_entropy)
-            share = len(labels) / whole
-            # Accelerate divides by the number of pieces, and averages over processes: undo both, and weigh by size.
+            share = len(labels) / recipe.batch_size
+            # Accelerate divides by the number of pieces and averages over processes: undo both, and weigh by size.
             loss = (cross_entropy + recipe.lam * center) * (share * len(pieces) * accelerator.num_processes)
             accelerator.backward(loss)
-            parts.optimizer.step()
+            parts.optimizer.step()  # these two wait for the last piece
             parts.optimizer.zero_grad()
         if recipe.lam:
             statistics.append(parts.center_loss.class_statistics(features, main))
@@ -180,7 +166,7 @@ def training_step(pieces, recipe, accelerator, parts, mix=None):
     if recipe.lam:
         parts.center_loss.update_centers_from(*map(sum, zip(*statistics)))
     if parts.average is not None:
-        parts.average.update_parameters(accelerator.unwrap_model(parts.model))
+        parts.average.update_parameters(parts.network)
     return torch.stack(seen).sum(0)
 
 
@@ -188,154 +174,79 @@ def _cross_entropy(logits, labels, recipe):
     return functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
 
 
-def _shares(size, accelerator, pieces):
-    """Slices of a batch: this process's share of it, in pieces."""
-    edges = np.linspace(0, size, accelerator.num_processes + 1).astype(int)
-    low, high = edges[accelerator.process_index:accelerator.process_index + 2]
-    cuts = np.linspace(low, high, pieces + 1).astype(int)
-    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:])]
+def _shares(start, size, accelerator, pieces):
+    """Slices of the batch that begins at ``start``: this process's share of it, in pieces."""
+    processes, mine = accelerator.num_processes, accelerator.process_index
+    edges = start + np.linspace(0, size, processes * pieces + 1).astype(int)[mine * pieces:(mine + 1) * pieces + 1]
+    return [slice(low, high) for low, high in zip(edges[:-1], edges[1:])]
 
 
-def make_accelerator(device, precision, pieces=1):
-    # Accelerate keeps one device and one precision for a process; a course trains many recipes in one.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="no" if precision == "fp32" else precision,
-                       gradient_accumulation_steps=pieces)
+def _check_sizes(train, recipe, accelerator):
+    if len(train) < recipe.batch_size:
+        raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
+    if recipe.batch_size < 2 * recipe.accumulate * accelerator.num_processes:
+        raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {accelerator.num_processes} "
+                       "processes: batch norm needs two images in each; raise batch_size, or take fewer.")
 
 
-def prepare(recipe, seed, accelerator, steps, num_classes, compiled=False):
-    """``Parts`` of a recipe on the accelerator's device, shared among its processes."""
-    model, center_loss = build(recipe, seed, accelerator.device, num_classes)
-    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # torch has it for GPUs alone
-    optimizer = make_optimizer(model, recipe)
-    scheduler = make_scheduler(optimizer, recipe, steps)
-    average = None
-    if recipe.ema:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    model, optimizer = accelerator.prepare(torch.compile(model) if compiled else model, optimizer)
-    return Parts(model, center_loss, optimizer, scheduler, average)
+def _resident(train, device):
+    """All images and labels where they are needed: on the GPU, or in main memory where they would fill half of it."""
+    images = torch.from_numpy(np.array(train.images))
+    crowded = device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] / 2
+    where = "cpu" if crowded else device
+    return images.to(where), torch.from_numpy(train.labels).to(where)
 
 
-def build(recipe, seed, device, num_classes=len(EMOTIONS)):
-    """The network and the centres of a recipe, initialised from the seed alone, without touching torch's own state."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "initialisation"))
-        model = CLResNet50(num_classes, backbone=recipe.backbone, weights=recipe.weights)
-        center_loss = CenterLoss(num_classes, model.feat_dim, alpha=recipe.alpha, update=recipe.update,
-                                 init=recipe.center_init, learning_rate=recipe.learning_rate)
-    model.to(device, memory_format=torch.channels_last)
-    try:
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, recipe.image_size, recipe.image_size, device=device))
-    except RuntimeError as error:
-        raise FerError(f"backbone {recipe.backbone!r} cannot take images of {recipe.image_size} px ({error}); raise "
-                       "image_size.") from error
-    return model, center_loss.to(device)
-
-
-def make_optimizer(model, recipe):
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=0.9, nesterov=True,
-                               weight_decay=recipe.weight_decay)
-    return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-
-
-def make_scheduler(optimizer, recipe, steps):
-    total, schedules = recipe.epochs * steps, torch.optim.lr_scheduler
-    if recipe.schedule == "one_cycle":
-        return schedules.OneCycleLR(optimizer, recipe.learning_rate, total_steps=total + 1, pct_start=0.25)
-    if recipe.schedule == "cosine":
-        warmup = max(1, round(recipe.warmup * steps))
-        rate = lambda step: min((step + 1) / warmup, 0.5 * (1 + math.cos(math.pi * min(step / total, 1))))  # noqa: E731
-        return schedules.LambdaLR(optimizer, rate)
-    return schedules.ConstantLR(optimizer, factor=1.0)
-
-
-def choose_inputs(train, recipe, device):
-    """How images are made ready, in training and in every test of the same network."""
-    mean, std = IMAGENET if recipe.normalisation == "imagenet" else channel_statistics(train.images)
-    return {"size": recipe.image_size, "mean": mean, "std": std,
-            "precision": choose_precision(recipe.precision, device), "mirror": recipe.mirror_test}
-
-
-def derive(seed, *words):
-    """A number for a generator, from the run's seed and what it is for; streams of different purpose never meet."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise FerError(f"seed = {seed!r}: give a whole number from 0 up.")
-    spelled = "/".join(map(str, words)).encode()
-    return int(np.random.SeedSequence([seed, *spelled]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def choose_device(device="auto"):
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available()
-                            else "cpu")
-    try:
-        device = torch.device(device)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise FerError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); "
-                       "give 'auto', 'cpu', 'cuda' or 'mps'.") from error
-    return device
-
-
-def choose_precision(precision, device):
-    if precision == "fp16" and device.type == "cpu":
-        raise FerError("precision 'fp16' is for GPUs; give 'auto', 'bf16' or 'fp32'.")
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    # Torch has no public question for this; where the private one is missing, fp32 is right, only slower.
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)
-    return "bf16" if device.type == "cpu" and native() else "fp32"
-
-
-def _validate(model, validation, inputs, recipe, seed, epoch):
+def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
+    """What the first process finds counts for all: they stop together, and return the same."""
+    if accelerator.num_processes > 1:  # each process has seen other images: batch norm's statistics are the first's
+        for buffer in (*parts.network.buffers(), *parts.tested.buffers()):
+            torch.distributed.broadcast(buffer, 0)
     images = validation.images
     if recipe.augment_validation:  # as published code does: every epoch is judged on other images
         chance = torch.Generator().manual_seed(derive(seed, "validation", epoch))
         changed = augment(to_channels(torch.from_numpy(np.array(images))), images.shape[1], chance, flip=recipe.flip,
                           rotation=recipe.rotation, crop=recipe.crop)
         images = (255 * changed.permute(0, 2, 3, 1).squeeze(-1)).round().byte().numpy()
-    features, probabilities = predict(model, images, **inputs)
+    features, probabilities = predict(parts.tested, images, **inputs)
     chosen = probabilities[np.arange(len(validation)), validation.labels]
-    return {"validation_cross_entropy": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
-            "validation_accuracy": float((probabilities.argmax(1) == validation.labels).mean()),
-            "validation_ratio": compactness(features, validation.labels).ratio}
+    row = {"validation_cross_entropy": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
+           "validation_accuracy": float((probabilities.argmax(1) == validation.labels).mean()),
+           "validation_ratio": compactness(features, validation.labels).ratio}
+    return broadcast_object_list([row])[0]
 
 
 def _monitored(row, recipe):
     return row["validation_accuracy"] if recipe.monitor == "accuracy" else -row["validation_cross_entropy"]
 
 
-def _states(parts):
-    network = parts.tested if parts.average else getattr(parts.model, "module", parts.model)
-    network = getattr(network, "_orig_mod", network)
+def _best_states(parts):
     return {name: {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
-            for name, module in (("model", network), ("center_loss", parts.center_loss))}
+            for name, module in (("model", parts.tested), ("center_loss", parts.center_loss))}
 
 
-def _modules(parts):
-    """What is saved in every checkpoint, under its name."""
-    network = getattr(parts.model, "module", parts.model)
-    modules = {"model": getattr(network, "_orig_mod", network), "center_loss": parts.center_loss}
-    return {**modules, "average": parts.average} if parts.average else modules
+def _moving(parts, accelerator):
+    """What a checkpoint holds beside the modules, {name: what has a state}; fp16 adapts the scale of its loss."""
+    moving = {"optimizer": parts.optimizer, "scheduler": parts.scheduler}
+    return moving if accelerator.scaler is None else {**moving, "scaler": accelerator.scaler}
 
 
-def _save(folder, epoch, parts, best, better, identity, history):
-    checkpoint.save(folder, epoch, _modules(parts), best["states"] if better else None, {
-        "identity": identity, "history": history, "best": {"epoch": best["epoch"], "value": best["value"]},
-        "optimizer": parts.optimizer.state_dict(), "scheduler": parts.scheduler.state_dict()})
+def _save(folder, parts, accelerator, best, better, identity, history):
+    if folder is None:
+        return
+    states = {name: part.state_dict() for name, part in _moving(parts, accelerator).items()}
+    checkpoint.save(folder, len(history), parts.saved, best["states"] if better else None,
+                    {"identity": identity, "history": history, "states": states,
+                     "best": {"epoch": best["epoch"], "value": best["value"]}})
 
 
-def _resume(folder, parts, identity):
+def _resume(folder, parts, accelerator, identity):
     """The history and the best epoch so far; an unfinished training goes on where its last checkpoint was made."""
-    found = checkpoint.load(folder, _modules(parts), identity) if folder else None
+    found = checkpoint.load(folder, parts.saved, identity) if folder else None
     if found is None:
         return [], {"epoch": 0, "value": -math.inf}
-    rest, best = found
-    parts.optimizer.load_state_dict(rest["optimizer"])
-    parts.scheduler.load_state_dict(rest["scheduler"])
-    return rest["history"], {**rest["best"], "states": best}
+    rest, states = found
+    for name, part in _moving(parts, accelerator).items():
+        if name in rest["states"]:  # one made on a GPU may go on elsewhere, without its scaler
+            part.load_state_dict(rest["states"][name])
+    return rest["history"], {**rest["best"], "states": states}
