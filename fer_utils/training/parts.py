@@ -18,6 +18,8 @@ from ..errors import FerError
 from ..model import CLResNet50
 from ..transforms import IMAGENET, channel_statistics
 
+COMPILER = "inductor"
+
 
 @dataclass
 class Parts:
@@ -59,7 +61,7 @@ def make_accelerator(device, recipe, compiled=False):
     # Each is said outright: where it is not, what `accelerate launch` left in the environment counts.
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no" if precision == "fp32" else precision,
                        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=recipe.accumulate),
-                       dynamo_backend="inductor" if compiled else "no")
+                       dynamo_backend=COMPILER if compiled else "no")
 
 
 def prepare(recipe, seed, accelerator, steps, num_classes=len(EMOTIONS)):
