@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -171,6 +172,23 @@ def test_a_run_opens_its_two_splits_and_never_private_test(train, make_recipe, d
     assert run.metrics["test_split"] in splits - {"train"}
 
 
+# Without a validation share
+
+
+def test_without_a_share_all_of_it_trains_and_the_test_split_chooses_which_is_said(train, make_recipe, fits, data):
+    run = train(make_recipe(validation_fraction=0, epochs=3))
+    (call,), splits = fits, data.splits
+    assert call.train.fingerprint == splits["train"].fingerprint
+    assert call.validation.fingerprint == splits["test"].fingerprint and call.validation.split == "validation"
+    assert run.metrics["chosen_on"] == "test" and run.metrics["test_split"] == "test"
+    assert run.metrics["accuracy"] == pytest.approx(run.history.validation_accuracy.max())
+    assert run.config["data"]["validation"] == run.config["data"]["test"]
+    usual = train(make_recipe(epochs=1))
+    assert usual.metrics["chosen_on"] == "validation" and usual.folder != run.folder
+    recipe = make_recipe(validation_fraction=0)
+    assert "validation figure" in recipe.beside_paper().loc["validation"].iloc[0]
+
+
 # The key
 
 
@@ -304,6 +322,37 @@ def test_a_damaged_network_of_a_run_is_named(data, make_recipe, tmp_path):
     (run.folder / "model.safetensors").write_bytes(b"garbage")
     with pytest.raises(FerError, match="model.safetensors: not a state_dict"):
         load_run(run.folder).predict(data.splits["test"])
+
+
+# A full disk, another process
+
+
+@pytest.mark.parametrize("owner, name", [(runs, "save_file"), (np, "savez_compressed"), (runs, "write_json")])
+def test_a_disk_that_is_full_at_the_end_loses_no_training(train, make_recipe, monkeypatch, owner, name):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, full)
+        with pytest.raises(FerError, match="training is done, but its results cannot be written.*Free some space"):
+            train(make_recipe())
+    monkeypatch.setattr(loop, "training_step", lambda *args: pytest.fail("trained again"))
+    assert train(make_recipe()).metrics["epochs"] == 2
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_loaded(train, make_recipe, monkeypatch, fits, tmp_path):
+    finished = train(make_recipe())
+    moved, real = tmp_path / "moved", checkpoint.locked
+    finished.folder.rename(moved)
+
+    @contextmanager
+    def wait_for_the_other(folder):
+        moved.rename(folder)
+        with real(folder):
+            yield
+
+    monkeypatch.setattr(checkpoint, "locked", wait_for_the_other)
+    assert train(make_recipe()).metrics == finished.metrics and len(fits) == 1
 
 
 # Where runs lie

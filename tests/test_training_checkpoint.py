@@ -89,6 +89,17 @@ def test_a_resumed_training_ends_like_one_that_was_never_cut_off(faces, tiny_net
     assert names(tmp_path) == ["best-0003.safetensors", "epoch-0003.pt", "epoch-0003.safetensors", "last.json", "lock"]
 
 
+def test_what_was_left_by_a_kill_during_the_last_clean_up_goes(faces, tiny_network, make_recipe, tmp_path, monkeypatch,
+                                                               better_and_better):
+    with monkeypatch.context() as patch:
+        cut_off(patch, "clean-up")
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, make_recipe(), folder=tmp_path)
+    assert len(names(tmp_path)) == 8
+    train(faces, make_recipe(), folder=tmp_path)
+    assert names(tmp_path) == ["best-0002.safetensors", "epoch-0002.pt", "epoch-0002.safetensors", "last.json", "lock"]
+
+
 def test_a_resumed_resnet18_ends_like_one_that_was_never_cut_off(faces, make_recipe, tmp_path, monkeypatch,
                                                                  assert_same_training):
     recipe = make_recipe(epochs=2, schedule="one_cycle")

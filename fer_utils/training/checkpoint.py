@@ -85,7 +85,7 @@ def save(folder, epoch, modules, best, rest):
             for path in (*written, *folder.glob("*.part")):
                 path.unlink(missing_ok=True)
             raise
-    clear(folder, keep={now, f"best-{rest['best']['epoch']:04d}"})
+    clear(folder, _current(rest))
 
 
 def load(folder, modules, identity):
@@ -107,6 +107,8 @@ def load(folder, modules, identity):
             module.load_state_dict(states[name])
 
     _read(folder / f"epoch-{epoch:04d}.safetensors", put)
+    if is_main():  # what a process left that was killed while it tidied up
+        clear(folder, _current(rest))
     return rest, best
 
 
@@ -124,6 +126,10 @@ def _read(path, reader):
     except Exception as error:  # a damaged file raises whatever the reader of its format raises
         raise FerError(f"{path}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); delete "
                        f"{path.parent} to start again.") from error
+
+
+def _current(rest):
+    return {f"epoch-{len(rest['history']):04d}", f"best-{rest['best']['epoch']:04d}"}
 
 
 def _rest(path):
