@@ -47,8 +47,9 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
     every λ and α. With a ``folder``, each epoch leaves a checkpoint there, and a second call goes on after the last.
     ``on_epoch`` is called with the history (a DataFrame) after each epoch, when its checkpoint is written; ``compiled``
     trains with ``torch.compile``. ``progress`` shows a bar, except under CI.
-    Started by ``accelerate launch`` or torchrun, several processes share each batch and return the same; on several
-    machines ``folder`` must be one that all of them see.
+    Started by torchrun (or, on GPUs, by ``accelerate launch``, which starts one process only on CPUs), several
+    processes share each batch and return the same; on several machines ``folder`` must be one that all of them see.
+    Batch norm's statistics are of the whole batch on GPUs; on CPUs each process has its own, and the first's are kept.
     Raises ``FerError`` when a loss stops being finite, when memory runs out or the disk is full, and for a checkpoint
     in ``folder`` that is not of this training; what was reached is kept.
     """
