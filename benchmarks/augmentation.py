@@ -12,17 +12,15 @@ import torch
 
 from fer_utils import get_recipe
 from fer_utils.runs import environment
-from fer_utils.training import build, choose_device, choose_precision, make_scheduler, training_step
+from fer_utils.training import choose_device, make_accelerator, prepare, training_step
 from fer_utils.transforms import augment, normalise, to_channels
 
 
 def main(size, blocks=5, steps=6):
-    device, recipe = choose_device(), get_recipe("quick", image_size=size)
-    precision = choose_precision("auto", device)
-    model, center_loss = build(recipe, 0, device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    parts = {"model": model, "center_loss": center_loss, "optimizer": optimizer,
-             "scheduler": make_scheduler(optimizer, recipe, steps * blocks)}
+    recipe = get_recipe("quick", image_size=size)
+    accelerator = make_accelerator(choose_device(), recipe)
+    parts, device = prepare(recipe, 0, accelerator, steps * blocks), accelerator.device
+    parts.model.train()
     images = torch.randint(0, 256, (recipe.batch_size, 48, 48), dtype=torch.uint8, device=device)
     labels, chance = torch.arange(recipe.batch_size, device=device) % 7, torch.Generator().manual_seed(0)
     spent = {"augmentation": [], "step": []}
@@ -32,15 +30,15 @@ def main(size, blocks=5, steps=6):
             batch = augment(to_channels(images), size, chance, rotation=recipe.rotation, crop=recipe.crop)
             batch = normalise(batch, (0.5,) * 3, (0.25,) * 3)
             halfway = wait(device)
-            training_step(batch, labels, recipe, precision, **parts)
+            training_step([(batch, labels)], recipe, accelerator, parts)
             ended = wait(device)
             if count:  # the first of a block warms up
                 spent["augmentation"].append(halfway - started)
                 spent["step"].append(ended - halfway)
     milliseconds = {name: 1000 * median(values) for name, values in spent.items()}
     about = environment(device)
-    print(f"{about['hardware']}, {about['threads']} threads, torch {about['torch']}, {precision}, {size} px, batch "
-          f"{recipe.batch_size}")
+    print(f"{about['hardware']}, {about['threads']} threads, torch {about['torch']}, "
+          f"{accelerator.mixed_precision}, {size} px, batch {recipe.batch_size}")
     print(f"augmentation {milliseconds['augmentation']:.2f} ms, step {milliseconds['step']:.1f} ms: "
           f"{100 * milliseconds['augmentation'] / milliseconds['step']:.1f} %")
 

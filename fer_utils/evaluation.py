@@ -14,23 +14,28 @@ from .transforms import normalise, resize, to_channels
 
 
 def autocast(precision, device):
-    """The context in which the network runs: ``precision`` is "fp32" or "bf16"."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    """The context in which the network runs: ``precision`` is "fp32", "bf16" or "fp16"."""
+    narrow = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return torch.autocast(torch.device(device).type, narrow[precision]) if precision in narrow else nullcontext()
 
 
 @torch.inference_mode()
-def predict(model, images, *, size, mean, std, precision="fp32", batch_size=256):
-    """Features float32 (N, D) and probabilities float32 (N, 7) of uint8 images, without any augmentation."""
+def predict(model, images, *, size, mean, std, precision="fp32", mirror=False, batch_size=256):
+    """Features float32 (N, D) and probabilities float32 (N, 7) of uint8 images, without any augmentation.
+
+    With ``mirror`` both are means over each image and its mirror image.
+    """
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     features, probabilities = [], []
     for start in range(0, len(images), batch_size):
         batch = torch.from_numpy(np.array(images[start:start + batch_size])).to(device)
+        batch = normalise(resize(to_channels(batch), size), mean, std)
         with autocast(precision, device):
-            deep, logits = model(normalise(resize(to_channels(batch), size), mean, std))
-        features.append(deep.float().cpu())
-        probabilities.append(logits.float().softmax(1).cpu())
+            answers = [model(seen) for seen in ((batch, batch.flip(3)) if mirror else (batch,))]
+        features.append((sum(deep.float() for deep, _ in answers) / len(answers)).cpu())
+        probabilities.append((sum(logits.float().softmax(1) for _, logits in answers) / len(answers)).cpu())
     model.train(was_training)
     return torch.cat(features).numpy(), torch.cat(probabilities).numpy()
 

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import nn
 
 from .emotions import EMOTIONS
 from .errors import FerError
+
+AUXILIARY = ("googlenet", "inception_v3")
 
 
 class CLResNet50(nn.Module):
@@ -35,12 +38,13 @@ class CLResNet50(nn.Module):
 
     def _load(self, path, head):
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu",
+                                                                                     weights_only=True)
         except FileNotFoundError as error:
             raise FerError(f"{path}: there is no such file; give 'random', 'imagenet' or the path of a "
                            "state_dict.") from error
         except Exception as error:  # torch.load raises whatever the pickle, the zip or the legacy reader raises
-            raise FerError(f"{path}: not a state_dict that torch can load ({type(error).__name__}); "
+            raise FerError(f"{path}: not a state_dict that torch or safetensors can load ({type(error).__name__}); "
                            "save one with torch.save(model.state_dict(), path).") from error
         if not isinstance(state, dict) or not all(isinstance(key, str) and isinstance(value, torch.Tensor)
                                                   for key, value in state.items()):
@@ -61,21 +65,29 @@ def _torchvision_model(backbone, weights):
     if backbone not in torchvision.models.list_models(module=torchvision.models):
         raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
                        "(torchvision.models.list_models()).")
-    if backbone in ("googlenet", "inception_v3"):
-        raise FerError(f"backbone {backbone!r} has auxiliary outputs, which this training does not know; choose "
-                       "another one.")
     if weights == "imagenet":
         entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
         try:
-            return torchvision.models.get_model(backbone, weights=entry)
+            return _without_auxiliary(torchvision.models.get_model(backbone, weights=entry))
         except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded or read ({error}). Fetch "
                            f"{entry.url} on another machine and put it into {folder}, in place of what may lie there, "
                            "or train with weights='random'.") from error
     # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
-    residual = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
-    return torchvision.models.get_model(backbone, weights=None, **residual)
+    options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
+    if backbone in AUXILIARY:
+        options = {"init_weights": True}
+    return _without_auxiliary(torchvision.models.get_model(backbone, weights=None, **options))
+
+
+def _without_auxiliary(network):
+    """GoogLeNet and Inception answer three times while they train; here, as in a test, the last answer is enough."""
+    for name in ("AuxLogits", "aux1", "aux2"):
+        if hasattr(network, name):
+            setattr(network, name, None)
+            network.aux_logits = False
+    return network
 
 
 def _last_linear(network, backbone):

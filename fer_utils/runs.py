@@ -10,7 +10,7 @@ import platform
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,12 +18,14 @@ import numpy as np
 import pandas as pd
 import torch
 import torchvision
+from accelerate.state import PartialState
+from safetensors.torch import save_file
 
 from .datasets import DATASETS, TEST_SPLIT, check_options, load_dataset, split_train_validation
 from .errors import FerError
 from .evaluation import compactness, confusion, predict, scores
 from .model import CLResNet50
-from .training import ENGINE, FitResult, Recipe, choose_device, derive, fit, get_recipe
+from .training import ENGINE, FitResult, Recipe, checkpoint, choose_device, derive, fit, get_recipe
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Run:
     def model(self):
         """The trained network, on the CPU, in evaluation mode."""
         return CLResNet50(len(self.config["classes"]), backbone=self.config["recipe"]["backbone"],
-                          weights=self.folder / "model.pt").eval()
+                          weights=str(self.folder / "model.safetensors")).eval()
 
     def predict(self, dataset):
         """Features float32 (N, D) and probabilities float32 (N, 7) of a ``FaceDataset``, normalised as in training."""
@@ -62,24 +64,36 @@ class Run:
 
 
 def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=None, seed=0, device="auto",
-                  runs_dir=None, progress=True):
+                  runs_dir=None, progress=True, on_epoch=None):
     """The ``Run`` of this recipe, data and seed: loaded where finished, resumed where it was cut off, else trained.
 
     The training split is divided into training and validation by the recipe's share and the seed; the test split is
-    looked at once, by the epoch that validation chose. Raises ``FerError`` as ``load_dataset`` and ``fit`` do.
+    looked at once, by the epoch that validation chose. Where the share is 0, all of it trains and the test split
+    chooses: ``metrics["chosen_on"]`` says so, and the figure is a validation figure. Raises ``FerError`` as
+    ``load_dataset`` and ``fit`` do.
     """
     options = data_options or {}
     whole = load_dataset(dataset, data_dir, "train", **options)
     test = load_held_out(dataset, data_dir, options)
     folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
-    if not (folder / "metrics.json").exists():
-        train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32)
-        result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress)
-        config = {"dataset": dataset, "source": whole.source, "data_options": options, "seed": seed, "engine": ENGINE,
-                  "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
-                  "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
-                           for split in (train, validation, test)}}
-        _finish(folder, config, result, test)
+    if _finished(folder):
+        return load_run(folder)
+    train, validation = whole, replace(test, split="validation")
+    if recipe.validation_fraction:
+        by = "image" if whole.persons is None else "person"  # nobody may be on both sides
+        train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32, by)
+    with checkpoint.locked(folder):
+        if not _finished(folder):  # or another process did it while this one waited
+            result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress,
+                         on_epoch=on_epoch)
+            config = {"dataset": dataset, "source": whole.source, "data_options": options, "seed": seed,
+                      "engine": ENGINE, "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
+                      "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
+                               for split in (train, validation, test)}}
+            if checkpoint.is_main():
+                with checkpoint.explained(folder, "training is done, but its results cannot be written"):
+                    _finish(folder, config, result, test)
+            PartialState().wait_for_everyone()
     return load_run(folder)
 
 
@@ -142,12 +156,12 @@ class Settings:
             return load_held_out(self.dataset, self.data_dir, self.data_options)
         return load_dataset(self.dataset, self.data_dir, split, **self.data_options)
 
-    def run(self, progress=True, **overrides):
+    def run(self, progress=True, on_epoch=None, **overrides):
         """``find_or_train`` with these settings; ``overrides`` change fields of the recipe, ``seed`` the seed."""
         seed = overrides.pop("seed", self.seed)
         return find_or_train(self.recipe.replace(**overrides), dataset=self.dataset, data_dir=self.data_dir,
                              data_options=self.data_options, seed=seed, device=self.device, runs_dir=self.runs_dir,
-                             progress=progress)
+                             progress=progress, on_epoch=on_epoch)
 
 
 def check_parameters(**parameters):
@@ -208,24 +222,30 @@ def write_json(path, content):
     part.replace(path)
 
 
+def _finished(folder):
+    return (folder / "metrics.json").exists()
+
+
 def _finish(folder, config, result: FitResult, test):
     features, probabilities = predict(result.model, test.images, **result.inputs)
     predicted = probabilities.argmax(1)
     near = compactness(features, test.labels)
     device = next(result.model.parameters()).device
-    metrics = {"test_split": test.split, **scores(test.labels, predicted, test.classes),
+    chosen_on = "validation" if config["recipe"]["validation_fraction"] else test.split
+    metrics = {"test_split": test.split, "chosen_on": chosen_on, **scores(test.labels, predicted, test.classes),
                "best_epoch": result.best_epoch, "epochs": len(result.history),
                "seconds": round(float(result.history.seconds.sum()), 1),
                "intra": near.intra, "inter": near.inter, "ratio": near.ratio,
                "confusion": confusion(test.labels, predicted, classes=test.classes).tolist()}
-    torch.save({name: value.cpu() for name, value in result.model.state_dict().items()}, folder / "model.pt")
+    save_file({name: value.cpu().contiguous() for name, value in result.model.state_dict().items()},
+              folder / "model.safetensors")
     np.savez_compressed(folder / "predictions.npz", names=test.names, labels=test.labels.astype(np.uint8),
                         probabilities=probabilities.astype(np.float16))
     write_json(folder / "history.json", result.history.to_dict("records"))
     write_json(folder / "config.json", {**config, "inputs": result.inputs, "classes": test.classes})
     write_json(folder / "environment.json", environment(device))
     write_json(folder / "metrics.json", metrics)  # last: its presence says that the run is finished
-    (folder / "last.pt").unlink(missing_ok=True)
+    checkpoint.clear(folder)
 
 
 MAPPINGS = {"overrides": ("recipe fields", '{"epochs": 3}'), "data_options": ("options", '{"label_noise": 0.1}')}

@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+# Mean and standard deviation of ImageNet's channels, as torchvision's weights expect them.
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 def channel_statistics(images):
     """Mean and standard deviation of each channel, in [0, 1], of uint8 (N, H, W) or (N, H, W, 3).
@@ -33,8 +36,11 @@ def to_channels(images):
 
 
 def normalise(images, mean, std):
-    """float (N, 1 or 3, H, W) in [0, 1] as (N, 3, H, W) with the given mean and deviation of each channel removed."""
-    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (mean, std))
+    """float (N, 1 or 3, H, W) in [0, 1] as (N, 3, H, W) with the given mean and deviation of each channel removed.
+
+    Three floats each; a loop on a GPU gives them as tensors that lie there, so as not to wait for them.
+    """
+    mean, std = (torch.as_tensor(values, device=images.device).view(1, 3, 1, 1) for values in (mean, std))
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
@@ -45,20 +51,39 @@ def resize(images, size):
     return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
-def augment(images, size, generator, *, flip=True, rotation=0.0, crop=0.0):
-    """Flip, rotate and crop each image of a batch with numbers of its own; float (N, C, H, W) to (N, C, size, size).
+DRAWS = 13  # random numbers that ``augment`` takes for an image
 
+
+def augment(images, size, chance, *, flip=True, rotation=0.0, crop=0.0, shift=0.0, erase=0.0):
+    """Flip, rotate, crop, shift and blot each image of a batch with numbers of its own.
+
+    ``images`` float (N, C, H, W); returns (N, C, size, size).
     ``rotation``: the largest angle in degrees, either way. ``crop``: the largest share of the side that is cut away;
-    where the window lies is drawn too. ``generator`` is a CPU generator on every device, so that a GPU augments
-    as a CPU does. One interpolation does everything, and the border repeats the outermost pixels.
+    where the window lies is drawn too, and ``shift`` moves it by up to that share of the side, beyond the border even.
+    ``erase``: the chance that a rectangle of 2 to 20 % of the image is filled with one grey of its own.
+    ``chance``: a CPU generator on every device, so that a GPU augments as a CPU does, or (N, DRAWS) numbers drawn from
+    one, on the images' device. One interpolation does everything, and the border repeats the outermost pixels.
     """
-    draws = torch.rand(len(images), 5, generator=generator)
-    mirror = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if flip else torch.ones(len(images))
+    draws = chance
+    if isinstance(chance, torch.Generator):
+        draws = torch.rand(len(images), DRAWS, generator=chance).to(images.device)
+    mirror = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if flip else torch.ones_like(draws[:, 0])
     angle = (2 * draws[:, 1] - 1) * math.radians(rotation)
     side = 1 - crop * draws[:, 2]
-    shift = (2 * draws[:, 3:] - 1) * (1 - side).unsqueeze(1)
-    matrix = torch.stack([torch.stack([mirror * side * angle.cos(), -side * angle.sin(), shift[:, 0]], 1),
-                          torch.stack([mirror * side * angle.sin(), side * angle.cos(), shift[:, 1]], 1)], 1)
-    grid = functional.affine_grid(matrix.to(images.device), [len(images), images.shape[1], size, size],
-                                  align_corners=False)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    centre = (2 * draws[:, 3:5] - 1) * (1 - side).unsqueeze(1) + 2 * shift * (2 * draws[:, 5:7] - 1)
+    matrix = torch.stack([torch.stack([mirror * side * angle.cos(), -side * angle.sin(), centre[:, 0]], 1),
+                          torch.stack([mirror * side * angle.sin(), side * angle.cos(), centre[:, 1]], 1)], 1)
+    grid = functional.affine_grid(matrix, [len(images), images.shape[1], size, size], align_corners=False)
+    images = functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return _erase(images, draws[:, 7:], erase) if erase else images
+
+
+def _erase(images, draws, chance):
+    """Random erasing (Zhong et al. 2020): ``draws`` (N, 6) say whether, how large, how wide, where (2), how grey."""
+    size = images.shape[-1]
+    area, stretch = 0.02 + 0.18 * draws[:, 1], torch.exp((2 * draws[:, 2] - 1) * math.log(3.0))
+    half = torch.stack([(area * stretch).sqrt(), (area / stretch).sqrt()], 1) / 2
+    axis = (torch.arange(size, device=images.device) + 0.5) / size
+    inside = (axis - draws[:, 3:5, None]).abs() < half[:, :, None]
+    blot = inside[:, 0, None, :] & inside[:, 1, :, None] & (draws[:, 0] < chance)[:, None, None]
+    return torch.where(blot[:, None], draws[:, 5, None, None, None], images)

@@ -6,12 +6,13 @@ Nothing here sets an environment variable for the whole process: notebooks may r
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from fer_utils import runs, training
+from fer_utils import runs
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
-from fer_utils.training import Recipe
+from fer_utils.training import Recipe, loop, parts
 
 
 class TinyNetwork(nn.Module):
@@ -22,11 +23,12 @@ class TinyNetwork(nn.Module):
         self.feat_dim = 16
         self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
         self.second = nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False)
-        self.norms = nn.ModuleList([nn.BatchNorm2d(8), nn.BatchNorm2d(16)])
+        norm = nn.Identity if "plain" in backbone else nn.BatchNorm2d
+        self.norms = nn.ModuleList([norm(8), norm(16)])
         self.dropout = nn.Dropout(0.5 if "dropout" in backbone else 0.0)
         self.classifier = nn.Linear(16, num_classes)
         if weights != "random":
-            self.load_state_dict(torch.load(weights, weights_only=True))
+            self.load_state_dict(load_file(weights))
 
     def forward(self, images):
         maps = self.norms[0](self.first(images)).relu()
@@ -36,8 +38,9 @@ class TinyNetwork(nn.Module):
 
 @pytest.fixture
 def tiny_network(monkeypatch):
-    """``training`` and ``runs`` build a ``TinyNetwork`` whatever the backbone; "tiny dropout" has dropout."""
-    monkeypatch.setattr(training, "CLResNet50", TinyNetwork)
+    """``training`` and ``runs`` build a ``TinyNetwork`` whatever the backbone; "tiny dropout" has
+    dropout, "tiny plain" no batch norm."""
+    monkeypatch.setattr(parts, "CLResNet50", TinyNetwork)
     monkeypatch.setattr(runs, "CLResNet50", TinyNetwork)
     return TinyNetwork
 
@@ -79,3 +82,51 @@ def assert_same_state():
         different = [name for name in first if not torch.equal(first[name].cpu(), second[name].cpu())]
         assert not different
     return check
+
+
+@pytest.fixture
+def faces(make_faces):
+    """What ``fit`` takes first: 64 faces to train with and 21 to validate."""
+    return make_faces(64, seed=1), make_faces(21, seed=2, split="validation")
+
+
+@pytest.fixture
+def assert_same_training(assert_same_state):
+    """Two results of ``fit`` are equal to the last bit, but for the seconds that they took."""
+    def check(first, second):
+        assert_same_state(first.model.state_dict(), second.model.state_dict())
+        assert_same_state(first.center_loss.state_dict(), second.center_loss.state_dict())
+        columns = [name for name in first.history if name != "seconds"]
+        assert first.history[columns].to_dict("records") == second.history[columns].to_dict("records")
+        assert first.best_epoch == second.best_epoch and first.inputs == second.inputs
+    return check
+
+
+@pytest.fixture
+def steps_seen(monkeypatch):
+    """(batch, labels, results) of every training step; the pieces of a batch are put together."""
+    seen, step = [], loop.training_step
+
+    def watched(pieces, *args):
+        results = step(pieces, *args)
+        seen.append((*(torch.cat(part) for part in zip(*pieces)), results))
+        return results
+
+    monkeypatch.setattr(loop, "training_step", watched)
+    return seen
+
+
+@pytest.fixture
+def validations(monkeypatch):
+    """Call it, and training's validation accuracy (or another value) is given beforehand for each epoch."""
+    def give(values, note=lambda parts, epoch: None, name="validation_accuracy"):
+        epochs = []
+
+        def given(parts, *args):
+            epochs.append(len(epochs) + 1)
+            note(parts, epochs[-1])
+            return {"validation_cross_entropy": 1.0, "validation_accuracy": 0.5, "validation_ratio": 1.0,
+                    name: values[len(epochs) - 1]}
+
+        monkeypatch.setattr(loop, "_validate", given)
+    return give

@@ -192,6 +192,27 @@ def test_predict_resizes_to_the_size_of_training(make_faces):
     assert model.sizes == [(3, 3, 32, 32)]
 
 
+class Left(nn.Module):
+    """Sees the left half alone, so that a mirror image is another one to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        features = self.scale * images[..., : images.shape[-1] // 2].mean((2, 3))
+        return features, 7 * features[:, :1] * torch.arange(7.0)
+
+
+def test_mirror_is_the_mean_of_the_answers_to_an_image_and_its_mirror_image(make_faces):
+    faces, inputs = make_faces(20, size=16), {"size": 16, "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    plain, mirrored = (predict(Left(), images, **inputs) for images in (faces.images, faces.images[:, :, ::-1]))
+    both = predict(Left(), faces.images, mirror=True, **inputs)
+    for found, one, other in zip(both, plain, mirrored):
+        assert np.allclose(found, (one + other) / 2, atol=1e-6) and not np.allclose(one, other, atol=1e-3)
+    assert both[1].sum(1) == pytest.approx(np.ones(20), abs=1e-6)
+
+
 def test_bf16_is_used_when_it_is_asked_for():
     layer, x = nn.Linear(4, 4), torch.ones(2, 4)
     with autocast("bf16", "cpu"):

@@ -5,6 +5,7 @@ import urllib.error
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from fer_utils.errors import FerError
@@ -141,14 +142,14 @@ def test_a_missing_weights_file_is_named(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x02garbage", b"PK\x03\x04 half a zip"])
 def test_a_garbage_weights_file_is_named(tmp_path, content):
     (tmp_path / "garbage.pt").write_bytes(content)
-    with pytest.raises(FerError, match="garbage.pt: not a state_dict that torch can load"):
+    with pytest.raises(FerError, match="garbage.pt: not a state_dict that torch or safetensors can load"):
         CLResNet50(backbone="resnet18", weights=tmp_path / "garbage.pt")
 
 
 def test_a_weights_file_that_was_cut_off_is_named(tmp_path, resnet18):
     torch.save(resnet18.state_dict(), tmp_path / "cut.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:-1000])
-    with pytest.raises(FerError, match="cut.pt: not a state_dict that torch can load"):
+    with pytest.raises(FerError, match="cut.pt: not a state_dict that torch or safetensors can load"):
         CLResNet50(backbone="resnet18", weights=tmp_path / "cut.pt")
 
 
@@ -197,7 +198,23 @@ def test_a_backbone_without_a_last_linear_layer_is_refused():
         CLResNet50(backbone="squeezenet1_1")
 
 
-@pytest.mark.parametrize("backbone", ["googlenet", "inception_v3"])
-def test_backbones_with_auxiliary_outputs_are_refused(backbone):
-    with pytest.raises(FerError, match="auxiliary outputs"):
-        CLResNet50(backbone=backbone)
+@pytest.mark.parametrize("backbone, features", [("googlenet", 1024), ("inception_v3", 2048)])
+def test_backbones_with_auxiliary_outputs_give_their_last_answer_alone(backbone, features):
+    model = CLResNet50(backbone=backbone).train()
+    assert model.feat_dim == features
+    deep, logits = model(images(2, 96))
+    assert deep.shape == (2, features) and logits.shape == (2, 7)
+    assert not [name for name, _ in model.named_parameters() if "aux" in name.lower()]
+    (logits.sum() + deep.sum()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_weights_come_from_safetensors_too(tmp_path, assert_same_state):
+    model = CLResNet50(backbone="resnet18")
+    save_file(model.state_dict(), tmp_path / "own.safetensors")
+    again = CLResNet50(backbone="resnet18", weights=str(tmp_path / "own.safetensors"))
+    assert_same_state(model.state_dict(), again.state_dict())
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "own.safetensors").read_bytes()[:-9])
+    for name in ("cut", "absent"):
+        with pytest.raises(FerError, match=f"{name}.safetensors: "):
+            CLResNet50(backbone="resnet18", weights=tmp_path / f"{name}.safetensors")

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -11,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from fer_utils import runs, training
+from fer_utils import runs
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.evaluation import compactness, confusion, predict, scores
 from fer_utils.runs import check_parameters, default_runs_dir, environment, find_or_train, load_run, run_id, write_json
-from fer_utils.training import ENGINE, Recipe
+from fer_utils.training import ENGINE, Recipe, checkpoint, loop
 
 
 @pytest.fixture
@@ -74,7 +75,8 @@ def test_a_run_is_trained_once_and_loaded_the_second_time(train, make_recipe, mo
 def test_a_run_folder_holds_all_that_the_design_names(train, make_recipe):
     folder = train(make_recipe()).folder
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.json", "environment.json", "history.json", "metrics.json", "model.pt", "predictions.npz"]
+        "config.json", "environment.json", "history.json", "lock", "metrics.json", "model.safetensors",
+        "predictions.npz"]
 
 
 def test_config_tells_recipe_seed_data_inputs_and_engine(train, make_recipe, data, fits):
@@ -86,7 +88,7 @@ def test_config_tells_recipe_seed_data_inputs_and_engine(train, make_recipe, dat
     parts = {"train": fits[0].train, "validation": fits[0].validation, "test": data.splits["test"]}
     assert config["data"] == {name: {"images": len(part), "fingerprint": part.fingerprint}
                               for name, part in parts.items()}
-    assert sorted(config["inputs"]) == ["mean", "precision", "size", "std"]
+    assert sorted(config["inputs"]) == ["mean", "mirror", "precision", "size", "std"]
 
 
 def test_metrics_are_the_scores_of_the_stored_predictions(train, make_recipe, data):
@@ -138,9 +140,9 @@ def test_history_is_what_fit_measured(train, make_recipe, monkeypatch):
 
 
 def test_features_that_collapsed_to_one_point_do_not_break_the_run(train, make_recipe, monkeypatch):
-    nothing = training.compactness(np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([0, 0, 1, 1]))
+    nothing = compactness(np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([0, 0, 1, 1]))
     assert nothing.ratio == math.inf
-    for module in (runs, training):
+    for module in (runs, loop):
         monkeypatch.setattr(module, "compactness", lambda features, labels: nothing)
     run = load_run(train(make_recipe()).folder)
     assert run.metrics["ratio"] == math.inf
@@ -170,6 +172,23 @@ def test_a_run_opens_its_two_splits_and_never_private_test(train, make_recipe, d
     assert run.metrics["test_split"] in splits - {"train"}
 
 
+# Without a validation share
+
+
+def test_without_a_share_all_of_it_trains_and_the_test_split_chooses_which_is_said(train, make_recipe, fits, data):
+    run = train(make_recipe(validation_fraction=0, epochs=3))
+    (call,), splits = fits, data.splits
+    assert call.train.fingerprint == splits["train"].fingerprint
+    assert call.validation.fingerprint == splits["test"].fingerprint and call.validation.split == "validation"
+    assert run.metrics["chosen_on"] == "test" and run.metrics["test_split"] == "test"
+    assert run.metrics["accuracy"] == pytest.approx(run.history.validation_accuracy.max())
+    assert run.config["data"]["validation"] == run.config["data"]["test"]
+    usual = train(make_recipe(epochs=1))
+    assert usual.metrics["chosen_on"] == "validation" and usual.folder != run.folder
+    recipe = make_recipe(validation_fraction=0)
+    assert "validation figure" in recipe.beside_paper().loc["validation"].iloc[0]
+
+
 # The key
 
 
@@ -189,6 +208,10 @@ def test_alpha_changes_the_key_of_a_center_loss_run(train, make_recipe, fits):
     ("lam", 0.3), ("lam", 0), ("epochs", 3), ("batch_size", 8), ("learning_rate", 2e-3), ("schedule", "one_cycle"),
     ("patience", 2), ("backbone", "resnet34"), ("weights", "imagenet"), ("image_size", 48), ("flip", False),
     ("rotation", 5.0), ("crop", 0.2), ("precision", "bf16"), ("validation_fraction", 0.2), ("name", "another"),
+    ("shift", 0.1), ("erase", 0.5), ("normalisation", "imagenet"), ("augment_validation", True),
+    ("monitor", "cross_entropy"), ("accumulate", 2), ("reshuffle", False), ("optimizer", "sgd"), ("weight_decay", 1e-4),
+    ("warmup", 1), ("label_smoothing", 0.1), ("mixup", 0.2), ("ema", 0.9), ("mirror_test", True), ("alpha", 0.5),
+    ("update", "sgd"), ("center_init", "randn"),
 ])
 def test_every_field_of_the_recipe_is_in_the_key(make_faces, make_recipe, field, value):
     faces = make_faces(14)
@@ -228,7 +251,7 @@ def test_the_key_repeats_and_its_name_can_be_read(make_faces, make_recipe):
 
 def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, make_recipe, monkeypatch, tmp_path):
     whole = train(make_recipe(epochs=3), runs_dir=tmp_path / "whole")
-    calls, validate = [], training._validate
+    calls, validate = [], loop._validate
 
     def cut(*args):
         calls.append(None)
@@ -236,11 +259,11 @@ def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, ma
             raise KeyboardInterrupt
         return validate(*args)
 
-    monkeypatch.setattr(training, "_validate", cut)
+    monkeypatch.setattr(loop, "_validate", cut)
     with pytest.raises(KeyboardInterrupt):
         train(make_recipe(epochs=3))
     folder = next((tmp_path / "runs").iterdir())
-    assert [path.name for path in folder.iterdir()] == ["last.pt"]
+    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"best", "epoch", "last.json", "lock"}
     with pytest.raises(FerError, match="not a finished run"):
         load_run(folder)
     calls.clear()
@@ -250,12 +273,12 @@ def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, ma
     assert {**resumed.metrics, "seconds": 0} == {**whole.metrics, "seconds": 0}
     assert resumed.config == whole.config
     assert np.array_equal(resumed.predictions["probabilities"], whole.predictions["probabilities"])
-    assert not (resumed.folder / "last.pt").exists()
+    assert not list(resumed.folder.glob("epoch-*")) and not (resumed.folder / "last.json").exists()
 
 
 @pytest.mark.parametrize("part", ["history", "config", "environment", "metrics"])
 def test_a_run_cut_off_while_it_was_written_is_finished_without_training(train, make_recipe, monkeypatch, part):
-    write, step, steps = runs.write_json, training.training_step, []
+    write, step, steps = runs.write_json, loop.training_step, []
 
     def cut(path, content):
         if Path(path).stem == part:
@@ -266,7 +289,7 @@ def test_a_run_cut_off_while_it_was_written_is_finished_without_training(train, 
         patch.setattr(runs, "write_json", cut)
         with pytest.raises(KeyboardInterrupt):
             train(make_recipe())
-    monkeypatch.setattr(training, "training_step", lambda *args, **parts: steps.append(None) or step(*args, **parts))
+    monkeypatch.setattr(loop, "training_step", lambda *args: steps.append(None) or step(*args))
     run = train(make_recipe())
     assert steps == [] and run.metrics["epochs"] == 2
 
@@ -296,9 +319,40 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 
 def test_a_damaged_network_of_a_run_is_named(data, make_recipe, tmp_path):
     run = find_or_train(make_recipe(epochs=1, batch_size=62), device="cpu", runs_dir=tmp_path, progress=False)
-    (run.folder / "model.pt").write_bytes(b"garbage")
-    with pytest.raises(FerError, match="model.pt: not a state_dict"):
+    (run.folder / "model.safetensors").write_bytes(b"garbage")
+    with pytest.raises(FerError, match="model.safetensors: not a state_dict"):
         load_run(run.folder).predict(data.splits["test"])
+
+
+# A full disk, another process
+
+
+@pytest.mark.parametrize("owner, name", [(runs, "save_file"), (np, "savez_compressed"), (runs, "write_json")])
+def test_a_disk_that_is_full_at_the_end_loses_no_training(train, make_recipe, monkeypatch, owner, name):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, full)
+        with pytest.raises(FerError, match="training is done, but its results cannot be written.*Free some space"):
+            train(make_recipe())
+    monkeypatch.setattr(loop, "training_step", lambda *args: pytest.fail("trained again"))
+    assert train(make_recipe()).metrics["epochs"] == 2
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_loaded(train, make_recipe, monkeypatch, fits, tmp_path):
+    finished = train(make_recipe())
+    moved, real = tmp_path / "moved", checkpoint.locked
+    finished.folder.rename(moved)
+
+    @contextmanager
+    def wait_for_the_other(folder):
+        moved.rename(folder)
+        with real(folder):
+            yield
+
+    monkeypatch.setattr(checkpoint, "locked", wait_for_the_other)
+    assert train(make_recipe()).metrics == finished.metrics and len(fits) == 1
 
 
 # Where runs lie
@@ -472,7 +526,7 @@ def test_settings_run_with_changed_fields_and_another_seed(monkeypatch):
     (softmax, first), (centre, second) = calls
     assert (softmax.lam, softmax.epochs, centre.lam, centre.epochs) == (0, 3, 0.2, 3)
     assert first == {"dataset": "synthetic", "data_dir": None, "data_options": {}, "seed": 2, "device": "cpu",
-                     "runs_dir": "here", "progress": False}
+                     "runs_dir": "here", "progress": False, "on_epoch": None}
     assert second == {**first, "seed": 5, "progress": True}
     with pytest.raises(FerError, match="no field lamda"):
         settings.run(lamda=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer_utils.transforms import augment, channel_statistics, normalise, resize, to_channels
+from fer_utils.transforms import DRAWS, augment, channel_statistics, normalise, resize, to_channels
 
 
 def chance(seed=0):
@@ -190,3 +190,59 @@ def test_flip_and_rotation_compose_to_a_turned_mirror_image_not_a_shear():
     ring = torch.exp(-((x**2 + y**2).sqrt() - 0.5) ** 2 / 0.01)  # looks the same after any turn and any mirror
     out = augment(ring.expand(64, 1, size, size), size, chance(), flip=True, rotation=math.degrees(math.pi))
     assert (out - ring).abs().max() < 0.05
+
+
+# Shift and erase
+
+
+def test_shift_moves_by_up_to_its_share_either_way_and_repeats_the_border():
+    ramp = torch.linspace(0, 1, 41).expand(256, 1, 41, 41)  # where a window lies can be read off its middle
+    out = augment(ramp, 41, chance(), flip=False, shift=0.2)[:, 0]
+    moved = (out[:, 20, 20] - 0.5) * 40 / 41
+    assert moved.abs().max() < 0.2 + 1e-4 and moved.max() > 0.18 and moved.min() < -0.18
+    assert out.min() >= 0 and out.max() <= 1
+    assert (out - out[:, :1]).abs().max() < 1e-5  # every row alike: across, it only moved
+    down = augment(ramp.transpose(2, 3), 41, chance(), flip=False, shift=0.2)[:, 0, 20, 20]
+    assert down.std() > 0.05 and not torch.equal(down, out[:, 20, 20])
+
+
+def test_shift_and_erase_take_numbers_of_their_own():
+    """Where they are off, images come out as they did before there were any."""
+    images, options = batch(16), {"rotation": 10.0, "crop": 0.1}
+    plain = augment(images, 48, chance(), **options)
+    erased = augment(images, 48, chance(), erase=1.0, **options)
+    outside = (plain - erased).abs().amax(1) < 1e-6
+    assert 0.5 < outside.float().mean() < 0.98
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_erase_blots_out_one_rectangle_of_one_grey_in_its_share_of_the_images(share):
+    images = torch.full((512, 3, 48, 48), -1.0)  # a value that no blot has
+    out = augment(images, 48, chance(), flip=False, erase=share)
+    blots = out[:, 0] != -1
+    found = blots.flatten(1).any(1)
+    assert found.float().mean() == pytest.approx(share, abs=0.07)
+    for image, blot in zip(out[found], blots[found]):
+        rows, columns = blot.any(1), blot.any(0)
+        assert torch.equal(blot, rows[:, None] & columns)  # a rectangle
+        assert len(image[:, blot].unique()) == 1 and 0 <= image[:, blot].max() <= 1
+    if share:
+        areas = blots[found].float().mean((1, 2))
+        assert areas.max() < 0.24 and areas.median() > 0.03  # 2 to 20 %, less what lies beyond the border
+        tall = blots[found].any(2).sum(1) / blots[found].any(1).sum(1)
+        assert tall.min() < 0.6 and tall.max() > 1.6
+
+
+def test_numbers_drawn_beforehand_give_what_the_generator_gives():
+    images, options = batch(16), {"rotation": 10.0, "crop": 0.1, "shift": 0.1, "erase": 0.5}
+    draws = torch.rand(16, DRAWS, generator=chance(5))
+    whole = augment(images, 48, draws, **options)
+    assert torch.equal(whole, augment(images, 48, chance(5), **options))
+    halves = [augment(images[rows], 48, draws[rows], **options) for rows in (slice(0, 5), slice(5, 16))]
+    assert torch.allclose(torch.cat(halves), whole, atol=1e-6)
+
+
+def test_normalise_takes_tensors_as_it_takes_numbers():
+    images = torch.rand(2, 3, 4, 4)
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    assert torch.equal(normalise(images, mean, std), normalise(images, torch.tensor(mean), torch.tensor(std)))

@@ -1,0 +1,190 @@
+"""How fast a ResNet-50 trains here, and how near that is to what the machine can do: images/s and peak memory.
+
+    python benchmarks/training.py                      48 and 224 pixels, batch 62, 5 to 10 minutes
+    python benchmarks/training.py --sizes 48 --rounds 9 --device cpu --threads 4
+
+Three loops take turns in one run, so that a machine that is busy for a while is busy for all; medians of the rounds.
+
+- ours: ``train_epoch`` with the paper's recipe, precision "auto";
+- published: our own plain rendering of the published loop: fp32, each image by itself through PIL and torchvision's
+  transforms, a DataLoader without workers, channels first, the losses read back in every step. It reads no files here,
+  and what it does beside training (validation on augmented images) is left out, both in its favour;
+- ceiling: the same model, optimiser and precision as ours, on tensors of random numbers that lie on the device, with
+  nothing else: forward, cross-entropy, backward, step.
+
+Peak memory is that of a process which runs the one loop alone: all of its main memory on a CPU, what torch allocated on
+a GPU.
+"""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+from tqdm import tqdm
+
+from fer_utils import CenterLoss, CLResNet50, get_recipe
+from fer_utils.evaluation import autocast
+from fer_utils.runs import environment
+from fer_utils.training import choose_device, choose_precision, make_accelerator, prepare, train_epoch
+from fer_utils.training.parts import make_optimizer
+
+BATCH = 62
+MEAN, STD = (0.5,) * 3, (0.25,) * 3
+
+
+def faces(steps):
+    """Random pixels of FER2013's shape, for so many steps."""
+    chance = np.random.default_rng(0)
+    return chance.integers(0, 256, (steps * BATCH, 48, 48), np.uint8), np.arange(steps * BATCH) % 7
+
+
+def ours(size, device, steps):
+    recipe = get_recipe("paper", weights="random", image_size=size, epochs=1000)
+    accelerator = make_accelerator(device, recipe)
+    parts = prepare(recipe, 0, accelerator, steps)
+    images, labels = (torch.from_numpy(array).to(accelerator.device) for array in faces(steps))
+    inputs, bar, epoch = {"mean": MEAN, "std": STD}, tqdm(disable=True), 0
+    while True:
+        epoch += 1
+        yield train_epoch(images, labels, recipe, inputs, accelerator, parts, 0, epoch, bar)
+
+
+class Faces(Dataset):
+    """One image after the other through PIL."""
+
+    def __init__(self, steps, change):
+        (self.images, self.labels), self.change = faces(steps), change
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, row):
+        return self.change(Image.fromarray(self.images[row]).convert("RGB")), int(self.labels[row])
+
+
+def published(size, device, steps):
+    change = transforms.Compose([
+        transforms.Resize((size, size)), transforms.RandomHorizontalFlip(), transforms.RandomRotation(10),
+        transforms.RandomCrop(size, padding=size // 20), transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    loader = DataLoader(Faces(steps, change), batch_size=BATCH, shuffle=True)
+    model, center_loss = CLResNet50().to(device), CenterLoss(7, 2048, alpha=3.8, update="adam", init="randn").to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    while True:
+        model.train()
+        total, right = 0.0, 0
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            features, logits = model(images)
+            loss = functional.cross_entropy(logits, labels) + 0.4 * center_loss(features, labels)
+            loss.backward()
+            optimizer.step()
+            center_loss.update_centers(features.detach(), labels)
+            total += loss.item()
+            right += (logits.argmax(1) == labels).sum().item()
+        yield total, right
+
+
+def ceiling(size, device, steps):
+    recipe = get_recipe("paper", weights="random", image_size=size)
+    precision = choose_precision("auto", device)
+    model = CLResNet50().to(device, memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(model, recipe)
+    images = torch.randn(BATCH, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(BATCH, device=device) % 7
+    while True:
+        for _ in range(steps):
+            with autocast(precision, device):
+                logits = model(images)[1]
+            functional.cross_entropy(logits.float(), labels).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        yield None
+
+
+LOOPS = {"ours": ours, "published": published, "ceiling": ceiling}
+
+
+def speeds(size, device, rounds):
+    """Images/s of each loop, {name: median}."""
+    steps = 20 if device.type == "cuda" else max(1, 5 * 48**2 // size**2)
+    loops = {name: loop(size, device, steps) for name, loop in LOOPS.items()}
+    spent = {name: [] for name in loops}
+    for turn in range(rounds + 1):
+        for name, loop in loops.items():
+            started = wait(device)
+            next(loop)
+            if turn:  # the first warms up
+                spent[name].append(wait(device) - started)
+    return {name: steps * BATCH / median(seconds) for name, seconds in spent.items()}
+
+
+def wait(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return perf_counter()
+
+
+def peak(name, size, device):
+    """Run a loop alone; print its peak memory in MB."""
+    loop = LOOPS[name](size, device, 2)
+    next(loop)
+    if device.type == "cuda":
+        print(torch.cuda.max_memory_allocated() / 1e6)
+    elif Path("/proc/self/status").exists():  # ru_maxrss begins with what the parent held when it forked
+        print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e3)
+    elif platform.system() == "Darwin":
+        import resource
+
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    else:
+        print("nan")
+
+
+def main(sizes, rounds, device, threads):
+    about, precision = environment(device), choose_precision("auto", device)
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""  # Windows has none
+    print(f"{about['hardware']}, {about['threads']} threads{load}, torch {about['torch']}, {precision}, ResNet-50, "
+          f"batch {BATCH}, medians of {rounds}\n")
+    print("| pixels | loop | images/s | of the ceiling | times the published | peak memory |\n"
+          "|---:|---|---:|---:|---:|---:|", flush=True)
+    for size in sizes:
+        found = speeds(size, device, rounds)
+        for name, speed in found.items():
+            alone = [sys.executable, __file__, "--alone", name, "--sizes", str(size), "--device", str(device),
+                     "--threads", str(threads)]
+            memory = float(subprocess.run(alone, capture_output=True, text=True, check=True).stdout)
+            print(f"| {size} | {name} | {speed:.1f} | {100 * speed / found['ceiling']:.0f} % | "
+                  f"{speed / found['published']:.2f} | {memory:,.0f} MB |", flush=True)
+
+
+def cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[48, 224])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=cores(), help="of the CPU; all cores unless given")
+    parser.add_argument("--alone", choices=LOOPS, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    place = choose_device(chosen.device)
+    if chosen.alone:
+        peak(chosen.alone, chosen.sizes[0], place)
+    else:
+        main(chosen.sizes, chosen.rounds, place, chosen.threads)

@@ -1,0 +1,60 @@
+"""Pictures of the data: faces in rows, and how many there are of each class."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..emotions import EMOTIONS
+from .display import ACCENT, INK, SECOND, STYLE
+
+
+def face_wall(dataset, per_class=10, seed=0):
+    """One row of faces per emotion, drawn at random."""
+    chance = np.random.default_rng(seed)
+    rows = []
+    for label in range(len(EMOTIONS)):
+        members = np.flatnonzero(dataset.labels == label)
+        chosen = chance.permutation(members)[:per_class]
+        rows.append([dataset.images[k] for k in chosen] + [None] * (per_class - len(chosen)))
+    return face_grid(rows, row_titles=EMOTIONS)
+
+
+
+def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
+    """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap."""
+    rows = [list(row) for row in rows]
+    columns = max(map(len, rows))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(columns * inches + 0.9, len(rows) * inches + (0.3 if column_titles else 0)))
+        axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+        for r, row in enumerate(rows):
+            for c in range(columns):
+                axis = axes[r, c]
+                axis.set(xticks=[], yticks=[])
+                axis.spines[:].set_visible(False)
+                if c < len(row) and row[c] is not None:
+                    white = 255 if row[c].dtype == np.uint8 else 1
+                    axis.imshow(row[c], cmap="gray", vmin=0, vmax=white)
+                if r == 0 and column_titles:
+                    axis.set_title(column_titles[c], fontsize=8.5, loc="center")
+            if row_titles:
+                axes[r, 0].set_ylabel(row_titles[r], rotation=0, ha="right", va="center", fontsize=9)
+        return figure
+
+
+
+def class_shares(shares):
+    """Bars of each class's share in percent; ``shares``: {name of the data set: (7,) shares in [0, 1]}."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8, 3.2))
+        axis = figure.subplots()
+        width = 0.8 / len(shares)
+        hatches, tones = ("", "//", "..", "xx"), (INK, ACCENT, SECOND, "#8A8A8A")
+        for k, (name, values) in enumerate(shares.items()):
+            axis.bar(np.arange(len(EMOTIONS)) + (k - (len(shares) - 1) / 2) * width, 100 * np.asarray(values), width,
+                     label=name, color="white" if k else tones[0], edgecolor=tones[k], hatch=hatches[k], linewidth=1)
+        axis.set_xticks(range(len(EMOTIONS)), EMOTIONS)
+        axis.set_ylabel("share of the training images (%)")
+        axis.grid(axis="x", visible=False)
+        axis.legend()
+        return figure

@@ -1,0 +1,158 @@
+"""Pictures of trainings: curves, confusion matrices, features in the plane, the ablation."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from plotly import graph_objects as go
+from plotly.subplots import make_subplots
+
+from ..emotions import COLOURS, EMOTIONS, MARKERS
+from .display import ACCENT, INK, SECOND, STYLE, SYMBOLS, png
+
+
+def learning_curves(histories):
+    """Cross-entropy, accuracy and compactness by epoch; ``histories``: {name: DataFrame of a run's history}."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11, 3.2), layout="constrained")
+        loss, accuracy, ratio = figure.subplots(1, 3)
+        for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
+            style = {"color": colour, "marker": marker, "markersize": 4}
+            pale = {**style, "alpha": 0.45, "linestyle": ":"}
+            loss.plot(history.epoch, history.cross_entropy, **pale, label=f"{name}, training")
+            loss.plot(history.epoch, history.validation_cross_entropy, **style, label=f"{name}, validation")
+            accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
+            accuracy.plot(history.epoch, 100 * history.validation_accuracy, **style)
+            ratio.plot(history.epoch, history.validation_ratio, **style)
+        loss.set(title="cross-entropy", xlabel="epoch")
+        accuracy.set(title="accuracy (%)", xlabel="epoch")
+        ratio.set(title="intra/inter-class distance, validation", xlabel="epoch", yscale="log")
+        for axis in (loss, accuracy, ratio):
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        ratio.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ratio.yaxis.set_minor_formatter(NullFormatter())
+        loss.legend(fontsize=8)
+        return figure
+
+
+
+def follow(alt, name="this run"):
+    """A callback for ``on_epoch``: in a notebook, curves that are drawn anew after each epoch, in one place; elsewhere
+    a line for each epoch."""
+    from IPython import get_ipython
+    from IPython.display import display
+
+    handle = None
+
+    def draw(history):
+        nonlocal handle
+        last = history.iloc[-1]
+        if get_ipython() is None:
+            print(f"epoch {last.epoch:.0f}: cross-entropy {last.cross_entropy:.3f}, validation accuracy "
+                  f"{100 * last.validation_accuracy:.1f} %, {last.seconds:.0f} s", flush=True)
+            return
+        bundle = {"text/plain": alt, "image/png": png(learning_curves({name: history}))}
+        parts = {"raw": True, "metadata": {"image/png": {"alt": alt}}}
+        if handle is None:
+            handle = display(bundle, display_id=True, **parts)
+        else:
+            handle.update(bundle, **parts)
+
+    return draw
+
+
+
+def both_losses(history, lam):
+    """L_S and λ·L_C of one run by epoch, and what share of the total centre loss has."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        axis = figure.subplots()
+        axis.plot(history.epoch, history.cross_entropy, color=INK, marker="o", markersize=4,
+                  label="$L_S$, cross-entropy")
+        axis.plot(history.epoch, lam * history.center_loss, color=ACCENT, marker="s", markersize=4,
+                  label=r"$\lambda L_C$, centre loss as it is weighed")
+        axis.set(title="the two parts of Eq. 3 during training", xlabel="epoch", ylim=(0, None))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend()
+        return figure
+
+
+
+def confusion_matrices(matrices):
+    """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(4.9 * len(matrices), 4.4), layout="constrained")
+        for axis, (title, counts) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
+            counts = np.asarray(counts)
+            shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+            axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+            for row, column in np.ndindex(shares.shape):
+                axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=8.5,
+                          color="white" if shares[row, column] > 55 else INK)
+            axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
+            axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+            axis.set(title=f"{title} (% of each row)", xlabel="predicted", ylabel="true")
+        return figure
+
+
+
+def projections(panels, axes=("first principal component", "second")):
+    """2-D points of each class; ``panels``: {title: (points (N, 2), labels (N,))}; ``axes``: what x and y are."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6 * len(panels), 4.3), layout="constrained")
+        for axis, (title, (points, labels)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+            for label, name in enumerate(EMOTIONS):
+                mine = labels == label
+                axis.scatter(points[mine, 0], points[mine, 1], s=12, alpha=0.6, color=COLOURS[name],
+                             marker=MARKERS[name], linewidths=0, label=name)
+            axis.set(title=title, xlabel=axes[0], ylabel=axes[1])
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6,
+                      fontsize=9)
+        return figure
+
+
+
+def projections_live(panels):
+    """``projections`` as a plotly figure in which classes can be switched on and off."""
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.06)
+    for column, (points, labels) in enumerate(panels.values(), start=1):
+        for label, name in enumerate(EMOTIONS):
+            mine = points[labels == label]
+            figure.add_trace(go.Scatter(
+                x=mine[:, 0].round(2).tolist(), y=mine[:, 1].round(2).tolist(), mode="markers", name=name,
+                legendgroup=name, showlegend=column == 1, hovertemplate=f"{name}<extra></extra>",
+                marker={"color": COLOURS[name], "symbol": SYMBOLS[MARKERS[name]], "size": 6, "opacity": 0.65}),
+                row=1, col=column)
+    return figure.update_layout(height=450, template="plotly_white", margin={"l": 40, "r": 10, "t": 40, "b": 30},
+                                legend={"orientation": "h", "y": -0.12})
+
+
+
+def ablation_curve(table, baseline, paper=None):
+    """Accuracy against α for each λ: every run as a dot, mean ± sd as a bar, the baseline's range as a band.
+
+    ``table``: DataFrame with ``lam``, ``alpha`` and ``accuracy`` (in [0, 1]), one row per run; ``baseline``: the
+    accuracies of softmax alone; ``paper``: optional {name: (alphas, accuracies in percent)} in a panel of its own.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10.5 if paper else 6.4, 3.7), layout="constrained")
+        axes = figure.subplots(1, 2 if paper else 1, squeeze=False)[0]
+        axis, baseline = axes[0], 100 * np.asarray(baseline, float)
+        axis.axhspan(baseline.min(), baseline.max(), color=INK, alpha=0.12, linewidth=0)
+        axis.axhline(baseline.mean(), color=INK, linestyle="--", linewidth=1, label="softmax alone: mean and range")
+        palette = [COLOURS[name] for name in ("anger", "sadness", "disgust", "fear", "happiness", "surprise")]
+        for k, (lam, mine) in enumerate(table.groupby("lam")):
+            style = {"color": palette[k % len(palette)], "marker": "os^Dv"[k % 5]}
+            axis.scatter(mine.alpha, 100 * mine.accuracy, s=22, alpha=0.7, **style)
+            groups = 100 * mine.groupby("alpha").accuracy.agg(["mean", "std"])
+            axis.errorbar(groups.index, groups["mean"], groups["std"].fillna(0), capsize=4, linewidth=1.2,
+                          markersize=3, **style, label=f"λ = {lam:g}: runs, mean ± sd over seeds")
+        axis.set(title="this course, quick mode", xlabel="α", ylabel="accuracy (%)")
+        axis.legend(fontsize=8)
+        for name, (alphas, values), colour, marker in zip(paper or {}, (paper or {}).values(), (SECOND, ACCENT), "os"):
+            axes[1].plot(alphas, values, color=colour, marker=marker, markersize=4, label=name)
+        if paper:
+            axes[1].set(title="the paper's Fig. 4: one run a point, test accuracy", xlabel="α", ylabel="accuracy (%)")
+            axes[1].legend(fontsize=8)
+        return figure

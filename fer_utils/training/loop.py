@@ -1,0 +1,253 @@
+"""The loop: Eq. 3 for the network, Eq. 2 for the centres, step by step, and never a run lost."""
+
+import math
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate.utils import broadcast_object_list
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from ..center_loss import CenterLoss
+from ..errors import FerError
+from ..evaluation import compactness, predict
+from ..model import CLResNet50
+from ..transforms import DRAWS, augment, normalise, to_channels
+from . import checkpoint
+from .parts import choose_device, choose_inputs, derive, make_accelerator, prepare
+
+# Raised by hand, with a line of reason, whenever ten training steps with a fixed seed change their numbers.
+# 1: the first engine. 2: on Accelerate; more recipes draw more random numbers for an image; fused optimisers.
+ENGINE = 2
+
+
+@dataclass
+class FitResult:
+    """What training leaves: the best model, its centres, one row of history per epoch, and how inputs were made.
+
+    ``inputs``: size, mean, std, precision and mirror, as ``evaluation.predict`` takes them. ``best_epoch`` counts from
+    1.
+    """
+
+    model: CLResNet50
+    center_loss: CenterLoss
+    history: pd.DataFrame
+    best_epoch: int
+    inputs: dict
+
+
+def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progress=True, on_epoch=None, compiled=False):
+    """Train by a recipe; keep the epoch that is best on the validation data.
+
+    ``train`` and ``validation`` are ``FaceDataset``s; ``seed`` fixes initialisation, order and augmentation alike for
+    every λ and α. With a ``folder``, each epoch leaves a checkpoint there, and a second call goes on after the last.
+    ``on_epoch`` is called with the history (a DataFrame) after each epoch, when its checkpoint is written; ``compiled``
+    trains with ``torch.compile``. ``progress`` shows a bar, except under CI.
+    Started by torchrun (or, on GPUs, by ``accelerate launch``, which starts one process only on CPUs), several
+    processes share each batch and return the same; on several machines ``folder`` must be one that all of them see.
+    Batch norm's statistics are of the whole batch on GPUs; on CPUs each process has its own, and the first's are kept.
+    Raises ``FerError`` when a loss stops being finite, when memory runs out or the disk is full, and for a checkpoint
+    in ``folder`` that is not of this training; what was reached is kept.
+    """
+    accelerator = make_accelerator(choose_device(device), recipe, compiled)
+    _check_sizes(train, recipe, accelerator)
+    inputs = choose_inputs(train, recipe, {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision))
+    identity = {"recipe": recipe.effective(), "seed": seed, "engine": ENGINE, "train": train.fingerprint,
+                "validation": validation.fingerprint}
+    steps = len(train) // recipe.batch_size  # the incomplete batch is left out: batch norm needs company
+    history, size, quiet = [], steps * recipe.batch_size, not progress or bool(os.environ.get("CI"))
+    gpus = [accelerator.device] if accelerator.device.type == "cuda" else []
+    with checkpoint.locked(folder), torch.random.fork_rng(gpus):
+        try:
+            parts = prepare(recipe, seed, accelerator, steps, len(train.classes))
+            history, best = _resume(folder, parts, accelerator, identity)
+            images, labels = _resident(train, accelerator.device)
+            with tqdm(total=recipe.epochs * size, initial=len(history) * size, unit="image", unit_scale=True,
+                      leave=False, disable=quiet or not accelerator.is_main_process) as bar:
+                while len(history) < min(recipe.epochs, best["epoch"] + recipe.patience):
+                    epoch, started = len(history) + 1, time.perf_counter()
+                    bar.set_description(f"epoch {epoch}", refresh=False)
+                    row = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar)
+                    row.update(_validate(parts, validation, inputs, recipe, accelerator, seed, epoch))
+                    history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - started})
+                    better = _monitored(row, recipe) > best["value"]
+                    if better:
+                        best = {"epoch": epoch, "value": _monitored(row, recipe), "states": _best_states(parts)}
+                    if accelerator.is_main_process:
+                        _save(folder, parts, accelerator, best, better, identity, history)
+                        bar.set_postfix(validation=f"{100 * row['validation_accuracy']:.1f} %")
+                        if on_epoch is not None:
+                            on_epoch(pd.DataFrame(history))
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+                raise
+            raise FerError(f"epoch {len(history) + 1}: out of memory with batches of {recipe.batch_size} at "
+                           f"{recipe.image_size} px; raise accumulate to 2 or 4 (the same batch in pieces), or lower "
+                           "batch_size or image_size.") from error
+        except KeyboardInterrupt:
+            kept = f"epochs 1 to {len(history)} are kept in {folder}" if folder and history else "no epoch is kept"
+            print(f"Stopped in epoch {len(history) + 1}; {kept}. The same call goes on from there.")
+            raise
+    model = accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False, keep_torch_compile=False)
+    model.load_state_dict(best["states"]["model"])
+    parts.center_loss.load_state_dict(best["states"]["center_loss"])
+    return FitResult(model.eval(), parts.center_loss, pd.DataFrame(history), best["epoch"], inputs)
+
+
+def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar):
+    """One pass over ``images`` uint8 (N, H, W[, 3]) and ``labels`` (N,); the row of history that it makes.
+
+    Each epoch's chance follows from seed and epoch alone, so a resumed run needs no random state. All of it is drawn
+    beforehand and nothing is read back from the device before the end: a GPU never waits for Python.
+    """
+    device, size = accelerator.device, recipe.batch_size
+    chance = torch.Generator().manual_seed(derive(seed, "epoch", epoch if recipe.reshuffle else 1))
+    order = torch.randperm(len(images), generator=chance)
+    chance.manual_seed(derive(seed, "augmentation", epoch))
+    order, draws = order.to(images.device), torch.rand(len(order), DRAWS, generator=chance).to(device)
+    mixing = np.random.default_rng(derive(seed, "mixup", epoch))
+    torch.manual_seed(derive(seed, "layers", epoch, accelerator.process_index))  # for backbones with dropout
+    mean, std = (torch.tensor(inputs[name], device=device) for name in ("mean", "std"))
+    parts.model.train()
+    losses = []
+    for start in range(0, len(order) // size * size, size):
+        pieces = []
+        for share in _shares(start, size, accelerator, recipe.accumulate):  # this process's, in pieces
+            rows = order[share]
+            batch = augment(to_channels(images[rows].to(device)), recipe.image_size, draws[share], flip=recipe.flip,
+                            rotation=recipe.rotation, crop=recipe.crop, shift=recipe.shift, erase=recipe.erase)
+            pieces.append((normalise(batch, mean, std), labels[rows].to(device)))
+        mix = mixing.beta(recipe.mixup, recipe.mixup) if recipe.mixup else None
+        losses.append(training_step(pieces, recipe, accelerator, parts, mix))
+        bar.update(size)
+    means = accelerator.reduce(torch.stack(losses).mean(0), "sum").tolist()
+    if not math.isfinite(sum(means)):
+        raise FerError(f"epoch {epoch}: the loss is no longer finite (cross-entropy {means[0]}, centre loss "
+                       f"{means[1]}); lower learning_rate, lam or alpha, which makes it another training, from its "
+                       "first epoch. The epochs before this one are kept.")
+    return dict(zip(("cross_entropy", "center_loss", "train_accuracy"), means))
+
+
+def training_step(pieces, recipe, accelerator, parts, mix=None):
+    """One step of L = L_S + λ L_C (Eq. 3), then one step of the centres (Eq. 2).
+
+    ``pieces``: one (batch, labels) after the other, float (b, 3, H, W) and int64 (b,), which are one batch together, or
+    this process's share of it. With ``mix``, each image is mixed with its mirror place in the piece, ``mix`` its own
+    share; centre loss then sees the label of the larger share. Returns this process's share of mean cross-entropy,
+    mean centre loss and accuracy, a tensor (3,) that stays on the device.
+    """
+    seen, statistics = [], []
+    for batch, labels in pieces:
+        main = labels
+        if mix is not None:
+            batch, other = mix * batch + (1 - mix) * batch.flip(0), labels.flip(0)
+            main = labels if mix >= 0.5 else other
+        with accelerator.accumulate(parts.model):
+            with accelerator.autocast():
+                features, logits = parts.model(batch)
+            cross_entropy = _cross_entropy(logits, labels, recipe)
+            if mix is not None:
+                cross_entropy = mix * cross_entropy + (1 - mix) * _cross_entropy(logits, other, recipe)
+            center = parts.center_loss(features, main) if recipe.lam else torch.zeros_like(cross_entropy)
+            share = len(labels) / recipe.batch_size
+            # Accelerate divides by the number of pieces and averages over processes: undo both, and weigh by size.
+            loss = (cross_entropy + recipe.lam * center) * (share * len(pieces) * accelerator.num_processes)
+            accelerator.backward(loss)
+            parts.optimizer.step()  # these two wait for the last piece
+            parts.optimizer.zero_grad()
+        if recipe.lam:
+            statistics.append(parts.center_loss.class_statistics(features, main))
+        accuracy = (logits.argmax(1) == main).float().mean()
+        seen.append(share * torch.stack([cross_entropy, center, accuracy]).detach())
+    parts.scheduler.step()
+    if recipe.lam:
+        parts.center_loss.update_centers_from(*map(sum, zip(*statistics)))
+    if parts.average is not None:
+        parts.average.update_parameters(parts.network)
+    return torch.stack(seen).sum(0)
+
+
+def _cross_entropy(logits, labels, recipe):
+    return functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+
+
+def _shares(start, size, accelerator, pieces):
+    """Slices of the batch that begins at ``start``: this process's share of it, in pieces."""
+    processes, mine = accelerator.num_processes, accelerator.process_index
+    edges = start + np.linspace(0, size, processes * pieces + 1).astype(int)[mine * pieces:(mine + 1) * pieces + 1]
+    return [slice(low, high) for low, high in zip(edges[:-1], edges[1:])]
+
+
+def _check_sizes(train, recipe, accelerator):
+    if len(train) < recipe.batch_size:
+        raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
+    if recipe.batch_size < 2 * recipe.accumulate * accelerator.num_processes:
+        raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {accelerator.num_processes} "
+                       "processes: batch norm needs two images in each; raise batch_size, or take fewer.")
+
+
+def _resident(train, device):
+    """All images and labels where they are needed: on the GPU, or in main memory where they would fill half of it."""
+    images = torch.from_numpy(np.array(train.images))
+    crowded = device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] / 2
+    where = "cpu" if crowded else device
+    return images.to(where), torch.from_numpy(train.labels).to(where)
+
+
+def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
+    """What the first process finds counts for all: they stop together, and return the same."""
+    if accelerator.num_processes > 1:  # each process has seen other images: batch norm's statistics are the first's
+        for buffer in (*parts.network.buffers(), *parts.tested.buffers()):
+            torch.distributed.broadcast(buffer, 0)
+    images = validation.images
+    if recipe.augment_validation:  # as published code does: every epoch is judged on other images
+        chance = torch.Generator().manual_seed(derive(seed, "validation", epoch))
+        changed = augment(to_channels(torch.from_numpy(np.array(images))), images.shape[1], chance, flip=recipe.flip,
+                          rotation=recipe.rotation, crop=recipe.crop)
+        images = (255 * changed.permute(0, 2, 3, 1).squeeze(-1)).round().byte().numpy()
+    features, probabilities = predict(parts.tested, images, **inputs)
+    chosen = probabilities[np.arange(len(validation)), validation.labels]
+    row = {"validation_cross_entropy": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
+           "validation_accuracy": float((probabilities.argmax(1) == validation.labels).mean()),
+           "validation_ratio": compactness(features, validation.labels).ratio}
+    return broadcast_object_list([row])[0]
+
+
+def _monitored(row, recipe):
+    return row["validation_accuracy"] if recipe.monitor == "accuracy" else -row["validation_cross_entropy"]
+
+
+def _best_states(parts):
+    return {name: {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
+            for name, module in (("model", parts.tested), ("center_loss", parts.center_loss))}
+
+
+def _moving(parts, accelerator):
+    """What a checkpoint holds beside the modules, {name: what has a state}; fp16 adapts the scale of its loss."""
+    moving = {"optimizer": parts.optimizer, "scheduler": parts.scheduler}
+    return moving if accelerator.scaler is None else {**moving, "scaler": accelerator.scaler}
+
+
+def _save(folder, parts, accelerator, best, better, identity, history):
+    if folder is None:
+        return
+    states = {name: part.state_dict() for name, part in _moving(parts, accelerator).items()}
+    checkpoint.save(folder, len(history), parts.saved, best["states"] if better else None,
+                    {"identity": identity, "history": history, "states": states,
+                     "best": {"epoch": best["epoch"], "value": best["value"]}})
+
+
+def _resume(folder, parts, accelerator, identity):
+    """The history and the best epoch so far; an unfinished training goes on where its last checkpoint was made."""
+    found = checkpoint.load(folder, parts.saved, identity) if folder else None
+    if found is None:
+        return [], {"epoch": 0, "value": -math.inf}
+    rest, states = found
+    for name, part in _moving(parts, accelerator).items():
+        if name in rest["states"]:  # one made on a GPU may go on elsewhere, without its scaler
+            part.load_state_dict(rest["states"][name])
+    return rest["history"], {**rest["best"], "states": states}
