@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import apart
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from fer_utils.errors import FerError
-from fer_utils.training import ENGINE, checkpoint, fit, loop
+from fer_utils.training import ENGINE, checkpoint, fit, loop, make_accelerator, prepare
 
 EVERYTHING = {"optimizer": "sgd", "learning_rate": 0.01, "weight_decay": 5e-4, "schedule": "cosine", "warmup": 0.5,
               "mixup": 0.3, "label_smoothing": 0.1, "ema": 0.9, "erase": 0.5, "update": "adam",
@@ -119,6 +120,14 @@ def test_ctrl_c_says_what_is_kept_and_frees_the_folder(faces, tiny_network, make
     said = capsys.readouterr().out
     assert f"Stopped in epoch 2; epochs 1 to 1 are kept in {tmp_path}. The same call goes on from there." in said
     assert who_else_may_lock(tmp_path) == "free"
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_counts_that_epoch_as_lost(faces, tiny_network, make_recipe, tmp_path,
+                                                                        monkeypatch, capsys):
+    cut_off(monkeypatch, "rest")
+    with pytest.raises(KeyboardInterrupt):
+        train(faces, make_recipe(epochs=3), folder=tmp_path)
+    assert "Stopped in epoch 2; epochs 1 to 1 are kept" in capsys.readouterr().out
 
 
 def test_resuming_trains_the_missing_epochs_only(faces, tiny_network, make_recipe, tmp_path, monkeypatch, steps_seen):
@@ -278,6 +287,16 @@ def test_a_checkpoint_made_on_a_gpu_is_read_without_one(faces, tiny_network, mak
     assert places == ["cpu"]
 
 
+def test_the_scale_of_fp16s_loss_is_kept_too(tiny_network, make_recipe, tmp_path):
+    """GPUs alone have one; here one stands in for it."""
+    parts = prepare(make_recipe(), 0, make_accelerator(torch.device("cpu"), make_recipe()), 4)
+    before, after = (SimpleNamespace(scaler=torch.amp.GradScaler("cpu", init_scale=scale)) for scale in (1024.0, 2.0))
+    best = {"epoch": 1, "value": 0.5, "states": loop._best_states(parts)}
+    loop._save(tmp_path, parts, before, best, True, {}, [{"epoch": 1}])
+    loop._resume(tmp_path, parts, after, {})
+    assert after.scaler.get_scale() == 1024.0
+
+
 # A full disk
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -352,6 +371,14 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_is_named(faces, tiny_ne
     assert_same_training(train(faces, make_recipe(epochs=3)), train(faces, make_recipe(epochs=3), folder=tmp_path))
 
 
+@pytest.mark.parametrize("monitor", ["accuracy", "cross_entropy"])
+def test_answers_that_are_no_numbers_end_the_training(faces, tiny_network, make_recipe, monkeypatch, monitor):
+    real = loop.predict
+    monkeypatch.setattr(loop, "predict", lambda *args, **inputs: (real(*args, **inputs)[0], np.full((21, 7), np.nan)))
+    with pytest.raises(FerError, match="epoch 1: the answers to the validation images are no longer numbers"):
+        train(faces, make_recipe(monitor=monitor))
+
+
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
                                    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate")])
 def test_out_of_memory_says_what_to_do(faces, tiny_network, make_recipe, tmp_path, monkeypatch, error):
@@ -420,6 +447,8 @@ def test_a_drive_without_locks_is_trained_on_all_the_same(faces, tiny_network, m
 
 def test_a_process_that_is_not_the_first_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
+    assert checkpoint.is_main()  # left over from a launcher: this process is alone
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert not checkpoint.is_main()
     with checkpoint.locked(tmp_path / "run"):
         assert not (tmp_path / "run").exists()

@@ -45,4 +45,4 @@ def test_a_training_that_is_killed_ends_like_one_that_never_was(tmp_path, kills)
         assert_same(torch.load(whole), torch.load(cut))
         assert not list(folder.glob("*.part")) and len(list(folder.glob("*"))) == 5
         cut.unlink()
-    assert len(set(epochs)) > 1 and any(epochs)  # they hit it at different places
+    assert any(epochs) and len(set(epochs)) > kills / 10  # they hit it at different places

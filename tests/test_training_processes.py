@@ -72,6 +72,7 @@ def full(out, rank):
     def refuse(*args):
         raise OSError(28, "No space left on device")
 
+    apart.train(out.with_name("another"), 1)  # two trainings, one after the other, in the same processes
     checkpoint.save_file = refuse
     apart.train(out, 3)
 

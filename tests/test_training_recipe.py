@@ -125,3 +125,38 @@ def test_the_three_conventions_give_one_and_the_same_loss():
     printed = strength["half_sum"] * CenterLoss(7, 5, reduction="sum")(features, labels)
     assert float(published) == pytest.approx(float(ours), rel=1e-5)
     assert float(printed) == pytest.approx(float(ours), rel=1e-5)
+
+
+# The six
+
+
+def test_the_six_recipes_and_what_tells_them_apart():
+    assert list(RECIPES) == ["quick", "paper", "paper_literal", "published_code", "repaired", "modern"]
+    paper, literal = RECIPES["paper"], RECIPES["paper_literal"]
+    assert literal == paper.replace(name="paper_literal", lam=12.4)
+    assert lambda_conventions(literal.lam, literal.batch_size)["half_sum"] == pytest.approx(0.2)
+    code = RECIPES["published_code"]
+    assert lambda_conventions(code.lam, code.batch_size)["mean"] == pytest.approx(0.2)
+    assert (code.batch_size, code.update, code.center_init, code.patience, code.monitor) == (
+        64, "adam", "randn", 7, "cross_entropy")
+    assert code.augment_validation and not code.reshuffle and code.normalisation == "imagenet"
+    repaired = RECIPES["repaired"]
+    assert repaired.update == "eq2" and repaired.reshuffle and not repaired.augment_validation
+    assert repaired.schedule != "constant" and repaired.validation_fraction == 0.3
+    modern = RECIPES["modern"]
+    assert modern.validation_fraction == 0 and modern.optimizer == "sgd" and modern.schedule == "cosine"
+    assert all([modern.warmup, modern.mixup, modern.label_smoothing, modern.ema, modern.mirror_test, modern.erase])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_is_a_table_without_a_gap(name):
+    table = get_recipe(name).beside_paper()
+    assert list(table.columns) == [f"{name} (here)", "the paper"] and len(table) == 16
+    assert all(isinstance(text, str) and text for text in table.to_numpy().ravel())
+
+
+def test_the_table_of_modern_names_all_that_it_does():
+    text = " ".join(get_recipe("modern").beside_paper()["modern (here)"])
+    for word in ("SGD", "cosine", "mixup 0.2", "label smoothing 0.1", "moving average 0.999", "weight decay 0.0005",
+                 "mirrored", "blot", "shift", "validation figure"):
+        assert word in text

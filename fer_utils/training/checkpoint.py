@@ -25,7 +25,7 @@ DISK = (OSError, SafetensorError, RuntimeError)  # what a full disk is to Python
 
 def is_main():
     """Whether this is the process that writes: the first one of those that a launcher started, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("RANK", "0") == "0" or os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 @contextmanager

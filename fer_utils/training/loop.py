@@ -59,12 +59,13 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
     identity = {"recipe": recipe.effective(), "seed": seed, "engine": ENGINE, "train": train.fingerprint,
                 "validation": validation.fingerprint}
     steps = len(train) // recipe.batch_size  # the incomplete batch is left out: batch norm needs company
-    history, size, quiet = [], steps * recipe.batch_size, not progress or bool(os.environ.get("CI"))
+    kept, size, quiet = 0, steps * recipe.batch_size, not progress or bool(os.environ.get("CI"))
     gpus = [accelerator.device] if accelerator.device.type == "cuda" else []
     with checkpoint.locked(folder), torch.random.fork_rng(gpus):
         try:
             parts = prepare(recipe, seed, accelerator, steps, len(train.classes))
             history, best = _resume(folder, parts, accelerator, identity)
+            kept = len(history)
             images, labels = _resident(train, accelerator.device)
             with tqdm(total=recipe.epochs * size, initial=len(history) * size, unit="image", unit_scale=True,
                       leave=False, disable=quiet or not accelerator.is_main_process) as bar:
@@ -79,18 +80,20 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
                         best = {"epoch": epoch, "value": _monitored(row, recipe), "states": _best_states(parts)}
                     if accelerator.is_main_process:
                         _save(folder, parts, accelerator, best, better, identity, history)
+                    kept = len(history)
+                    if accelerator.is_main_process:
                         bar.set_postfix(validation=f"{100 * row['validation_accuracy']:.1f} %")
                         if on_epoch is not None:
                             on_epoch(pd.DataFrame(history))
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
                 raise
-            raise FerError(f"epoch {len(history) + 1}: out of memory with batches of {recipe.batch_size} at "
+            raise FerError(f"epoch {kept + 1}: out of memory with batches of {recipe.batch_size} at "
                            f"{recipe.image_size} px; raise accumulate to 2 or 4 (the same batch in pieces), or lower "
                            "batch_size or image_size.") from error
         except KeyboardInterrupt:
-            kept = f"epochs 1 to {len(history)} are kept in {folder}" if folder and history else "no epoch is kept"
-            print(f"Stopped in epoch {len(history) + 1}; {kept}. The same call goes on from there.")
+            said = f"epochs 1 to {kept} are kept in {folder}" if folder and kept else "no epoch is kept"
+            print(f"Stopped in epoch {kept + 1}; {said}. The same call goes on from there.")
             raise
     model = accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False, keep_torch_compile=False)
     model.load_state_dict(best["states"]["model"])
@@ -195,7 +198,7 @@ def _resident(train, device):
     images = torch.from_numpy(np.array(train.images))
     crowded = device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] / 2
     where = "cpu" if crowded else device
-    return images.to(where), torch.from_numpy(train.labels).to(where)
+    return images.to(where), torch.from_numpy(np.array(train.labels)).to(where)
 
 
 def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
@@ -214,7 +217,11 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
     row = {"validation_cross_entropy": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
            "validation_accuracy": float((probabilities.argmax(1) == validation.labels).mean()),
            "validation_ratio": compactness(features, validation.labels).ratio}
-    return broadcast_object_list([row])[0]
+    row = broadcast_object_list([row])[0]
+    if math.isnan(row["validation_cross_entropy"]):
+        raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers; lower "
+                       "learning_rate, lam or alpha. The epochs before this one are kept.")
+    return row
 
 
 def _monitored(row, recipe):

@@ -128,12 +128,14 @@ class Recipe:
             "epochs, batch": (f"{self.epochs}, {self.batch_size}" + ("" if self.reshuffle else ", one fixed order"),
                               "50, 62"),
             "patience": (f"{self.patience}, on validation {self.monitor.replace('_', '-')}", "6, measure not given"),
+            "beside it": (self._beside(), "none named"),
             "λ beside ½·mean (ours)": (strength["half_mean"], "12.4, if Eq. 1 is meant literally"),
             "λ beside mean, without ½": (strength["mean"], "0.2 in the published code"),
             "λ beside ½·sum": (strength["half_sum"], "0.2 in Eq. 1 as printed"),
             "α": (f"{self.alpha:g}" if self.lam else "none: λ is 0", "1.9"),
             "the centres move by": ({"eq2": "Eq. 2", "sgd": "SGD", "adam": "Adam"}[self.update] if self.lam else "none",
                                     "Eq. 2, and \"Adam for both losses\""),
+            "the centres start at": (self.center_init if self.lam else "none", "not given"),
         }
         return pd.DataFrame(rows, index=[f"{self.name} (here)", "the paper"]).T
 
@@ -141,6 +143,11 @@ class Recipe:
         named = {"flip": "flip", "rotation": f"rotation up to {self.rotation:g}°",
                  "crop": f"crop up to {100 * self.crop:g} %", "shift": f"shift up to {100 * self.shift:g} %",
                  "erase": f"a blot on {100 * self.erase:g} %", "mixup": f"mixup {self.mixup:g}"}
+        return ", ".join(text for field, text in named.items() if getattr(self, field)) or "none"
+
+    def _beside(self):
+        named = {"weight_decay": f"weight decay {self.weight_decay:g}", "ema": f"moving average {self.ema:g}",
+                 "label_smoothing": f"label smoothing {self.label_smoothing:g}", "mirror_test": "mirrored test images"}
         return ", ".join(text for field, text in named.items() if getattr(self, field)) or "none"
 
     def effective(self):
