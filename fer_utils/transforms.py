@@ -41,7 +41,7 @@ def normalise(images, mean, std):
     Three floats each; a loop on a GPU gives them as tensors that lie there, so as not to wait for them.
     """
     mean, std = (torch.as_tensor(values, device=images.device).view(1, 3, 1, 1) for values in (mean, std))
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    return (images - mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 def resize(images, size):

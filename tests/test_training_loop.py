@@ -111,7 +111,8 @@ def test_the_surrounding_chance_is_left_as_it_was(faces, tiny_network, make_reci
 
 def test_softmax_and_center_loss_share_initialisation_order_and_augmentation(faces, make_recipe, steps_seen,
                                                                              tiny_network, assert_same_state):
-    recipes = [make_recipe(lam=0), make_recipe(lam=0.2), make_recipe(lam=0.2, alpha=0.5), make_recipe(lam=3, alpha=0.1)]
+    recipes = [make_recipe(lam=0), make_recipe(lam=0.2), make_recipe(lam=0.2, alpha=0.5), make_recipe(lam=3, alpha=0.1),
+               make_recipe(lam=0.2, update="sgd"), make_recipe(lam=0.2, update="adam", center_init="randn")]
     for recipe in recipes:
         train(faces, recipe, seed=5)
     per_run = len(steps_seen) // len(recipes)

@@ -95,10 +95,10 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
             said = f"epochs 1 to {kept} are kept in {folder}" if folder and kept else "no epoch is kept"
             print(f"Stopped in epoch {kept + 1}; {said}. The same call goes on from there.")
             raise
-    model = accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False, keep_torch_compile=False)
-    model.load_state_dict(best["states"]["model"])
+    accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False)  # it may have patched the network's forward
+    parts.network.load_state_dict(best["states"]["model"])
     parts.center_loss.load_state_dict(best["states"]["center_loss"])
-    return FitResult(model.eval(), parts.center_loss, pd.DataFrame(history), best["epoch"], inputs)
+    return FitResult(parts.network.eval(), parts.center_loss, pd.DataFrame(history), best["epoch"], inputs)
 
 
 def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar):
