@@ -117,8 +117,8 @@ def test_ctrl_c_says_what_is_kept_and_frees_the_folder(faces, tiny_network, make
         cut_off(patch, "validation")
         with pytest.raises(KeyboardInterrupt):
             train(faces, make_recipe(epochs=3), folder=tmp_path)
-    said = capsys.readouterr().out
-    assert f"Stopped in epoch 2; epochs 1 to 1 are kept in {tmp_path}. The same call goes on from there." in said
+    said = capsys.readouterr().err
+    assert f"Stopped in epoch 2; 1 finished and kept in {tmp_path}. The same call goes on from there." in said
     assert who_else_may_lock(tmp_path) == "free"
 
 
@@ -127,7 +127,7 @@ def test_ctrl_c_while_a_checkpoint_is_written_counts_that_epoch_as_lost(faces, t
     cut_off(monkeypatch, "rest")
     with pytest.raises(KeyboardInterrupt):
         train(faces, make_recipe(epochs=3), folder=tmp_path)
-    assert "Stopped in epoch 2; epochs 1 to 1 are kept" in capsys.readouterr().out
+    assert "Stopped in epoch 2; 1 finished and kept" in capsys.readouterr().err
 
 
 def test_resuming_trains_the_missing_epochs_only(faces, tiny_network, make_recipe, tmp_path, monkeypatch, steps_seen):

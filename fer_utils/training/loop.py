@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import time
 from dataclasses import dataclass
 
@@ -92,8 +93,8 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
                            f"{recipe.image_size} px; raise accumulate to 2 or 4 (the same batch in pieces), or lower "
                            "batch_size or image_size.") from error
         except KeyboardInterrupt:
-            said = f"epochs 1 to {kept} are kept in {folder}" if folder and kept else "no epoch is kept"
-            print(f"Stopped in epoch {kept + 1}; {said}. The same call goes on from there.")
+            said = f"{kept} finished and kept in {folder}" if folder and kept else "none is kept"
+            print(f"Stopped in epoch {kept + 1}; {said}. The same call goes on from there.", file=sys.stderr)
             raise
     accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False)  # it may have patched the network's forward
     parts.network.load_state_dict(best["states"]["model"])
