@@ -19,6 +19,8 @@ NOT_COMPARED = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
 CLAIM = re.compile(r": (True|False)$", re.MULTILINE)
 
 each = pytest.mark.parametrize("name", NAMES)
+FER2013 = ROOT.parent / "shared" / "datasets" / "fer2013"
+NO_FER2013 = pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
 
 
 def read(name):
@@ -146,3 +148,15 @@ def test_unknown_parameter_is_refused_before_anything_is_trained(tmp_path, monke
     with pytest.raises(NotebookFailed, match=r"FerError.*lamda.*\blam\b"):
         execute(NOTEBOOKS / "04_cl_resnet50_training.ipynb", tmp_path / "out.ipynb", {"lamda": 0.3})
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.course
+@pytest.mark.parametrize("parameters", [
+    {"data_options": {"colour": True, "size": 96, "label_noise": 0.1, "images_per_person": 3}},
+    pytest.param({"dataset": "fer2013", "data_dir": str(FER2013), "data_options": {"leave_out": ["constant"]}},
+                 marks=NO_FER2013),
+    pytest.param({"dataset": "ferplus", "data_dir": str(FER2013)}, marks=NO_FER2013),
+], ids=["colour", "fer2013", "ferplus"])
+def test_notebook_1_explores_other_data_as_well(parameters, tmp_path):
+    executed = execute(NOTEBOOKS / "01_data_exploration.ipynb", tmp_path / "out.ipynb", parameters)
+    assert all(cell.execution_count for cell in code(executed))
