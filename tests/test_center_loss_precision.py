@@ -70,6 +70,8 @@ def test_far_out_centers_keep_their_distance_where_the_matrix_form_loses_it():
     value, moved = exact(features, labels, centers, 1.0)
     assert value == pytest.approx(0.5e-4, rel=0.01)
     assert float(loss(features, labels)) == pytest.approx(value, rel=1e-6)
+    each = CenterLoss(7, 2048, init=centers, reduction="none")(features, labels)
+    assert float(each.double().mean()) == pytest.approx(value, rel=1e-6)
     assert abs(matrix_form(features, labels, centers) / value - 1) > 0.5
     assert matrix_form(features.double(), labels, centers.double()) == pytest.approx(value, rel=1e-6)  # only fp32 fails
     loss.update_centers(features, labels)

@@ -32,9 +32,9 @@ FAULTS = {  # name: what it is, the text, and what stands there instead
     "forward": ("forward moves the centres", FORWARD,
                 f"        if self.training:\n            self.update_centers(features.detach(), labels)\n{FORWARD}"),
     "matrix": ("distances as ‖x‖² + ‖c‖² − 2 x·c",
-               'functional.mse_loss(features, centers, reduction="none").sum(1)',
+               'functional.mse_loss(features, centers, reduction="sum")',
                "(features.square().sum(1, keepdim=True) + self.centers.square().sum(1)"
-               " - 2 * features @ self.centers.T).gather(1, labels.long()[:, None])[:, 0]"),
+               " - 2 * features @ self.centers.T).gather(1, labels.long()[:, None]).sum()"),
     "wrap": ("label −1 is no error", "if low < 0 or high", "if high"),
     "poison": ("a nan in one image spoils the centres", "return step.masked_fill_(~step.abs().amax().isfinite(), 0)",
                "return step"),
