@@ -12,7 +12,7 @@ from torch import nn
 from fer_utils import runs
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
-from fer_utils.training import Recipe, loop, parts
+from fer_utils.training import Recipe, fit, loop, make_accelerator, parts, prepare
 
 
 class TinyNetwork(nn.Module):
@@ -34,6 +34,19 @@ class TinyNetwork(nn.Module):
         maps = self.norms[0](self.first(images)).relu()
         features = self.dropout(self.norms[1](self.second(maps)).relu().mean((2, 3)))
         return features, self.classifier(features)
+
+
+CPU = torch.device("cpu")
+
+
+def train(faces, recipe, seed=0, **options):
+    return fit(*faces, recipe, seed, device="cpu", progress=False, **options)
+
+
+def made(recipe, seed=0, steps=1):
+    """What ``training_step`` takes after its pieces."""
+    accelerator = make_accelerator(CPU, recipe)
+    return recipe, accelerator, prepare(recipe, seed, accelerator, steps)
 
 
 @pytest.fixture

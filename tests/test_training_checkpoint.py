@@ -13,19 +13,16 @@ import apart
 import numpy as np
 import pytest
 import torch
+from conftest import train
 from safetensors import SafetensorError
 
 from fer_utils.errors import FerError
-from fer_utils.training import ENGINE, checkpoint, fit, loop, make_accelerator, prepare
+from fer_utils.training import ENGINE, checkpoint, loop, make_accelerator, prepare
 
 EVERYTHING = {"optimizer": "sgd", "learning_rate": 0.01, "weight_decay": 5e-4, "schedule": "cosine", "warmup": 0.5,
               "mixup": 0.3, "label_smoothing": 0.1, "ema": 0.9, "erase": 0.5, "update": "adam",
               "center_init": "randn", "accumulate": 2, "mirror_test": True, "precision": "bf16"}
 FILES = ["best-0001.safetensors", "epoch-0002.pt", "epoch-0002.safetensors", "last.json", "lock"]
-
-
-def train(faces, recipe, seed=0, **options):
-    return fit(*faces, recipe, seed, device="cpu", progress=False, **options)
 
 
 def names(folder):

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from conftest import made, train
 
 from fer_utils.center_loss import CenterLoss
 from fer_utils.datasets import FaceDataset
@@ -17,26 +18,10 @@ from fer_utils.training import (
     choose_device,
     choose_precision,
     derive,
-    fit,
-    make_accelerator,
     make_scheduler,
-    prepare,
     training_step,
 )
 from fer_utils.transforms import normalise, to_channels
-
-CPU = torch.device("cpu")
-
-
-def train(faces, recipe, seed=0, **options):
-    return fit(*faces, recipe, seed, device="cpu", progress=False, **options)
-
-
-def made(recipe, seed=0, steps=1):
-    """What ``training_step`` takes after its pieces."""
-    accelerator = make_accelerator(CPU, recipe)
-    return recipe, accelerator, prepare(recipe, seed, accelerator, steps)
-
 
 # Steps
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import made, train
 from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
@@ -15,24 +16,10 @@ from fer_utils.training import (
     fit,
     get_recipe,
     loop,
-    make_accelerator,
     make_scheduler,
     parts,
-    prepare,
     training_step,
 )
-
-CPU = torch.device("cpu")
-
-
-def train(faces, recipe, seed=0, **options):
-    return fit(*faces, recipe, seed, device="cpu", progress=False, **options)
-
-
-def made(recipe, seed=0, steps=1):
-    """What ``training_step`` takes after its pieces."""
-    accelerator = make_accelerator(CPU, recipe)
-    return recipe, accelerator, prepare(recipe, seed, accelerator, steps)
 
 
 def batch_of(n, seed=0):

@@ -3,9 +3,7 @@
 The votes are ``fer2013new.csv`` of github.com/microsoft/FERPlus (MIT licence); the images are FER2013's own.
 """
 
-import io
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from ..errors import FerError
 from . import fer2013
 from .face_dataset import FaceDataset
 from .fer2013 import USAGES
+from .files import allowed, read_table
 
 SPLITS = fer2013.SPLITS
 CLASSES = (*EMOTIONS, CONTEMPT)
@@ -154,23 +153,15 @@ def read_votes(path):
 
     Names of images are not read: some are blank, and the others don't count the rows.
     """
-    try:
+    with allowed(path):
         if path.stat().st_size > BYTES:
             raise FerError(f"{path}: {path.stat().st_size:,} bytes; {VOTES} has under 2 million. Is it the right one?")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # pandas only warns where rows are longer than the header
-            table = pd.read_csv(io.BytesIO(path.read_bytes()), skipinitialspace=True, dtype=str, keep_default_na=False,
-                                index_col=False, encoding="utf-8-sig")
-    except FerError:
-        raise
-    except Exception as error:  # pandas has a dozen kinds of errors for a file that is no table
-        raise FerError(f"{path}: cannot be read as a CSV file ({str(error)[:200]}); get {WHERE} again.") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    if any(list(table.columns).count(name) != 1 for name in ("Usage", *COLUMNS)) or not (
-            0 < len(table) <= sum(OFFICIAL.values())):
-        raise FerError(f"{path}: {len(table)} rows with the columns {', '.join(table.columns)[:200]}; expected at most "
+        header, *rows = read_table(path.read_bytes(), path)
+    if any(header.count(name) != 1 for name in ("Usage", *COLUMNS)) or not 0 < len(rows) <= sum(OFFICIAL.values()):
+        raise FerError(f"{path}: {len(rows)} rows with the columns {', '.join(header)[:200]}; expected at most "
                        f"{sum(OFFICIAL.values())}, with Usage, {', '.join(COLUMNS)}.")
-    usage = table.Usage.str.strip()
+    table = pd.DataFrame(rows, columns=header)
+    usage = table.Usage
     votes = np.stack([pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64) for name in COLUMNS], 1)
     wrong = {"Usage": ~usage.isin(USAGES).to_numpy()}
     wrong |= {name: ~np.isin(votes[:, column], range(TAGGERS + 1)) for column, name in enumerate(COLUMNS)}
