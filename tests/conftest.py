@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from fer_utils import runs
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
+from fer_utils.runs import run
 from fer_utils.training import Recipe, fit, loop, make_accelerator, parts, prepare
 
 
@@ -54,7 +54,7 @@ def tiny_network(monkeypatch):
     """``training`` and ``runs`` build a ``TinyNetwork`` whatever the backbone; "tiny dropout" has
     dropout, "tiny plain" no batch norm."""
     monkeypatch.setattr(parts, "CLResNet50", TinyNetwork)
-    monkeypatch.setattr(runs, "CLResNet50", TinyNetwork)
+    monkeypatch.setattr(run, "CLResNet50", TinyNetwork)
     return TinyNetwork
 
 

@@ -28,6 +28,7 @@ from fer_utils.datasets import (
 )
 from fer_utils.emotions import EMOTIONS, label_of
 from fer_utils.errors import FerError
+from fer_utils.runs import load_held_out
 
 FOLDERS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 ARCHIVE = Path(__file__).parents[2] / "shared" / "datasets" / "fer2013"
@@ -1010,3 +1011,26 @@ def test_a_table_of_absurd_size_is_not_even_opened(cache, monkeypatch, tmp_path)
     monkeypatch.setattr("fer_utils.datasets.fer2013.BYTES", 10)
     with pytest.raises(FerError, match="fer2013.csv has 21 bytes unpacked; a data set of faces has no such file"):
         load_dataset("fer2013", path)
+
+
+def test_a_subset_is_stratified_always_the_same_and_says_so():
+    whole, part = load_dataset("synthetic"), load_dataset("synthetic", subset=700)
+    assert len(part) == 700 and part.source == f"{whole.source}, 700 of {len(whole)} images"
+    assert np.abs(part.counts() - 700 * whole.counts() / len(whole)).max() < 1
+    assert part.fingerprint == load_dataset("synthetic", subset=700).fingerprint
+    names = dict(zip(whole.names, whole.labels))
+    assert len(set(part.names)) == 700 and all(names[name] == label for name, label in zip(part.names, part.labels))
+    assert load_dataset("synthetic", subset=len(whole)).fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize("subset, message", [(0, "subset = 0: give a whole number"), (True, "subset = True"),
+                                             (0.5, "subset = 0.5"), ("700", "subset = '700'"),
+                                             (10**6, "cannot take a subset of 1000000"),
+                                             (3, "cannot take a subset of 3")])
+def test_a_subset_that_cannot_be_taken_is_refused(subset, message):
+    with pytest.raises(FerError, match=message):
+        load_dataset("synthetic", subset=subset)
+
+
+def test_what_is_tested_on_stays_whole_with_a_subset():
+    assert len(load_held_out("synthetic", None, {"subset": 700})) == len(load_dataset("synthetic", split="test"))

@@ -3,21 +3,20 @@
 import json
 import math
 import re
-import sys
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from fer_utils import runs
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.evaluation import compactness, confusion, predict, scores
-from fer_utils.runs import check_parameters, default_runs_dir, environment, find_or_train, load_run, run_id, write_json
+from fer_utils.runs import default_runs_dir, environment, find_or_train, load_run, run_id, write_json
+from fer_utils.runs import run as room
 from fer_utils.training import ENGINE, Recipe, checkpoint, loop
 
 
@@ -32,7 +31,7 @@ def data(make_faces, monkeypatch):
         asked.append((name, root, split))
         return splits[split]
 
-    monkeypatch.setattr(runs, "load_dataset", load)
+    monkeypatch.setattr(room, "load_dataset", load)
     return SimpleNamespace(splits=splits, asked=asked)
 
 
@@ -47,13 +46,13 @@ def train(data, tiny_network, tmp_path):
 @pytest.fixture
 def fits(monkeypatch):
     """What ``fit`` was called with."""
-    calls, fit = [], runs.fit
+    calls, fit = [], room.fit
 
     def watched(train, validation, recipe, seed, **options):
         calls.append(SimpleNamespace(train=train, validation=validation, recipe=recipe, seed=seed))
         return fit(train, validation, recipe, seed, **options)
 
-    monkeypatch.setattr(runs, "fit", watched)
+    monkeypatch.setattr(room, "fit", watched)
     return calls
 
 
@@ -66,7 +65,7 @@ def test_a_run_is_trained_once_and_loaded_the_second_time(train, make_recipe, mo
     def refuse(*args, **options):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(runs, "fit", refuse)
+    monkeypatch.setattr(room, "fit", refuse)
     second = train(make_recipe())
     assert second.folder == first.folder
     assert (second.metrics, second.config, second.environment) == (first.metrics, first.config, first.environment)
@@ -108,8 +107,8 @@ def test_metrics_are_the_scores_of_the_stored_predictions(train, make_recipe, da
 
 
 def test_a_runs_features_are_those_of_the_network_that_was_trained(train, make_recipe, data, monkeypatch):
-    results, fit = [], runs.fit
-    monkeypatch.setattr(runs, "fit", lambda *args, **options: results.append(fit(*args, **options)) or results[0])
+    results, fit = [], room.fit
+    monkeypatch.setattr(room, "fit", lambda *args, **options: results.append(fit(*args, **options)) or results[0])
     run, faces = train(make_recipe()), data.splits["public_test"]
     features, probabilities = predict(results[0].model, faces.images, **results[0].inputs)
     found, shares = run.predict(faces)
@@ -130,8 +129,8 @@ def test_a_real_network_is_found_again_with_its_features(data, make_recipe, tmp_
 
 
 def test_history_is_what_fit_measured(train, make_recipe, monkeypatch):
-    results, fit = [], runs.fit
-    monkeypatch.setattr(runs, "fit", lambda *args, **options: results.append(fit(*args, **options)) or results[0])
+    results, fit = [], room.fit
+    monkeypatch.setattr(room, "fit", lambda *args, **options: results.append(fit(*args, **options)) or results[0])
     run = train(make_recipe(epochs=3))
     assert list(run.history) == list(results[0].history)
     for column in run.history:
@@ -142,7 +141,7 @@ def test_history_is_what_fit_measured(train, make_recipe, monkeypatch):
 def test_features_that_collapsed_to_one_point_do_not_break_the_run(train, make_recipe, monkeypatch):
     nothing = compactness(np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([0, 0, 1, 1]))
     assert nothing.ratio == math.inf
-    for module in (runs, loop):
+    for module in (room, loop):
         monkeypatch.setattr(module, "compactness", lambda features, labels: nothing)
     run = load_run(train(make_recipe()).folder)
     assert run.metrics["ratio"] == math.inf
@@ -235,7 +234,7 @@ def test_seed_data_and_engine_are_in_the_key(make_faces, make_recipe, monkeypatc
              run_id(make_recipe(), "synthetic", 0, make_faces(14, seed=2), test),
              run_id(make_recipe(), "synthetic", 0, FaceDataset(faces.images, faces.labels[::-1].copy(), faces.names,
                                                                "train", "relabelled"), test)]
-    monkeypatch.setattr(runs, "ENGINE", ENGINE + 1)
+    monkeypatch.setattr(room, "ENGINE", ENGINE + 1)
     names.append(run_id(make_recipe(), "synthetic", 0, faces, test))
     assert len({name.rsplit("-", 1)[1] for name in names}) == len(names)
 
@@ -278,7 +277,7 @@ def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, ma
 
 @pytest.mark.parametrize("part", ["history", "config", "environment", "metrics"])
 def test_a_run_cut_off_while_it_was_written_is_finished_without_training(train, make_recipe, monkeypatch, part):
-    write, step, steps = runs.write_json, loop.training_step, []
+    write, step, steps = room.write_json, loop.training_step, []
 
     def cut(path, content):
         if Path(path).stem == part:
@@ -286,7 +285,7 @@ def test_a_run_cut_off_while_it_was_written_is_finished_without_training(train, 
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "write_json", cut)
+        patch.setattr(room, "write_json", cut)
         with pytest.raises(KeyboardInterrupt):
             train(make_recipe())
     monkeypatch.setattr(loop, "training_step", lambda *args: steps.append(None) or step(*args))
@@ -327,7 +326,7 @@ def test_a_damaged_network_of_a_run_is_named(data, make_recipe, tmp_path):
 # A full disk, another process
 
 
-@pytest.mark.parametrize("owner, name", [(runs, "save_file"), (np, "savez_compressed"), (runs, "write_json")])
+@pytest.mark.parametrize("owner, name", [(room, "save_file"), (np, "savez_compressed"), (room, "write_json")])
 def test_a_disk_that_is_full_at_the_end_loses_no_training(train, make_recipe, monkeypatch, owner, name):
     def full(*args, **options):
         raise OSError(28, "No space left on device")
@@ -378,158 +377,6 @@ def test_runs_lie_in_the_courses_folder_from_anywhere_in_it_and_else_here(monkey
 def test_find_or_train_uses_fer_utils_runs_without_a_folder_of_its_own(train, make_recipe, monkeypatch, tmp_path):
     monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "mine"))
     assert train(make_recipe(epochs=1), runs_dir=None).folder.parent == tmp_path / "mine"
-
-
-# Parameters
-
-
-GOOD = {"dataset": "synthetic", "data_dir": None, "recipe": "quick", "overrides": {}, "alpha": 1.9, "lam": 0.2,
-        "seed": 0, "device": "auto", "runs_dir": None}
-
-
-def test_good_parameters_become_settings():
-    settings = check_parameters(**{**GOOD, "overrides": {"epochs": 3, "backbone": "resnet18"}, "alpha": 0.5, "lam": 0.3,
-                                   "seed": 7, "device": "cpu", "runs_dir": "here", "data_dir": Path("there")})
-    assert (settings.dataset, settings.seed, settings.device) == ("synthetic", 7, "cpu")
-    assert (settings.runs_dir, settings.data_dir) == ("here", Path("there"))
-    recipe = settings.recipe
-    assert (recipe.name, recipe.epochs, recipe.backbone, recipe.alpha, recipe.lam) == ("quick", 3, "resnet18", 0.5, 0.3)
-
-
-@pytest.mark.parametrize("parameters", [{}, {"seed": 3}, {"dataset": "fer2013", "data_dir": "x"}, {"recipe": "paper"}])
-def test_a_notebook_may_have_some_of_the_parameters_only(parameters):
-    settings = check_parameters(**parameters)
-    assert settings.recipe.name == parameters.get("recipe", "quick")
-    assert settings.seed == parameters.get("seed", 0) and settings.dataset == parameters.get("dataset", "synthetic")
-
-
-@pytest.mark.parametrize("overrides, epochs", [('{"epochs": 3}', 3), ({"epochs": 3}, 3), ("", 6), (None, 6), ({}, 6),
-                                               ("{}", 6)])
-def test_overrides_are_a_dict_or_json(overrides, epochs):
-    assert check_parameters(**{**GOOD, "overrides": overrides}).recipe.epochs == epochs
-
-
-def test_alpha_and_lam_of_none_leave_the_recipes_own():
-    recipe = check_parameters(**{**GOOD, "alpha": None, "lam": None}).recipe
-    assert (recipe.alpha, recipe.lam) == (1.9, 0.2)
-
-
-@pytest.mark.parametrize("name, value, message", [
-    ("dataset", "affectnet", "dataset = 'affectnet': choose one of synthetic, fer2013"),
-    ("dataset", None, "dataset = None"), ("dataset", 3, "dataset = 3"),
-    ("dataset", ["fer2013"], "dataset = ['fer2013']"),
-    ("recipe", "quik", "unknown recipe 'quik'; choose one of quick, paper"), ("recipe", None, "unknown recipe None"),
-    ("recipe", ["quick"], "unknown recipe ['quick']"),
-    ("seed", -1, "seed = -1"), ("seed", 1.0, "seed = 1.0"), ("seed", "0", "seed = '0'"), ("seed", True, "seed = True"),
-    ("seed", None, "seed = None"), ("seed", math.nan, "seed = nan"),
-    ("device", "gpu", "device 'gpu' cannot be used here"), ("device", None, "device None cannot be used here"),
-    ("device", 1.5, "device 1.5 cannot be used here"),
-    ("data_dir", 3, "data_dir = 3: give a path"), ("data_dir", ["a"], "data_dir = ['a']: give a path"),
-    ("runs_dir", False, "runs_dir = False: give a path"),
-    ("alpha", -0.1, "alpha = -0.1"), ("alpha", math.nan, "alpha = nan"), ("alpha", math.inf, "alpha = inf"),
-    ("alpha", "1.9", "alpha = '1.9'"), ("alpha", [1.0], "alpha = [1.0]"),
-    ("lam", -0.2, "lam = -0.2"), ("lam", math.nan, "lam = nan"), ("lam", -math.inf, "lam = -inf"),
-    ("lam", math.inf, "lam = inf"), ("lam", "0.2", "lam = '0.2'"), ("lam", True, "lam = True"),
-    ("overrides", {"epoch": 3}, "a recipe has no field epoch"), ("overrides", '{"lamda": 3}', "no field lamda"),
-    ("overrides", {"epochs": 0}, "epochs = 0"), ("overrides", '{"lam": NaN}', "lam = nan"),
-    ("overrides", '{"alpha": -1}', "alpha = -1"), ("overrides", '{"alpha": Infinity}', "alpha = inf"),
-    ("overrides", "epochs=3", "overrides = 'epochs=3' is not JSON"), ("overrides", '{"epochs": 3', "is not JSON"),
-    ("overrides", "[1, 2]", "give a dict of recipe fields"), ("overrides", 3, "give a dict of recipe fields"),
-    ("overrides", ["epochs"], "give a dict of recipe fields"), ("overrides", "3", "give a dict of recipe fields"),
-], ids=str)
-def test_a_parameter_that_cannot_be_meant_is_refused(name, value, message):
-    with pytest.raises(FerError, match=re.escape(message)):
-        check_parameters(**{**GOOD, name: value})
-
-
-def test_a_grid_of_alphas_lams_and_seeds_is_kept():
-    settings = check_parameters(**GOOD, alphas=[0.1, 1.0, 1.9], lams=(0.2,), seeds=[0, 1])
-    assert (settings.alphas, settings.lams, settings.seeds) == ((0.1, 1.0, 1.9), (0.2,), (0, 1))
-
-
-@pytest.mark.parametrize("name, value, message", [
-    ("alphas", [], "alphas = []: give a list of numbers"), ("alphas", 1.9, "alphas = 1.9: give a list of numbers"),
-    ("alphas", "0.1 1.0", "alphas = '0.1 1.0': give a list"), ("alphas", None, "alphas = None: give a list"),
-    ("alphas", [1.0, -1.0], "alpha = -1.0"), ("alphas", [math.nan], "alpha = nan"),
-    ("alphas", ["1.0"], "alpha = '1.0'"),
-    ("lams", [], "lams = []"), ("lams", [0.1, math.inf], "lam = inf"), ("lams", [-0.1], "lam = -0.1"),
-    ("seeds", [], "seeds = []"), ("seeds", 2, "seeds = 2"), ("seeds", [0, -1], "seed = -1"),
-    ("seeds", [0.0], "seed = 0.0"),
-], ids=str)
-def test_a_grid_that_cannot_be_meant_is_refused(name, value, message):
-    with pytest.raises(FerError, match=re.escape(message)):
-        check_parameters(**GOOD, **{name: value})
-
-
-@pytest.mark.parametrize("injected, hint", [("lamda", "did you mean 'lam'? "), ("epochs", ""), ("Seed", "")])
-def test_a_name_that_papermill_injected_but_the_notebook_lacks_is_refused(monkeypatch, injected, hint):
-    monkeypatch.setattr(runs, "_injected_names", lambda: ["seed", injected])
-    with pytest.raises(FerError, match=f"this notebook has no parameter {injected!r}") as caught:
-        check_parameters(**GOOD)
-    assert hint in str(caught.value) and f"It takes {', '.join(GOOD)}." in str(caught.value)
-
-
-def test_names_that_papermill_injected_and_the_notebook_has_are_fine(monkeypatch):
-    monkeypatch.setattr(runs, "_injected_names", lambda: ["seed", "lam"])
-    assert check_parameters(**GOOD).recipe.lam == 0.2
-
-
-def ipython(monkeypatch, cells):
-    shell = None if cells is None else SimpleNamespace(user_ns={"In": cells})
-    module = ModuleType("IPython")
-    module.get_ipython = lambda: shell
-    monkeypatch.setitem(sys.modules, "IPython", module)
-
-
-@pytest.mark.parametrize("cells, names", [
-    (["", "x = 1", "# Parameters\nlamda = 0.3\nseed = 1\noverrides = {'epochs': 3}\n", "y = 2"],
-     ["lamda", "seed", "overrides"]),
-    (["", "# parameters of this notebook\nlam = 0.2\n", "x = 1"], []),
-    (["", "# Parameters\nlam = 0.2\n", "# Parameters\nseed = 1\n"], ["seed"]),  # the last injection is this run's
-    (["", "print('# Parameters')\nx = 1"], []),
-    (['', '# Parameters\nmessage = """\nlamda = 3\n"""\n'], ["message"]),
-    ([""], []), (None, []),
-])
-def test_injected_names_are_read_from_the_cells_that_the_kernel_ran(monkeypatch, cells, names):
-    ipython(monkeypatch, cells)
-    assert runs._injected_names() == names
-
-
-def test_without_ipython_nothing_was_injected(monkeypatch):
-    monkeypatch.delitem(sys.modules, "IPython", raising=False)
-    assert runs._injected_names() == []
-
-
-def test_papermills_misspelt_parameter_is_refused_end_to_end(monkeypatch):
-    ipython(monkeypatch, ["", "lam = 0.2\nseed = 0", "# Parameters\nlamda = 0.3\n", "check_parameters(...)"])
-    with pytest.raises(FerError, match="no parameter 'lamda'; did you mean 'lam'"):
-        check_parameters(lam=0.2, seed=0)
-
-
-# Settings
-
-
-def test_settings_load_the_split_that_runs_are_tested_on(data):
-    check_parameters(dataset="fer2013", data_dir="there").load("held-out")
-    check_parameters(dataset="synthetic").load("held-out")
-    check_parameters(dataset="synthetic").load("train")
-    assert data.asked == [("fer2013", "there", "public_test"), ("synthetic", None, "test"),
-                          ("synthetic", None, "train")]
-
-
-def test_settings_run_with_changed_fields_and_another_seed(monkeypatch):
-    calls = []
-    monkeypatch.setattr(runs, "find_or_train", lambda recipe, **options: calls.append((recipe, options)))
-    settings = check_parameters(**{**GOOD, "seed": 2, "device": "cpu", "runs_dir": "here", "overrides": {"epochs": 3}})
-    settings.run(lam=0, progress=False)
-    settings.run(seed=5)
-    (softmax, first), (centre, second) = calls
-    assert (softmax.lam, softmax.epochs, centre.lam, centre.epochs) == (0, 3, 0.2, 3)
-    assert first == {"dataset": "synthetic", "data_dir": None, "data_options": {}, "seed": 2, "device": "cpu",
-                     "runs_dir": "here", "progress": False, "on_epoch": None}
-    assert second == {**first, "seed": 5, "progress": True}
-    with pytest.raises(FerError, match="no field lamda"):
-        settings.run(lamda=0)
 
 
 # Small files
@@ -585,11 +432,3 @@ def test_the_key_knows_what_a_weights_file_holds(make_recipe, make_faces, tmp_pa
     first = run_id(recipe, "synthetic", 0, faces)
     path.write_bytes(b"other")
     assert run_id(recipe, "synthetic", 0, faces) != first
-
-
-def test_options_of_the_data_are_checked_before_anything_runs():
-    with pytest.raises(FerError, match="synthetic has no option 'colourful'"):
-        check_parameters(**GOOD, data_options={"colourful": True})
-    with pytest.raises(FerError, match="data_options = 'noise' is not JSON"):
-        check_parameters(**GOOD, data_options="noise")
-    assert check_parameters(**GOOD, data_options={}).data_options == {}

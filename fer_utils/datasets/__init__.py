@@ -4,10 +4,10 @@ import inspect
 
 from ..errors import FerError
 from . import fer2013, ferplus, folder, rafdb, report, synthetic
-from .face_dataset import FaceDataset, split_train_validation
+from .face_dataset import FaceDataset, split_train_validation, stratified_subset
 from .synthetic import SYNTHETIC
 
-__all__ = ["DATASETS", "PAPER_COUNTS", "SYNTHETIC", "TEST_SPLIT", "FaceDataset", "check_options",
+__all__ = ["DATASETS", "GENERAL", "PAPER_COUNTS", "SYNTHETIC", "TEST_SPLIT", "FaceDataset", "check_options",
            "load_dataset", "split_train_validation"]
 
 # Table 2 of the paper: training images per class, in the order of EMOTIONS.
@@ -18,9 +18,10 @@ DATASETS = {name: tuple(reader.SPLITS) for name, reader in READERS.items()}
 # What a run is tested on. FER2013's PrivateTest stays closed until somebody asks for it by name.
 TEST_SPLIT = {"synthetic": "test", "fer2013": "public_test", "ferplus": "public_test", "rafdb": "test",
               "folder": "test"}
+GENERAL = ("leave_out", "subset")  # options of every data set, which change what is trained on
 
 
-def load_dataset(name, root=None, split="train", *, leave_out=(), **options):
+def load_dataset(name, root=None, split="train", *, leave_out=(), subset=None, **options):
     """Load one split of a data set as a ``FaceDataset``.
 
     - "synthetic": splits train, test and the balanced probe; needs no ``root``.
@@ -33,29 +34,33 @@ def load_dataset(name, root=None, split="train", *, leave_out=(), **options):
 
     ``leave_out`` names faults that ``datasets.report`` finds, and images with these are left out: "constant",
     "duplicates", "not a face" (where FER+ has ten votes for that, so its file must be there), and, of the training
-    split, "leaked", those that are in the split that runs are tested on, too. The ``source`` says how many. Further
-    ``options`` go to the reader; its ``load`` says which it takes. Raises ``FerError`` for whatever is missing, broken
-    or unknown.
+    split, "leaked", those that are in the split that runs are tested on, too. ``subset``: so many of the images that
+    are left, each class by its share, always the same ones. The ``source`` says how many. Further ``options`` go to
+    the reader; its ``load`` says which it takes. Raises ``FerError`` for whatever is missing, broken or unknown.
     """
     if name not in DATASETS:
         raise FerError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}.")
     if split not in DATASETS[name]:
         raise FerError(f"unknown split {split!r} of {name}; choose one of {', '.join(DATASETS[name])}.")
-    check_options(name, {"leave_out": leave_out, **options})
+    check_options(name, {"leave_out": leave_out, "subset": subset, **options})
     dataset = READERS[name].load(root, split, **options)
-    if not leave_out:
-        return dataset
-    test = READERS[name].load(root, TEST_SPLIT[name], **options) if "leaked" in leave_out and split == "train" else None
-    votes = ferplus.votes_for(dataset, root) if "not a face" in leave_out else None
-    return report.leave_out(dataset, leave_out, test, votes)
+    if leave_out:
+        leaked = "leaked" in leave_out and split == "train"
+        test = READERS[name].load(root, TEST_SPLIT[name], **options) if leaked else None
+        votes = ferplus.votes_for(dataset, root) if "not a face" in leave_out else None
+        dataset = report.leave_out(dataset, leave_out, test, votes)
+    return dataset if subset is None else stratified_subset(dataset, subset)
 
 
 def check_options(name, options):
     """Raise ``FerError`` for an option that data set ``name`` doesn't take."""
     known = [option for option in inspect.signature(READERS[name].load).parameters if option not in ("root", "split")]
     for option in options:
-        if option not in (*known, "leave_out"):
+        if option not in (*known, *GENERAL):
             raise FerError(f"{name} has no option {option!r}; it takes {', '.join([*known, 'leave_out'])}.")
+    subset = options.get("subset")
+    if subset is not None and (not isinstance(subset, int) or isinstance(subset, bool) or subset < 1):
+        raise FerError(f"subset = {subset!r}: give a whole number of images, or None for all.")
     faults = options.get("leave_out", ())
     if not isinstance(faults, (list, tuple)) or not set(faults) <= set(report.FAULTS):
         raise FerError(f"leave_out = {faults!r}: give a list of {', '.join(report.FAULTS)}.")

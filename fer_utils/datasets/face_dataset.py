@@ -107,6 +107,20 @@ def split_train_validation(dataset, fraction, seed, by="image"):
     return dataset.subset(np.sort(train), "train"), dataset.subset(np.sort(validation), "validation")
 
 
+def stratified_subset(dataset, size):
+    """``size`` of the faces, each class by its share, always the same ones for the same data set.
+
+    Raises ``FerError`` where there are not so many, or too few for each class.
+    """
+    if size == len(dataset):
+        return dataset
+    try:
+        rows, _ = train_test_split(np.arange(len(dataset)), train_size=size, random_state=0, stratify=dataset.labels)
+    except (ValueError, TypeError) as error:
+        raise FerError(f"{dataset.source}: cannot take a subset of {size} of {len(dataset)} images: {error}") from error
+    return replace(dataset.subset(np.sort(rows)), source=f"{dataset.source}, {size} of {len(dataset)} images")
+
+
 def _split_persons(dataset, fraction, seed):
     """Rows of (train, validation) from so many folds of persons as make up the fraction."""
     persons = len(np.unique(dataset.persons))
