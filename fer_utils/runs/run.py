@@ -49,6 +49,12 @@ class Run:
             return {name: arrays[name] for name in arrays.files}
 
     @cached_property
+    def geometry(self):
+        """How the features lie in full dimension, where that was measured, else None."""
+        path = self.folder / "geometry.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    @cached_property
     def model(self):
         """The trained network, on the CPU, in evaluation mode."""
         return CLResNet50(len(self.config["classes"]), backbone=self.config["recipe"]["backbone"],
