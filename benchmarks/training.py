@@ -2,6 +2,7 @@
 
     python benchmarks/training.py                      48 and 224 pixels, batch 62, 5 to 10 minutes
     python benchmarks/training.py --sizes 48 --rounds 9 --device cpu --threads 4
+    python benchmarks/training.py --profile            where the time of a step goes
 
 Three loops take turns in one run, so that a machine that is busy for a while is busy for all; medians of the rounds.
 
@@ -18,11 +19,8 @@ a GPU.
 
 import argparse
 import os
-import platform
-import re
 import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -37,7 +35,7 @@ from tqdm import tqdm
 from fer_utils import CenterLoss, CLResNet50, get_recipe
 from fer_utils.evaluation import autocast
 from fer_utils.runs import environment
-from fer_utils.training import choose_device, choose_precision, make_accelerator, prepare, train_epoch
+from fer_utils.training import choose_device, choose_precision, make_accelerator, peak_memory, prepare, train_epoch
 from fer_utils.training.parts import make_optimizer
 
 BATCH = 62
@@ -141,16 +139,19 @@ def peak(name, size, device):
     """Run a loop alone; print its peak memory in MB."""
     loop = LOOPS[name](size, device, 2)
     next(loop)
-    if device.type == "cuda":
-        print(torch.cuda.max_memory_allocated() / 1e6)
-    elif Path("/proc/self/status").exists():  # ru_maxrss begins with what the parent held when it forked
-        print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e3)
-    elif platform.system() == "Darwin":
-        import resource
+    print(peak_memory(device) or "nan")
 
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
-    else:
-        print("nan")
+
+def profile(size, device):
+    """Where the time of a step of ours goes, by operation, {name: share}."""
+    steps = 2
+    loop = ours(size, device, steps)
+    next(loop)
+    with torch.profiler.profile() as seen:
+        next(loop)
+    spent = {event.key: getattr(event, f"self_{'device' if device.type == 'cuda' else 'cpu'}_time_total")
+             for event in seen.key_averages()}
+    return {name: time / sum(spent.values()) for name, time in sorted(spent.items(), key=lambda item: -item[1])}
 
 
 def main(sizes, rounds, device, threads):
@@ -180,11 +181,16 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=cores(), help="of the CPU; all cores unless given")
+    parser.add_argument("--profile", action="store_true", help="only print where a step's time goes")
     parser.add_argument("--alone", choices=LOOPS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     place = choose_device(chosen.device)
     if chosen.alone:
         peak(chosen.alone, chosen.sizes[0], place)
+    elif chosen.profile:
+        for pixels in chosen.sizes:
+            shares = list(profile(pixels, place).items())[:10]
+            print("\n".join([f"{pixels} pixels", *(f"{100 * share:6.1f} %  {name}" for name, share in shares)]))
     else:
         main(chosen.sizes, chosen.rounds, place, chosen.threads)

@@ -413,8 +413,9 @@ def test_content_that_json_cannot_hold_leaves_the_old_file_whole(tmp_path):
 
 def test_the_environment_tells_what_a_reader_needs_to_compare_numbers():
     found = environment()
-    assert sorted(found) == ["commit", "device", "hardware", "numpy", "python", "system", "threads", "torch",
-                             "torchvision"]
+    assert sorted(found) == ["commit", "device", "hardware", "numpy", "peak_memory_mb", "python", "system", "threads",
+                             "torch", "torchvision"]
+    assert found["peak_memory_mb"] is None or 50 < found["peak_memory_mb"] < 100_000
     assert found["torch"] == torch.__version__ and found["device"] == "cpu" and found["hardware"]
     assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
     json.dumps(found)

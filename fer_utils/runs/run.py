@@ -21,7 +21,7 @@ from ..datasets import GENERAL, TEST_SPLIT, load_dataset, split_train_validation
 from ..errors import FerError
 from ..evaluation import compactness, confusion, predict, scores
 from ..model import CLResNet50
-from ..training import ENGINE, FitResult, checkpoint, derive, fit
+from ..training import ENGINE, FitResult, checkpoint, derive, fit, peak_memory
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,13 @@ def default_runs_dir():
 
 
 def environment(device="cpu"):
-    """Versions, hardware and commit: what a reader must know to compare numbers."""
+    """Versions, hardware, commit and the most memory held so far: what a reader must know to compare numbers."""
     device = torch.device(device)
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__,
             "numpy": np.__version__, "system": f"{platform.system()} {platform.machine()}", "device": device.type,
-            "hardware": hardware, "threads": torch.get_num_threads(), "commit": _commit()}
+            "hardware": hardware, "threads": torch.get_num_threads(), "peak_memory_mb": peak_memory(device),
+            "commit": _commit()}
 
 
 def write_json(path, content):

@@ -83,7 +83,7 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
                         _save(folder, parts, accelerator, best, better, identity, history)
                     kept = len(history)
                     if accelerator.is_main_process:
-                        bar.set_postfix(validation=f"{100 * row['validation_accuracy']:.1f} %")
+                        bar.set_postfix_str(f"validation {_curve(history)} {100 * row['validation_accuracy']:.1f} %")
                         if on_epoch is not None:
                             on_epoch(pd.DataFrame(history))
         except RuntimeError as error:
@@ -223,6 +223,13 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
         raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers; lower "
                        "learning_rate, lam or alpha. The epochs before this one are kept.")
     return row
+
+
+def _curve(history):
+    """The last epochs' validation accuracy as a line of text, from the lowest to the highest of them."""
+    seen = np.array([row["validation_accuracy"] for row in history[-12:]])
+    heights = np.round(7 * (seen - seen.min()) / max(np.ptp(seen), 1e-9)).astype(int)
+    return "".join("▁▂▃▄▅▆▇█"[height] for height in heights)
 
 
 def _monitored(row, recipe):

@@ -1,7 +1,10 @@
 """What a training is made of, from a recipe and a seed: device, network, centres, optimiser, schedule."""
 
 import math
+import platform
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -158,3 +161,20 @@ def choose_precision(precision, device):
     # Torch has no public question for this; where the private one is missing, fp32 is right, only slower.
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)
     return "bf16" if device.type == "cpu" and native() else "fp32"
+
+
+def peak_memory(device):
+    """The most memory that this process has held, in MB: main memory, or on a GPU what torch allocated there.
+
+    None where the system does not tell.
+    """
+    if torch.device(device).type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss begins with what the parent held when it forked
+        return round(int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e6)
+    if platform.system() == "Darwin":
+        import resource
+
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    return None
