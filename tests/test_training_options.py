@@ -283,7 +283,7 @@ def test_the_bar_counts_images_and_is_quiet_when_asked_and_under_ci(faces, tiny_
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("accuracies, line", [([0.2], "▁"), ([0.2, 0.9], "▁█"), ([0.5, 0.1, 0.3], "█▁▅"),
+@pytest.mark.parametrize("accuracies, line", [([0.2], "▁"), ([0.2, 0.9], "▁█"), ([0.5, 0.1, 0.32], "█▁▅"),
                                               ([0.3, 0.3], "▁▁"), ([0.9, 0.1, *[0.5] * 11], "▁" + 11 * "█")])
 def test_the_bar_draws_the_last_twelve_validation_accuracies(accuracies, line):
     assert loop._curve([{"validation_accuracy": value} for value in accuracies]) == line
