@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fer_utils"
 ROOMS = ["errors", "emotions", "faces", "datasets", "transforms", "model", "center_loss", "simulation", "evaluation",
-         "training", "runs", "claims", "plots", "sliders", "checks"]  # bottom to top
+         "training", "runs", "evidence", "plots", "sliders", "checks"]  # bottom to top
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

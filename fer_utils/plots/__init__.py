@@ -3,6 +3,7 @@ text. Classes are told apart by colour and by marker."""
 
 from .center_loss import feature_film, moving_centers, noise_floor, paths_by_alpha, staircase
 from .display import SYMBOLS, picture, png, show
+from .evidence import alpha_curves, lambda_curves, paired_runs, seeds_needed
 from .faces import class_shares, face_grid, face_wall
 from .runs import (
     ablation_curve,
@@ -14,6 +15,7 @@ from .runs import (
     projections_live,
 )
 
-__all__ = ["SYMBOLS", "ablation_curve", "both_losses", "class_shares", "confusion_matrices", "face_grid", "face_wall",
-           "feature_film", "follow", "learning_curves", "moving_centers", "noise_floor", "paths_by_alpha", "picture",
-           "png", "projections", "projections_live", "show", "staircase"]
+__all__ = ["SYMBOLS", "ablation_curve", "alpha_curves", "both_losses", "class_shares", "confusion_matrices", "face_grid",
+           "face_wall", "feature_film", "follow", "lambda_curves", "learning_curves", "moving_centers", "noise_floor",
+           "paired_runs", "paths_by_alpha", "picture", "png", "projections", "projections_live", "seeds_needed", "show",
+           "staircase"]

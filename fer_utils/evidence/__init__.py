@@ -1,0 +1,8 @@
+"""What runs say: numbers read off them, the course's claims and their outcomes, and the ledger beside the paper."""
+
+from .claims import CLAIMS, Claim, judge
+from .ledger import entries, ledger
+from .measures import by_setting, setting
+from .pages import claims_page, ledger_page
+
+__all__ = ["CLAIMS", "Claim", "by_setting", "claims_page", "entries", "judge", "ledger", "ledger_page", "setting"]

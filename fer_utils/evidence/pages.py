@@ -1,0 +1,91 @@
+"""The ledger and the outcomes of the claims as pages in Markdown."""
+
+import math
+import string
+
+from .claims import CLAIMS, judge
+from .ledger import ledger
+from .measures import by_setting
+
+LEDGER = """# The ledger
+
+The paper's numbers and ours, written by `python -m fer_utils ledger` from the runs that lie here. Ours are mean ± sd over
+n seeds. The paper's are of one run each, on the test set that the line names; ours are on PublicTest alone, and so the gap is
+never the method's alone.
+
+{settings}
+
+{table}
+"""
+CLAIMS_PAGE = """# The claims
+
+Each scientific sentence of the course with its band, as [`claims.py`](../fer_utils/evidence/claims.py) held it before the runs
+were made, and what became of it; written by `python -m fer_utils ledger`. A claim *held* where the 95 % t-interval of the mean
+(or the one number there is) lies in the band, *did not hold* where it lies outside, and is *undecided* where an edge of the
+band lies in it, or where there are too few seeds.
+
+{settings}
+
+{claims}
+"""
+
+
+def ledger_page(runs):
+    """``results/LEDGER.md`` as a text."""
+    letters, table = _letters(runs), ledger(runs)
+    head = "the paper | what | paper | ours | n | gap | setting | the paper's test set | why, or what is missing | runs"
+    lines = [f"| {head} |", "|" + " --- |" * len(head.split(" | "))]
+    for row in table.to_dict("records"):
+        if row["n"]:
+            keys = row["runs"].split()
+            cells = [_number(row["ours"], row["unit"], row["sd"]), row["n"], _gap(row), letters[row["setting"]],
+                     row["paper's test set"], row["why"], " ".join(keys[:2]) + (f" and {len(keys) - 2} more" if
+                                                                               len(keys) > 2 else "")]
+        else:
+            what, _, command = row["why"].partition("; ")
+            cells = ["", "", "", "", row["paper's test set"], f"{what}: `{command}`", ""]
+        lines.append("| " + " | ".join(map(str, [row["where"], row["what"], _number(row["paper"], row["unit"]),
+                                                 *cells])) + " |")
+    return LEDGER.format(settings=_legend(letters), table="\n".join(lines))
+
+
+def claims_page(runs):
+    """``results/CLAIMS.md`` as a text."""
+    letters, outcomes = _letters(runs), judge(runs)
+    blocks = []
+    for claim in CLAIMS:
+        lines = [f"**{claim.name}.** {claim.sentence} *Measured: {claim.number}; band {_band(claim)}.*", ""]
+        mine = outcomes[outcomes.claim == claim.name]
+        for row in mine.to_dict("records"):
+            spread = "" if math.isnan(row["sd"]) else f" ± {row['sd']:.2f}"
+            lines.append(f"- {letters[row['setting']]}: **{row['outcome']}**, {row['mean']:.2f}{spread}, n = {row['n']}")
+        blocks.append("\n".join(lines if len(mine) else [*lines, "- **undecided**: no run answers it yet"]))
+    return CLAIMS_PAGE.format(settings=_legend(letters), claims="\n\n".join(blocks))
+
+
+def _letters(runs):
+    return dict(zip(by_setting(runs), string.ascii_uppercase, strict=False))
+
+
+def _legend(letters):
+    return "\n".join(f"- {letter}: {name}" for name, letter in letters.items())
+
+
+def _number(value, unit, sd=math.nan):
+    if value is None or math.isnan(value):
+        return ""
+    digits = 2 if unit == "points" or not unit else 1
+    signed = f"{value:+.{digits}f}" if unit == "points" else f"{value:.{digits}f}"
+    return signed + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}") + (" %" if unit == "%" else "")
+
+
+def _gap(row):
+    return "" if math.isnan(row["gap"]) else f"{row['gap']:+.1f}" if row["unit"] else f"{row['gap']:+.2f}"
+
+
+def _band(claim):
+    if math.isinf(claim.low):
+        return f"below {claim.high:.3g}"
+    if math.isinf(claim.high):
+        return f"above {claim.low:.3g}"
+    return f"{claim.low:.3g} to {claim.high:.3g}" if claim.low < claim.high else f"{claim.low:.3g}"

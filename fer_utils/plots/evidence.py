@@ -1,0 +1,101 @@
+"""Pictures of many runs: pairs with one seed, curves over α and λ."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..emotions import COLOURS
+from .display import ACCENT, INK, SECOND, STYLE
+
+SEEDS = [(COLOURS[name], marker) for name, marker in
+         zip(("sadness", "disgust", "fear", "happiness", "surprise", "neutral"), "osv^DP")]
+
+
+def paired_runs(panels):
+    """A line for each seed, from softmax to centre loss; ``panels``: {title: {seed: (softmax, centre loss)}}, in %."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * len(panels), 3.6), layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axis, (title, pairs) in zip(axes, panels.items()):
+            for (seed, pair), (colour, marker) in zip(pairs.items(), SEEDS, strict=False):
+                axis.plot([0, 1], pair, color=colour, marker=marker, markersize=6, linewidth=1.2, label=f"seed {seed}")
+            means = np.mean(list(pairs.values()), axis=0)
+            axis.plot([0, 1], means, color=INK, linewidth=3, alpha=0.35, label="mean")
+            axis.set(title=f"{title}: {means[1] - means[0]:+.1f} points", xlim=(-0.25, 1.25))
+            axis.set_xticks([0, 1], ["softmax", "centre loss"])
+        axes[0].set(ylabel="accuracy (%)")
+        axes[-1].legend(fontsize=8)
+        return figure
+
+
+def alpha_curves(panels, softmax, paper=None):
+    """Accuracy in % against α, a line for each seed and a thick one for their mean, one panel for each rule.
+
+    ``panels``: {rule: {seed: (alphas, accuracies)}}; ``softmax``: the softmax runs' accuracies, drawn as a band in each;
+    ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own, one run a point.
+    """
+    panels, paper = dict(panels), paper or {}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.7 * (len(panels) + len(paper)), 3.5), layout="constrained")
+        axes = figure.subplots(1, len(panels) + len(paper), squeeze=False)[0]
+        for axis, (rule, curves) in zip(axes, panels.items()):
+            if axis is not axes[0]:
+                axis.sharey(axes[0])
+            _band(axis, softmax)
+            for (seed, (alphas, values)), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
+                axis.plot(alphas, values, color=colour, marker=marker, markersize=4, linewidth=1, alpha=0.8,
+                          label=f"seed {seed}")
+            shared = sorted(set.intersection(*(set(alphas) for alphas, _ in curves.values())))
+            means = [np.mean([dict(zip(alphas, values))[alpha] for alphas, values in curves.values()])
+                     for alpha in shared]
+            axis.plot(shared, means, color=INK, linewidth=3, alpha=0.35, label="mean")
+            axis.set(title=rule, xlabel="α")
+        for axis, (name, (alphas, values, baseline)) in zip(axes[len(panels):], paper.items()):
+            axis.axhline(baseline, color=INK, linestyle="--", linewidth=1)
+            axis.plot(alphas, values, color=ACCENT, marker="o", markersize=4)
+            axis.set(title=f"the paper: {name}", xlabel="α")
+        axes[0].set(ylabel="test accuracy (%)")
+        if panels:
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
+        return figure
+
+
+def lambda_curves(curves, softmax):
+    """Accuracy in % and the ratio intra/inter against λ on a logarithmic axis, a line for each seed.
+
+    ``curves``: {seed: (lams, accuracies, ratios)}; ``softmax``: (accuracies, ratios) of the runs without centre loss.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8, 3.4), layout="constrained")
+        for axis, part, title in zip(figure.subplots(1, 2), (0, 1), ("test accuracy (%)", "intra/inter, test images")):
+            _band(axis, softmax[part])
+            for (seed, curve), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
+                axis.plot(curve[0], curve[1 + part], color=colour, marker=marker, markersize=5, linewidth=1,
+                          label=f"seed {seed}")
+            axis.set(title=title, xlabel="λ", xscale="log")
+            if part == 0:
+                axis.legend(fontsize=8)
+        return figure
+
+
+def seeds_needed(curves, marks):
+    """Pairs of runs that a gain needs; ``curves``: {sd of the differences: (gains, pairs)}; ``marks``: {name: gain}."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+        axis = figure.subplots()
+        for (spread, (gains, pairs)), colour, marker in zip(curves.items(), (SECOND, INK, ACCENT), "osv"):
+            axis.plot(gains, pairs, color=colour, marker=marker, markersize=4, label=f"sd {spread:g} points")
+        for name, gain in marks.items():
+            axis.axvline(gain, color=INK, linestyle=":", linewidth=1)
+            axis.text(gain, 1.02, name, transform=axis.get_xaxis_transform(), ha="center", fontsize=8)
+        axis.set(xlabel="true gain (points of accuracy)", ylabel="pairs of runs", yscale="log")
+        axis.set_yticks([2, 5, 10, 20, 50, 100, 200], ["2", "5", "10", "20", "50", "100", "200"])
+        axis.legend(fontsize=8, title="differences scatter with")
+        return figure
+
+
+def _band(axis, values):
+    values = np.asarray(values, float)
+    if len(values):
+        axis.axhspan(values.min(), values.max(), color=INK, alpha=0.12, linewidth=0)
+        axis.axhline(values.mean(), color=INK, linestyle="--", linewidth=1, label="softmax: mean, range")

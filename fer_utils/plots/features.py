@@ -1,0 +1,70 @@
+"""Pictures of features in space and of what the plane hides."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from plotly import graph_objects as go
+from plotly.subplots import make_subplots
+
+from ..emotions import COLOURS, EMOTIONS, MARKERS
+from .display import INK, STYLE
+
+AXES = ("first", "second", "third component")
+SYMBOLS_3D = {"^": "diamond-open", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "square-open",
+              "D": "diamond", "*": "circle-open"}  # plotly has these eight in space
+
+
+def space(panels):
+    """3-D points of each class; ``panels``: {title: (points (N, 3), labels (N,))}."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.8 * len(panels), 4.6), layout="constrained")
+        for k, (title, (points, labels)) in enumerate(panels.items()):
+            axis = figure.add_subplot(1, len(panels), k + 1, projection="3d")
+            points = np.asarray(points)
+            for label, name in enumerate(EMOTIONS):
+                mine = points[np.asarray(labels) == label]
+                axis.scatter(*mine.T[:3], s=12, alpha=0.6, color=COLOURS[name], marker=MARKERS[name], linewidths=0,
+                             label=name)
+            axis.set(title=title, xlabel=AXES[0], ylabel=AXES[1], zlabel=AXES[2])
+            axis.tick_params(labelsize=7)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6,
+                      fontsize=9)
+        return figure
+
+
+def space_live(panels):
+    """``space`` as a plotly figure that can be turned, and in which classes can be switched on and off."""
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.02,
+                           specs=[[{"type": "scene"}] * len(panels)])
+    for column, (points, labels) in enumerate(panels.values(), start=1):
+        for label, name in enumerate(EMOTIONS):
+            x, y, z = np.asarray(points)[np.asarray(labels) == label].T[:3].round(2).tolist()
+            figure.add_trace(go.Scatter3d(
+                x=x, y=y, z=z, mode="markers", name=name, legendgroup=name, showlegend=column == 1,
+                hovertemplate=f"{name}<extra></extra>",
+                marker={"color": COLOURS[name], "symbol": SYMBOLS_3D[MARKERS[name]], "size": 3, "opacity": 0.8}),
+                row=1, col=column)
+    titles = {f"{axis}axis_title": title for axis, title in zip("xyz", AXES)}
+    return figure.update_scenes(**titles).update_layout(
+        height=480, template="plotly_white", margin={"l": 0, "r": 0, "t": 40, "b": 10}, legend={"orientation": "h"})
+
+
+def mean_distances(panels):
+    """Distances between class means (off the diagonal) and within classes (on it), in the full dimension, each divided by
+    the mean distance between classes; ``panels``: {title: (distances (C, C), scatter (C,))}."""
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(4.7 * len(panels), 4.3), layout="constrained")
+        for axis, (title, (distances, scatter)) in zip(figure.subplots(1, len(panels), squeeze=False)[0],
+                                                       panels.items()):
+            table = np.array(distances, float)
+            table[np.diag_indices(len(table))] = scatter
+            table /= np.asarray(distances)[np.triu_indices(len(table), 1)].mean()
+            axis.imshow(table, cmap="Blues_r", vmin=0, vmax=2)
+            for row, column in np.ndindex(table.shape):
+                axis.text(column, row, f"{table[row, column]:.1f}", ha="center", va="center", fontsize=8.5,
+                          color="white" if table[row, column] < 0.9 else INK,
+                          fontweight="bold" if row == column else "normal")
+            axis.set_xticks(range(len(table)), EMOTIONS, rotation=40, ha="right")
+            axis.set_yticks(range(len(table)), EMOTIONS)
+            axis.set(title=title)
+        return figure
