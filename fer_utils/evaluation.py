@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from .emotions import EMOTIONS
@@ -71,20 +70,6 @@ def most_confused_pair(labels, predicted):
     both = np.triu((shares + shares.T) / 2, 1)
     first, second = np.unravel_index(both.argmax(), both.shape)
     return EMOTIONS[first], EMOTIONS[second], float(both[first, second])
-
-
-def mcnemar(labels, first, second):
-    """McNemar's exact test of two models' answers to the same images, as ``(only_first, only_second, p)``.
-
-    The counts are of the images that exactly one of them got right: were both equally good, each would be a coin toss.
-    """
-    labels, first, second = map(np.asarray, (labels, first, second))
-    if not labels.shape == first.shape == second.shape:
-        raise FerError(f"{labels.shape} labels, {first.shape} and {second.shape} answers; give one of each per image.")
-    only_first = int(((first == labels) & (second != labels)).sum())
-    only_second = int(((second == labels) & (first != labels)).sum())
-    p = binomtest(only_first, only_first + only_second).pvalue if only_first + only_second else 1.0
-    return only_first, only_second, float(p)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import nn
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
-from fer_utils.evaluation import autocast, compactness, confusion, mcnemar, most_confused_pair, predict, scores
+from fer_utils.evaluation import autocast, compactness, confusion, most_confused_pair, predict, scores
 from fer_utils.transforms import channel_statistics
 
 # Eight faces: three of anger (one taken for fear), four of happiness (one for anger, one for fear), one of fear.
@@ -219,21 +219,3 @@ def test_bf16_is_used_when_it_is_asked_for():
         assert layer(x).dtype == torch.bfloat16
     with autocast("fp32", "cpu"):
         assert layer(x).dtype == torch.float32
-
-
-@pytest.mark.parametrize("wrong_first, wrong_second, p", [
-    ([], [0, 1, 2, 3, 4], 2 / 2**5),  # five tosses, all one way
-    ([0], [1], 1.0), ([0, 1], [0, 1], 1.0), ([], [], 1.0),
-])
-def test_mcnemar_counts_the_images_that_one_alone_got_right(wrong_first, wrong_second, p):
-    labels = np.arange(10) % 7
-    first, second = labels.copy(), labels.copy()
-    first[wrong_first] = (labels[wrong_first] + 1) % 7
-    second[wrong_second] = (labels[wrong_second] + 1) % 7
-    alone = len(set(wrong_second) - set(wrong_first)), len(set(wrong_first) - set(wrong_second))
-    assert mcnemar(labels, first, second) == (*alone, pytest.approx(p))
-
-
-def test_mcnemar_wants_one_answer_for_each_image():
-    with pytest.raises(FerError, match="per image"):
-        mcnemar([0, 1], [0, 1], [0])

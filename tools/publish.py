@@ -70,7 +70,7 @@ def table():
 
 def pairs(runs):
     """A sentence for each pair that differs in λ and α alone: the difference, and McNemar's exact test."""
-    from fer_utils.evaluation import mcnemar
+    from fer_utils.statistics import mcnemar
 
     def matters(run):
         recipe = {name: value for name, value in run.config["recipe"].items() if name not in ("lam", "alpha")}

@@ -3,15 +3,13 @@
 import inspect
 
 from ..errors import FerError
+from ..paper import TRAIN_COUNTS as PAPER_COUNTS
 from . import fer2013, ferplus, folder, rafdb, report, synthetic
 from .face_dataset import FaceDataset, split_train_validation, stratified_subset
 from .synthetic import SYNTHETIC
 
 __all__ = ["DATASETS", "GENERAL", "PAPER_COUNTS", "SYNTHETIC", "TEST_SPLIT", "FaceDataset", "check_options",
            "load_dataset", "split_train_validation"]
-
-# Table 2 of the paper: training images per class, in the order of EMOTIONS.
-PAPER_COUNTS = {"rafdb": rafdb.PAPER_COUNTS, "fer2013": (3995, 436, 4097, 7215, 4965, 4830, 3171)}
 
 READERS = {"synthetic": synthetic, "fer2013": fer2013, "ferplus": ferplus, "rafdb": rafdb, "folder": folder}
 DATASETS = {name: tuple(reader.SPLITS) for name, reader in READERS.items()}

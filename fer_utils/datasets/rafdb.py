@@ -10,12 +10,12 @@ import numpy as np
 
 from ..emotions import EMOTIONS, RAFDB_CODES
 from ..errors import FerError
+from ..paper import TRAIN_COUNTS
 from .cache import cached, cached_array, open_cached
 from .files import decoded, existing, identity, is_image, opened, read_table
 
 SPLITS = ("train", "test")
-# Table 2 of the paper: training faces per class, in the order of EMOTIONS.
-PAPER_COUNTS = (705, 717, 281, 4772, 2524, 1982, 1290)
+PAPER_COUNTS = TRAIN_COUNTS["rafdb"]  # Table 2: training faces per class, in the order of EMOTIONS
 TEST_COUNTS = (162, 160, 74, 1185, 680, 478, 329)  # of the published test split, which the paper doesn't print
 LIST = "EmoLabel/list_patition_label.txt"  # the owners' own spelling
 ALIGNED = "Image/aligned/"
