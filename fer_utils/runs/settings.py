@@ -1,0 +1,114 @@
+"""A notebook's parameters: checked before anything runs."""
+
+import ast
+import difflib
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+
+from ..datasets import DATASETS, check_options, load_dataset
+from ..errors import FerError
+from ..training import Recipe, choose_device, get_recipe
+from .run import find_or_train, load_held_out
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A notebook's parameters after they were checked; ``recipe`` is whole, with α, λ and overrides in it;
+    ``alphas``, ``lams`` and ``seeds`` span a grid."""
+
+    dataset: str = "synthetic"
+    data_dir: str | None = None
+    data_options: dict = field(default_factory=dict)
+    recipe: Recipe | None = None
+    seed: int = 0
+    device: str = "auto"
+    runs_dir: str | None = None
+    alphas: tuple = ()
+    lams: tuple = ()
+    seeds: tuple = ()
+
+    def load(self, split):
+        """One split of the chosen data set; ``split="held-out"`` is the one that runs are tested on."""
+        if split == "held-out":
+            return load_held_out(self.dataset, self.data_dir, self.data_options)
+        return load_dataset(self.dataset, self.data_dir, split, **self.data_options)
+
+    def run(self, progress=True, on_epoch=None, **overrides):
+        """``find_or_train`` with these settings; ``overrides`` change fields of the recipe, ``seed`` the seed."""
+        seed = overrides.pop("seed", self.seed)
+        return find_or_train(self.recipe.replace(**overrides), dataset=self.dataset, data_dir=self.data_dir,
+                             data_options=self.data_options, seed=seed, device=self.device, runs_dir=self.runs_dir,
+                             progress=progress, on_epoch=on_epoch)
+
+
+def check_parameters(**parameters):
+    """Check a notebook's parameters and return them as ``Settings``.
+
+    papermill only warns about a parameter that a notebook does not have (``-p lamda 0.3``), and the run goes on without
+    it; here it is refused, as are values that cannot be meant. ``overrides`` and ``data_options``: dicts (or JSON) of
+    recipe fields and of options of ``load_dataset``.
+    """
+    unknown = [name for name in _injected_names() if name not in parameters]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], parameters, 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise FerError(f"this notebook has no parameter {unknown[0]!r}; {hint}It takes {', '.join(parameters)}.")
+    settings = {name: parameters[name] for name in ("dataset", "data_dir", "seed", "device", "runs_dir")
+                if name in parameters}
+    if settings.get("dataset", "synthetic") not in tuple(DATASETS):
+        raise FerError(f"dataset = {settings['dataset']!r}: choose one of {', '.join(DATASETS)}.")
+    grid = {name: _grid(name, parameters[name]) for name in ("alphas", "lams", "seeds") if name in parameters}
+    for value in (settings.get("seed", 0), *grid.get("seeds", ())):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise FerError(f"seed = {value!r}: give a whole number from 0 up.")
+    for name in ("data_dir", "runs_dir"):
+        if not isinstance(settings.get(name), (str, os.PathLike, type(None))):
+            raise FerError(f"{name} = {settings[name]!r}: give a path, or None.")
+    if "data_options" in parameters:
+        settings["data_options"] = _mapping("data_options", parameters["data_options"])
+        check_options(settings.get("dataset", "synthetic"), settings["data_options"])
+        if settings["data_options"].get("contempt"):
+            raise FerError("data_options: the notebooks compare the seven emotions of the paper; for contempt, the "
+                           "eighth, call load_dataset and fit yourself.")
+    if "device" in settings:
+        choose_device(settings["device"])
+    changes = {name: parameters[name] for name in ("alpha", "lam") if parameters.get(name) is not None}
+    changes.update(_mapping("overrides", parameters.get("overrides")))
+    recipe = get_recipe(parameters.get("recipe", "quick"), **changes)
+    for name, changed in (("alphas", "alpha"), ("lams", "lam")):
+        for value in grid.get(name, ()):
+            recipe.replace(**{changed: value})  # a recipe refuses what cannot be meant
+    return Settings(recipe=recipe, **settings, **grid)
+
+
+MAPPINGS = {"overrides": ("recipe fields", '{"epochs": 3}'), "data_options": ("options", '{"label_noise": 0.1}')}
+
+
+def _mapping(name, value):
+    what, example = MAPPINGS[name]
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise FerError(f"{name} = {value!r} is not JSON ({error}); write for example '{example}'.") from error
+    if value and not isinstance(value, dict):
+        raise FerError(f"{name} = {value!r}: give a dict of {what}, for example {example}.")
+    return value or {}
+
+
+def _grid(name, values):
+    if not isinstance(values, (list, tuple)) or not values:
+        raise FerError(f"{name} = {values!r}: give a list of numbers; on the command line, -y '{name}: [0.1, 1.0]'.")
+    return tuple(values)
+
+
+def _injected_names():
+    """The names that papermill's injected cell assigns, read from the kernel's own record of the cells it ran."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cells = shell.user_ns.get("In", []) if shell is not None else []
+    injected = [cell for cell in cells if re.match(r"# Parameters\s*\n", cell)]
+    return [target.id for cell in injected[-1:] for node in ast.parse(cell).body if isinstance(node, ast.Assign)
+            for target in node.targets if isinstance(target, ast.Name)]
