@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fer_utils"
 ROOMS = ["errors", "emotions", "faces", "datasets", "transforms", "model", "center_loss", "simulation", "evaluation",
-         "training", "runs", "plots", "sliders", "checks"]  # bottom to top
+         "geometry", "training", "runs", "plots", "sliders", "checks"]  # bottom to top
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
