@@ -31,7 +31,8 @@ class Collapse:
     - ``duality`` (NC3): ‖W/‖W‖ − M/‖M‖‖² with the classifier's weights W and the rows μ_k − μ_G of M; at most 4.
     - ``agreement`` (NC4): the share of features whose nearest class mean is the network's answer.
 
-    ``duality`` and ``agreement`` are None where no weights or no answers were given.
+    ``duality`` and ``agreement`` are None where no weights or no answers were given. A class of few images draws its
+    mean after it, and ``within`` comes out too small: compare parts of about one size.
     """
 
     within: float
