@@ -72,10 +72,11 @@ def listing(runs):
         lines += ["", f"## {first.source}, {first.test_split}: {first.backbone}, {recipe(first)}", "",
                   f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
         for row in block.sort_values(["lam", "update", "alpha", "seed"], na_position="first").itertuples():
+            commit = row.commit[:10] if isinstance(row.commit, str) else "not told"  # pandas may have made None nan
             lines.append(f"| [{row.run.rsplit('-', 1)[-1]}]({row.run}) | {row.seed} | {row.arm} "
                          f"| {100 * row.accuracy:.2f} | {row.weighted_f1:.3f} | {row.macro_f1:.3f} | {row.ratio:.3f} "
                          f"| {100 * row.validation_accuracy:.2f} | {row.best_epoch} of {row.epochs} "
-                         f"| {row.seconds / 60:.0f} | {row.hardware} | {row.commit[:10] if row.commit else 'not told'} |")
+                         f"| {row.seconds / 60:.0f} | {row.hardware} | {commit} |")
         sentences = list(pairs([runs[position] for position in block.index]))
         lines += [""] * bool(sentences) + sentences
     return "\n".join(lines) + "\n"
@@ -107,8 +108,8 @@ def pairs(runs):
             gained, lost, p = mcnemar(center.predictions["labels"], answers(center), answers(softmax))
             points = 100 * (center.metrics["accuracy"] - softmax.metrics["accuracy"])
             yield (f"- Seed {center.config['seed']}, λ = {used['lam']:g}, α = {used['alpha']:g}, "
-                   f"{RULES[used['update']]}: {points:+.2f} points against softmax; {gained} images only centre loss got right, {lost} only "
-                   f"softmax (McNemar's exact test, p = {p:.2g}).")
+                   f"{RULES[used['update']]}: {points:+.2f} points against softmax; {gained} images only centre loss "
+                   f"got right, {lost} only softmax (McNemar's exact test, p = {p:.2g}).")
 
 
 def recipe(row):

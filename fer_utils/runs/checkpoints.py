@@ -17,7 +17,8 @@ from ..model import CLResNet50
 from .run import Run, load_run, write_json
 
 WEIGHTS, CARD = "model.half.safetensors", "card.json"
-FIELDS = ("run", "recipe", "seed", "data", "inputs", "classes", "weights")  # what a card must hold to be used
+FIELDS = {"run": str, "recipe": dict, "data": dict, "inputs": dict, "classes": list, "weights": dict}  # of a card
+PARTS = {"recipe": ("backbone",), "inputs": ("size", "mean", "std"), "weights": ("bytes", "sha256")}
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,13 @@ def load_checkpoint(folder):
     advice = "fetch the folder again, or export the run again."
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        missing = [name for name in FIELDS if name not in card]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise FerError(f"{folder}: neither a checkpoint, which has a {CARD}, nor a finished run ({error}); "
                        f"{advice}") from error
+    told = card if isinstance(card, dict) else {}
+    missing = [name for name, kind in FIELDS.items() if not isinstance(told.get(name), kind)]
+    missing += [f"{name}: {part}" for name, parts in PARTS.items() if name not in missing
+                for part in parts if part not in told[name]]
     if missing:
         raise FerError(f"{folder / CARD}: this card does not say {', '.join(missing)}; {advice}")
     path = folder / WEIGHTS

@@ -140,8 +140,9 @@ def recipe_of(run):
 def results_table(runs):
     """One row for each run, a pandas DataFrame: what went in, what came out, where and how long.
 
-    ``overrides``: how the recipe differs from the one of its name, but for network and centre loss; ``arm``: centre
-    loss in words. Where λ is 0, α, rule and start of the centres are missing: they had no effect.
+    ``overrides``: how the recipe differs from the one of its name (an unknown name: from ``Recipe``'s own values), but
+    for network and centre loss; ``arm``: centre loss in words. Where λ is 0, α, rule and start of the centres are
+    missing: they had no effect.
     ``validation_accuracy`` is that of the epoch that was chosen, ``ratio`` the test features' intra/inter.
     """
     rows = []
@@ -178,7 +179,7 @@ def summary(table):
 
 
 def _overrides(recipe):
-    usual = RECIPES.get(recipe.name, recipe)
+    usual = RECIPES.get(recipe.name) or Recipe(recipe.name)
     changed = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)
                if field.name not in ("name", "backbone", "lam", *CENTERS)
                and getattr(recipe, field.name) != getattr(usual, field.name)}
