@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import publish
@@ -116,3 +117,29 @@ def test_the_tables_are_what_the_folders_give():
 def test_no_picture_but_the_drawn_one():
     pictures = [path.name for path in RESULTS.rglob("*") if path.suffix in (".png", ".jpg", ".jpeg", ".npy", ".pt")]
     assert pictures == ["picture.png"]
+
+
+def made_up(seed=0, right=10, **recipe):
+    """A run on twenty images, the first ``right`` of which it answers as they are labelled."""
+    labels = np.arange(20) % 7
+    answers = np.eye(7)[np.where(np.arange(20) < right, labels, (labels + 1) % 7)]
+    recipe = {"lam": 0.2, "alpha": 0.5, "update": "eq2", "center_init": "zeros", **recipe}
+    return SimpleNamespace(config={"recipe": recipe, "seed": seed, "data": {"train": seed}},
+                           metrics={"accuracy": right / 20},
+                           predictions={"labels": labels.astype(np.uint8), "probabilities": answers})
+
+
+def test_a_pair_gets_its_sentence():
+    softmax, center = made_up(lam=0.0, right=10), made_up(right=13)
+    wanted = ["- Seed 0, λ = 0.2, α = 0.5, Eq. 2: +15.00 points against softmax; 3 images only centre loss got right, 0 "
+              "only softmax (McNemar's exact test, p = 0.25)."]
+    assert list(publish.pairs([center, softmax])) == wanted
+    others = [made_up(lam=0.0, seed=1), made_up(seed=2), made_up(update="adam", center_init="randn", right=9)]
+    sentences = list(publish.pairs([softmax, center, *others]))
+    assert len(sentences) == 2 and sentences[0] == wanted[0] and "Adam: -5.00 points" in sentences[1]
+
+
+def test_the_points_of_a_curve_get_none():
+    softmax, adam = made_up(lam=0.0), made_up(update="adam", center_init="randn")
+    curve = [made_up(alpha=alpha) for alpha in (0.1, 0.5, 1.9)]
+    assert ["Adam" in sentence for sentence in publish.pairs([softmax, adam, *curve])] == [True]

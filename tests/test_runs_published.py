@@ -251,6 +251,9 @@ def test_results_lie_in_the_courses_folder(course, monkeypatch, tmp_path):
 
 def test_a_table_of_runs_says_what_went_in_and_what_came_out(course):
     softmax = course.train(lam=0, seed=4, epochs=3)
+    history = softmax.history.assign(validation_accuracy=[0.125, 0.5, 0.25]).to_dict("records")
+    beneath.write_json(softmax.folder / "history.json", history)
+    softmax = replace(softmax, metrics={**softmax.metrics, "best_epoch": 2})
     center = course.train(lam=0.3, alpha=0.5, update="adam", center_init="randn", name="quick", image_size=48)
     first, second = results_table([softmax, center]).to_dict("records")
     assert (first["run"], first["seed"], first["lam"], first["arm"]) == (softmax.folder.name, 4, 0, "softmax")
@@ -260,6 +263,7 @@ def test_a_table_of_runs_says_what_went_in_and_what_came_out(course):
     assert second["arm"] == "λ = 0.3, α = 0.5, Adam, centres from randn"
     assert second["overrides"] == ("validation_fraction=0.3, epochs=2, batch_size=16, learning_rate=0.001, "
                                    "schedule=constant, precision=fp32")
+    assert first["validation_accuracy"] == 0.5
     for row, run in ((first, softmax), (second, center)):
         best = run.history[run.history.epoch == run.metrics["best_epoch"]].iloc[0]
         assert row["validation_accuracy"] == best.validation_accuracy and row["best_epoch"] == best.epoch
