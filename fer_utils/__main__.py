@@ -1,4 +1,5 @@
-"""The command line: python -m fer_utils fetch fer2013 | report fer2013 PATH | cache [--clear]"""
+"""The command line: python -m fer_utils fetch fer2013 | report fer2013 PATH | evaluate CHECKPOINT fer2013 PATH |
+cache [--clear]"""
 
 import argparse
 import sys
@@ -7,6 +8,7 @@ from .datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, ferplus, load_dataset
 from .datasets.cache import clear, entries
 from .datasets.report import brightness, duplicates, official_rows, summary
 from .errors import FerError
+from .runs import evaluate
 
 KAGGLE = "msambare/fer2013"  # public: kagglehub needs no account for it
 OFFICIAL = {"train": 28_709, "public_test": 3_589, "private_test": 3_589}
@@ -66,6 +68,11 @@ def main(arguments=None):
     wrong.add_argument("name", choices=list(DATASETS))
     wrong.add_argument("root", nargs="?", help="its folder or file")
     wrong.add_argument("--csv", metavar="FILE", help="FER2013: write the rows that are in training and test")
+    judge = commands.add_parser("evaluate", help="say how good a trained network is on a split of a data set")
+    judge.add_argument("checkpoint", help="folder of a checkpoint, or of a finished run")
+    judge.add_argument("dataset", choices=list(DATASETS))
+    judge.add_argument("root", nargs="?", help="its folder or file")
+    judge.add_argument("--split", help="which one; else the one that runs are tested on")
     commands.add_parser("cache", help="list what was read once and is kept").add_argument(
         "--clear", action="store_true", help="delete all of it; it is read anew when it is needed")
     chosen = parser.parse_args(arguments)
@@ -74,6 +81,8 @@ def main(arguments=None):
             print(f"Complete. Give this as data_dir: {fetch(chosen.name)}")
         elif chosen.command == "report":
             report(chosen.name, chosen.root, chosen.csv)
+        elif chosen.command == "evaluate":
+            print(evaluate(chosen.checkpoint, chosen.dataset, chosen.root, chosen.split))
         else:
             for folder, what, size in entries():
                 print(f"{size / 1e6:7.1f} MB  {folder.name}  {what}")

@@ -11,7 +11,7 @@ from torch import nn
 
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
-from fer_utils.runs import run
+from fer_utils.runs import checkpoints, run
 from fer_utils.training import Recipe, fit, loop, make_accelerator, parts, prepare
 
 
@@ -54,7 +54,8 @@ def tiny_network(monkeypatch):
     """``training`` and ``runs`` build a ``TinyNetwork`` whatever the backbone; "tiny dropout" has
     dropout, "tiny plain" no batch norm."""
     monkeypatch.setattr(parts, "CLResNet50", TinyNetwork)
-    monkeypatch.setattr(run, "CLResNet50", TinyNetwork)
+    for module in (run, checkpoints):
+        monkeypatch.setattr(module, "CLResNet50", TinyNetwork)
     return TinyNetwork
 
 

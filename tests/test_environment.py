@@ -44,6 +44,15 @@ def test_every_direct_dependency_is_pinned_within_its_range():
         assert requirement.specifier.contains(version), f"{requirement}, but constraints.txt pins {version}"
 
 
+def test_every_folder_of_the_package_is_installed_and_none_of_its_files_is_ignored():
+    folders = {path.parent for path in (ROOT / "fer_utils").rglob("*.py")}
+    packages = tomllib.loads(text("pyproject.toml"))["tool"]["setuptools"]["packages"]
+    assert sorted(packages) == sorted(".".join(folder.relative_to(ROOT).parts) for folder in folders)
+    assert all((folder / "__init__.py").exists() for folder in folders)
+    ignored = [line for line in text(".gitignore").splitlines() if not line.startswith(("/", "_", ".", "*"))]
+    assert not [name for folder in folders for name in folder.relative_to(ROOT).parts if f"{name}/" in ignored]
+
+
 def test_constraints_pin_no_machine_and_no_cuda():
     assert len(pins()) > 100, "constraints.txt holds the direct dependencies only"
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", line) for line in text("constraints.txt").splitlines()[1:])

@@ -163,6 +163,13 @@ def test_another_seed_splits_otherwise(train, make_recipe, fits):
     assert fits[0].train.fingerprint != fits[1].train.fingerprint
 
 
+def test_the_split_of_a_seed_stays_what_it_was(make_faces):
+    """Runs are found by the whole's fingerprint and the seed: what a seed draws may only change with ENGINE."""
+    train, validation = room.divide(make_faces(100), make_faces(28, split="test"), 0.3, seed=3)
+    assert [int(name.split("_")[1]) for name in validation.names[:8]] == [2, 8, 15, 17, 18, 19, 21, 27]
+    assert len(train) == 70 and not set(train.names) & set(validation.names)
+
+
 @pytest.mark.parametrize("dataset, splits", [("synthetic", {"train", "test"}), ("fer2013", {"train", "public_test"})])
 def test_a_run_opens_its_two_splits_and_never_private_test(train, make_recipe, data, dataset, splits):
     run = train(make_recipe(epochs=1), dataset=dataset, data_dir="somewhere")

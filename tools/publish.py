@@ -1,98 +1,127 @@
-"""Copy finished runs, without their weights, to results/, and write the table in results/README.md anew.
+"""Publish finished runs in results/, and write the tables of results/README.md and results/RUNS.md anew.
 
-    python tools/publish.py runs/fer2013-…    publish these run folders
-    python tools/publish.py                   only write the table
+    python tools/publish.py --data-dir PATH runs/fer2013-…    publish these run folders; PATH holds their images
+    python tools/publish.py --weights runs/fer2013-…          and their networks, in half precision: some 50 MB each
+    python tools/publish.py                                   only write the tables
 
-Only what is needed to check a number is copied: configuration, environment, history, metrics, and for each test image
-its name, class and probabilities. No image, and nothing of a run on images that may not be named.
+Only what is needed to check a number is written: configuration, environment, history, metrics, for each test image
+its name, class and probabilities, and how the features lie. No image, and nothing of a run on images that may not be
+named.
 """
 
-import json
 import re
-import shutil
 import sys
-from pathlib import Path
 
 from environment import ROOT, enter, parser
 
 RESULTS = ROOT / "results"
-FILES = ("config.json", "environment.json", "history.json", "metrics.json")
-LIMIT = 60_000  # bytes a run
 TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = ["dataset", "source", "test_split", "backbone", "recipe", "overrides", "engine"]
 
 
-def main(folders):
-    for folder in map(Path, folders):
-        target = RESULTS / folder.name
-        target.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            shutil.copyfile(folder / name, target / name)
-        write_predictions(folder, target)
-        size = sum(path.stat().st_size for path in target.iterdir())
-        if size > LIMIT:
-            shutil.rmtree(target)
-            sys.exit(f"{folder}: {size} bytes; a published run has at most {LIMIT}.")
-        print(f"{folder.name}: {size / 1000:.0f} KB")
+def main(folders, data_dir=None, weights=False):
+    from fer_utils.errors import FerError
+    from fer_utils.runs import export, load_results, load_run, publish
+
+    try:
+        for folder in folders:
+            run = publish(folder, RESULTS, data_dir=data_dir)
+            size = sum(path.stat().st_size for path in run.folder.iterdir())
+            print(f"{run.folder.name}: {size / 1000:.0f} KB", flush=True)
+            if weights:
+                export(load_run(folder), RESULTS / "checkpoints" / run.folder.name)
+        runs = load_results(RESULTS)
+    except FerError as error:
+        sys.exit(str(error))
     page = RESULTS / "README.md"
-    page.write_text(TABLE.sub(lambda found: found[1] + table() + found[2], page.read_text(encoding="utf-8")),
+    page.write_text(TABLE.sub(lambda found: found[1] + arms(runs) + found[2], page.read_text(encoding="utf-8")),
                     encoding="utf-8")
+    (RESULTS / "RUNS.md").write_text(listing(runs), encoding="utf-8")
 
 
-def write_predictions(folder, target):
-    """Three decimals are enough and compress well; a row whose answer they would change keeps all its digits."""
-    import numpy as np
+def arms(runs):
+    """One line for each arm: mean ± sd over its seeds."""
+    from fer_utils.runs import results_table, summary
 
-    from fer_utils.runs import load_run
+    def over_seeds(row, name, digits, factor=1):
+        spread = row[f"{name}_sd"]
+        return f"{factor * row[name]:.{digits}f}" + (f" ± {factor * spread:.{digits}f}" if spread == spread else "")
 
-    arrays = dict(load_run(folder).predictions)
-    exact = arrays["probabilities"]
-    rounded = exact.astype(float).round(3).astype(np.float16)
-    same = (rounded.argmax(1) == exact.argmax(1))[:, None]
-    np.savez_compressed(target / "predictions.npz", **{**arrays, "probabilities": np.where(same, rounded, exact)})
-
-
-def table():
-    """One line for each published run, and one for each pair of softmax and centre loss with the same seed."""
-    from fer_utils.runs import load_run
-
-    runs = [load_run(path.parent) for path in sorted(RESULTS.glob("*/metrics.json"))]
-    head = "run, test split, seed, λ, α, accuracy, weighted F1, macro F1, intra/inter, epochs, hardware".split(", ")
+    head = ("data, test split, network, recipe, centre loss, seeds, accuracy (%), weighted F1, macro F1, "
+            "intra/inter").split(", ")
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
-    for run in runs:
-        recipe, metrics = run.config["recipe"], run.metrics
-        alpha = f"{recipe['alpha']:g}" if recipe["lam"] else ""
-        lines.append(f"| [{run.folder.name.rsplit('-', 1)[-1]}]({run.folder.name}) | {metrics['test_split']} "
-                     f"| {run.config['seed']} | {recipe['lam']:g} | {alpha} | {100 * metrics['accuracy']:.2f} % "
-                     f"| {metrics['weighted_f1']:.3f} | {metrics['macro_f1']:.3f} | {metrics['ratio']:.3f} "
-                     f"| {metrics['epochs']} | {run.environment['hardware']} |")
-    return "\n".join(lines) + "\n\n" + "\n".join(pairs(runs)) + "\n"
+    for row in summary(results_table(runs)).to_dict("records"):
+        lines.append(f"| {row['source']}, {row['train_images']:,} to train | {row['test_split']} | {row['backbone']} "
+                     f"| {recipe(row)} | {row['arm']} | {row['seeds']} | {over_seeds(row, 'accuracy', 2, 100)} "
+                     f"| {over_seeds(row, 'weighted_f1', 3)} | {over_seeds(row, 'macro_f1', 3)} "
+                     f"| {over_seeds(row, 'ratio', 3)} |")
+    return "\n".join(lines) + "\n"
+
+
+def listing(runs):
+    """results/RUNS.md: every run, by data, network and recipe, and what each pair says by itself."""
+    from fer_utils.runs import results_table
+
+    table = results_table(runs)
+    lines = ["# Runs", "", "Every published run, written by `python tools/publish.py`. Means over seeds are in the "
+             "[results](README.md)."]
+    head = ("run, seed, centre loss, accuracy (%), weighted F1, macro F1, intra/inter, validation (%), epoch chosen, "
+            "minutes, hardware, commit").split(", ")
+    for _, block in table.groupby(BLOCK, sort=True):
+        first = block.iloc[0]
+        lines += ["", f"## {first.source}, {first.test_split}: {first.backbone}, {recipe(first)}", "",
+                  f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+        for row in block.sort_values(["lam", "update", "alpha", "seed"], na_position="first").itertuples():
+            commit = row.commit[:10] if isinstance(row.commit, str) else "not told"  # pandas may have made None nan
+            lines.append(f"| [{row.run.rsplit('-', 1)[-1]}]({row.run}) | {row.seed} | {row.arm} "
+                         f"| {100 * row.accuracy:.2f} | {row.weighted_f1:.3f} | {row.macro_f1:.3f} | {row.ratio:.3f} "
+                         f"| {100 * row.validation_accuracy:.2f} | {row.best_epoch} of {row.epochs} "
+                         f"| {row.seconds / 60:.0f} | {row.hardware} | {commit} |")
+        sentences = list(pairs([runs[position] for position in block.index]))
+        lines += [""] * bool(sentences) + sentences
+    return "\n".join(lines) + "\n"
 
 
 def pairs(runs):
-    """A sentence for each pair that differs in λ and α alone: the difference, and McNemar's exact test."""
-    from fer_utils.statistics import mcnemar
+    """A sentence for each pair of one recipe, seed and data: the difference, and McNemar's exact test.
 
-    def matters(run):
-        recipe = {name: value for name, value in run.config["recipe"].items() if name not in ("lam", "alpha")}
-        return json.dumps([recipe, run.config["seed"], run.config["data"]], sort_keys=True)
+    Where one softmax run stands beside several α or λ under one rule, that is a curve, and its points are no pairs: of
+    so many tests some would look like a finding.
+    """
+    from fer_utils.statistics import mcnemar
+    from fer_utils.runs.published import RULES
+
+    def arm(run):
+        return tuple(run.config["recipe"][name] for name in ("update", "center_init"))
 
     def answers(run):
         return run.predictions["probabilities"].argmax(1)
 
-    for center in runs:
-        for softmax in runs:
-            weighed = [bool(run.config["recipe"]["lam"]) for run in (center, softmax)]
-            if weighed == [True, False] and matters(center) == matters(softmax):
-                gained, lost, p = mcnemar(center.predictions["labels"], answers(center), answers(softmax))
-                points = 100 * (center.metrics["accuracy"] - softmax.metrics["accuracy"])
-                yield (f"- Seed {center.config['seed']}, λ = {center.config['recipe']['lam']:g}, α = "
-                       f"{center.config['recipe']['alpha']:g}: {points:+.2f} points against softmax; {gained} images "
-                       f"only centre loss got right, {lost} only softmax (McNemar's exact test, p = {p:.2g}).")
+    centers = [run for run in runs if run.config["recipe"]["lam"]]
+    for softmax in (run for run in runs if not run.config["recipe"]["lam"]):
+        beside = [run for run in centers if (run.config["seed"], run.config["data"])
+                  == (softmax.config["seed"], softmax.config["data"])]
+        for center in beside:
+            if [arm(run) for run in beside].count(arm(center)) > 1:
+                continue
+            used = center.config["recipe"]
+            gained, lost, p = mcnemar(center.predictions["labels"], answers(center), answers(softmax))
+            points = 100 * (center.metrics["accuracy"] - softmax.metrics["accuracy"])
+            yield (f"- Seed {center.config['seed']}, λ = {used['lam']:g}, α = {used['alpha']:g}, "
+                   f"{RULES[used['update']]}: {points:+.2f} points against softmax; {gained} images only centre loss "
+                   f"got right, {lost} only softmax (McNemar's exact test, p = {p:.2g}).")
+
+
+def recipe(row):
+    changed = f" with {row['overrides']}" if row["overrides"] else ""
+    return f"`{row['recipe']}`{changed}" + (f" (engine {row['engine']})" if row["engine"] < 2 else "")
 
 
 if __name__ == "__main__":
     parser = parser(__doc__)
     parser.add_argument("folders", nargs="*", metavar="RUN", help="folders of finished runs")
+    parser.add_argument("--data-dir", metavar="PATH", help="where the images of these runs lie")
+    parser.add_argument("--weights", action="store_true", help="write the networks, too, to results/checkpoints/")
     arguments = parser.parse_args()
     enter(arguments.here)
-    sys.exit(main(arguments.folders))
+    sys.exit(main(arguments.folders, arguments.data_dir, arguments.weights))

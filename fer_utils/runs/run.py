@@ -50,7 +50,7 @@ class Run:
 
     @cached_property
     def geometry(self):
-        """How the features lie in full dimension, where that was measured, else None."""
+        """How the features lie, as ``geometry.geometry`` says it; None where that was not measured."""
         path = self.folder / "geometry.json"
         return json.loads(path.read_text()) if path.exists() else None
 
@@ -80,10 +80,7 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
     folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
     if _finished(folder):
         return load_run(folder)
-    train, validation = whole, replace(test, split="validation")
-    if recipe.validation_fraction:
-        by = "image" if whole.persons is None else "person"  # nobody may be on both sides
-        train, validation = split_train_validation(whole, recipe.validation_fraction, derive(seed, "split") % 2**32, by)
+    train, validation = divide(whole, test, recipe.validation_fraction, seed)
     with checkpoint.locked(folder):
         if not _finished(folder):  # or another process did it while this one waited
             result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress,
@@ -103,6 +100,14 @@ def load_held_out(dataset, data_dir, options):
     """The split that runs are tested on, always whole: other training data must not make the test another one."""
     options = {name: value for name, value in options.items() if name not in GENERAL}
     return load_dataset(dataset, data_dir, TEST_SPLIT[dataset], **options)
+
+
+def divide(whole, test, fraction, seed):
+    """(train, validation) of a run: what its seed draws; without a share to validate, all of it and the test split."""
+    if not fraction:
+        return whole, replace(test, split="validation")
+    by = "image" if whole.persons is None else "person"  # nobody may be on both sides
+    return split_train_validation(whole, fraction, derive(seed, "split") % 2**32, by)
 
 
 def load_run(folder):
@@ -129,11 +134,14 @@ def run_id(recipe, dataset, seed, *splits):
 
 def default_runs_dir():
     """``FER_UTILS_RUNS``, or ``runs`` in the course's folder, or ``runs`` in the current one."""
-    if os.environ.get("FER_UTILS_RUNS"):
-        return Path(os.environ["FER_UTILS_RUNS"])
+    return Path(os.environ.get("FER_UTILS_RUNS") or course_folder() / "runs")
+
+
+def course_folder():
+    """The folder of the course in which we are, or the current one."""
     here = (Path.cwd(), *Path.cwd().parents)
     course = [folder for folder in here if (folder / "notebooks").is_dir() and (folder / "fer_utils").is_dir()]
-    return (course[0] if course else Path.cwd()) / "runs"
+    return course[0] if course else Path.cwd()
 
 
 def environment(device="cpu"):
@@ -146,12 +154,12 @@ def environment(device="cpu"):
             "commit": _commit()}
 
 
-def write_json(path, content):
-    """Write JSON whole or not at all."""
+def write_json(path, content, **style):
+    """Write JSON whole or not at all; ``style`` is ``json.dumps``'s."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.write_text(json.dumps(content, **(style or {"indent": 1})) + "\n")
     part.replace(path)
 
 
