@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 
 from ..training import checkpoint
@@ -40,8 +41,9 @@ def _page(table, given, jobs):
     if "seed" in given and done.seed.nunique() > 1:
         yield "\n## Mean ± standard deviation over seeds\n"
         groups = [(None, done)] if not settings else done.groupby(settings, dropna=False, sort=False)
-        yield from _markdown(pd.DataFrame([{**part.iloc[0][settings].to_dict(), "seeds": len(part),
-                                            **{name: _spread(part[name]) for name in SCORES[:4]}} for _, part in groups]))
+        spread = [{**part.iloc[0][settings], "seeds": len(part), **{name: _spread(part[name]) for name in SCORES[:4]}}
+                  for _, part in groups]
+        yield from _markdown(pd.DataFrame(spread))
     for job in jobs:
         if job.state == "failed":
             yield f"\n## Failed: {text_of(job.row)}\n\nSee {job.page.stem}.log.\n\n```\n{job.trouble}\n```"
@@ -58,6 +60,8 @@ def _markdown(table):
 
 def text_of(value):
     """A cell as it is read: four digits, nothing for what is missing, dicts and lists as JSON."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float):
         return "" if value != value else f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

@@ -21,6 +21,7 @@ from .table import NOTEBOOK, hash_of, plan
 PROCESS = Path(__file__).with_name("process.py")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 TRIES = 2
+ANSWER = 30  # seconds in which a scheduler must answer
 
 
 def sweep(table, *, notebook=None, folder=None, workers=1, scheduler=None, progress=True):
@@ -140,7 +141,9 @@ def _carried_out(calls, workers, scheduler):
         try:
             yield from ended
         except Exception as error:
-            raise FerError(f"the workers cannot go on ({type(error).__name__}: {error}); what is finished is kept, and "
+            if scheduler is None:
+                raise
+            raise FerError(f"the cluster cannot go on ({type(error).__name__}: {error}); what is finished is kept, and "
                            "the same call does the rest.") from error
 
 
@@ -152,7 +155,7 @@ def _enter_cluster(scheduler, stack):
         raise FerError("distributed is not installed, and it talks to the scheduler: pip install "
                        "distributed.") from error
     try:
-        client = stack.enter_context(Client(scheduler))
+        client = stack.enter_context(Client(scheduler, timeout=ANSWER))
     except (OSError, ValueError) as error:
         raise FerError(f"scheduler = {scheduler!r}: nothing answers there ({error}); give the address that "
                        "`dask scheduler` prints, for example tcp://10.0.0.1:8786.") from error
@@ -193,7 +196,7 @@ def _process(arguments, log, attempt, where, workers, running):
         if running is not None:
             running.add(process)
         code = process.wait()
-    said = log.readtext_of(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
     if code < 0 or not said:
         said.append(f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}")
     return "\n".join(said) if code else None
