@@ -257,7 +257,7 @@ def test_a_notebook_takes_its_own_parameters_only(stand_in):
 def test_a_dask_cluster_does_the_runs(stand_in):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
-                                  dashboard_address=None, silence_logs=50) as cluster:
+                                  dashboard_address=":0", silence_logs=50) as cluster:
         table = stand_in.call("fine", "dies once", "fine", scheduler=cluster.scheduler_address)
         with pytest.raises(FerError, match="1 of 2 runs failed"):
             stand_in.call("fine", "fails", scheduler=cluster.scheduler_address)
