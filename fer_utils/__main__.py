@@ -1,14 +1,19 @@
-"""The command line: python -m fer_utils fetch fer2013 | report fer2013 PATH | evaluate CHECKPOINT fer2013 PATH |
-cache [--clear]"""
+"""The command line: python -m fer_utils fetch fer2013 | report fer2013 PATH | sweep TABLE | ledger |
+evaluate CHECKPOINT fer2013 PATH | cache [--clear]"""
 
 import argparse
 import sys
+from pathlib import Path
+
+import pandas as pd
 
 from .datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, ferplus, load_dataset
 from .datasets.cache import clear, entries
 from .datasets.report import brightness, duplicates, official_rows, summary
 from .errors import FerError
-from .runs import evaluate
+from .evidence import claims_page, ledger_page
+from .runs import course_folder, evaluate, grid, load_results, sweep
+from .runs.table import parse, plan, read_table
 
 KAGGLE = "msambare/fer2013"  # public: kagglehub needs no account for it
 OFFICIAL = {"train": 28_709, "public_test": 3_589, "private_test": 3_589}
@@ -59,8 +64,25 @@ def report(name, root, table):
         official_rows(pairs).to_csv(table, index=False, lineterminator="\n")
 
 
+def rows(table, fixed, lists):
+    """What a sweep's arguments ask for: a table's rows or those of a grid, each with what is fixed."""
+    pairs = [argument.partition("=") for argument in (*fixed, *lists)]
+    names = [name for name, _, _ in pairs]
+    for name, sign, value in pairs:
+        if not name or not sign or names.count(name) > 1:
+            raise FerError(f"{name}{sign}{value}: give each name once, as NAME=VALUE.")
+    if table and lists:
+        raise FerError("a table and --grid exclude each other; --set goes with both.")
+    values = {name: value for name, _, value in pairs}
+    given = {name: parse(values[name]) for name in names[:len(fixed)]}
+    several = {name: parse(f"[{values[name]}]") for name in names[len(fixed):]}
+    several = {name: value if isinstance(value, list) else [parse(part) for part in values[name].split(",")]
+               for name, value in several.items()}
+    return [{**given, **row} for row in (read_table(table) if table else grid(**several))]
+
+
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m fer_utils", description="Data for the course.")
+    parser = argparse.ArgumentParser(prog="python -m fer_utils", description="Data for the course, and sweeps.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help="download a data set and verify it").add_argument("name",
                                                                                        choices=["fer2013", "rafdb"])
@@ -75,6 +97,17 @@ def main(arguments=None):
     judge.add_argument("--split", help="which one; else the one that runs are tested on")
     commands.add_parser("cache", help="list what was read once and is kept").add_argument(
         "--clear", action="store_true", help="delete all of it; it is read anew when it is needed")
+    many = commands.add_parser("sweep", help="train the runs of a table; call again to go on after a crash")
+    many.add_argument("table", nargs="?", help="a CSV or JSON file, one row for each run")
+    many.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="the same for all runs")
+    many.add_argument("--grid", action="append", default=[], metavar="NAME=A,B", help="each value with each other one")
+    many.add_argument("--notebook", help="one with these parameters, instead of one that trains a run")
+    many.add_argument("--folder", help="where summary, executed notebooks and logs are kept")
+    many.add_argument("--workers", type=int, default=1, help="runs at once, which share the cores")
+    many.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster, which then does the runs")
+    many.add_argument("--dry-run", action="store_true", help="say what would be run")
+    ledger = commands.add_parser("ledger", help="write the paper's numbers beside ours, and what became of the claims")
+    ledger.add_argument("results", nargs="?", help="folder of published runs; the course's own unless given")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "fetch":
@@ -83,6 +116,20 @@ def main(arguments=None):
             report(chosen.name, chosen.root, chosen.csv)
         elif chosen.command == "evaluate":
             print(evaluate(chosen.checkpoint, chosen.dataset, chosen.root, chosen.split))
+        elif chosen.command == "sweep":
+            table = rows(chosen.table, chosen.set, chosen.grid)
+            if chosen.dry_run:
+                jobs = plan(table, chosen.notebook, elsewhere=chosen.scheduler is not None)
+                print(f"{pd.DataFrame([job.row for job in jobs]).to_string(na_rep='')}\n{len(jobs)} runs")
+            else:
+                print(sweep(table, notebook=chosen.notebook, folder=chosen.folder, workers=chosen.workers,
+                            scheduler=chosen.scheduler).to_string(na_rep="", float_format="{:.4g}".format))
+        elif chosen.command == "ledger":
+            folder = Path(chosen.results or course_folder() / "results")
+            runs = load_results(folder)
+            for name, text in (("LEDGER.md", ledger_page(runs)), ("CLAIMS.md", claims_page(runs))):
+                (folder / name).write_text(text, encoding="utf-8")
+                print(folder / name)
         else:
             for folder, what, size in entries():
                 print(f"{size / 1e6:7.1f} MB  {folder.name}  {what}")

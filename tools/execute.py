@@ -5,8 +5,6 @@ Imported by course.py, refresh.py and test.py; not called by itself.
 
 import os
 from pathlib import Path
-from queue import Empty
-from time import monotonic
 
 from environment import ROOT
 
@@ -41,7 +39,9 @@ def execute(notebook, output, parameters=None, timeout=CELL_SECONDS):
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    _mend_lost_messages()
+    from fer_utils.runs.process import mend_lost_messages
+
+    mend_lost_messages()  # the timeout of a cell stays the second safeguard
     notebook, output = Path(notebook).resolve(), Path(output).resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = output.with_name("unfinished-" + output.name)
@@ -100,24 +100,3 @@ def _joined(outputs):
         else:
             result.append(output)
     return result
-
-
-def _mend_lost_messages():
-    """Keep nbclient from hanging.
-
-    When a kernel's message comes in just before nbclient starts to wait, the wake-up is sometimes lost and nbclient
-    waits for ever: in 5 of 200 cells that print into a widget (nbclient issue 312, jupyter_client pull request 1059).
-    Waiting in short slices makes a lost wake-up cost 0.2 s. The timeout of a cell stays the second safeguard.
-    """
-    from jupyter_client.channels import AsyncZMQSocketChannel
-
-    async def get_msg(self, timeout=None):
-        end = None if timeout is None else monotonic() + timeout
-        while True:
-            wait = 0.2 if end is None else max(0.0, min(0.2, end - monotonic()))
-            if await self.socket.poll(int(wait * 1000)):
-                return await self._recv()
-            if end is not None and monotonic() >= end:
-                raise Empty
-
-    AsyncZMQSocketChannel.get_msg = get_msg

@@ -88,8 +88,8 @@ def pairs(runs):
     Where one softmax run stands beside several α or λ under one rule, that is a curve, and its points are no pairs: of
     so many tests some would look like a finding.
     """
-    from fer_utils.statistics import mcnemar
     from fer_utils.runs.published import RULES
+    from fer_utils.statistics import mcnemar
 
     def arm(run):
         return tuple(run.config["recipe"][name] for name in ("update", "center_init"))

@@ -56,6 +56,11 @@ def check_parameters(**parameters):
         close = difflib.get_close_matches(unknown[0], parameters, 1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise FerError(f"this notebook has no parameter {unknown[0]!r}; {hint}It takes {', '.join(parameters)}.")
+    return settings_of(parameters)
+
+
+def settings_of(parameters):
+    """What ``check_parameters`` makes of a dict of parameters, wherever that comes from."""
     settings = {name: parameters[name] for name in ("dataset", "data_dir", "seed", "device", "runs_dir")
                 if name in parameters}
     if settings.get("dataset", "synthetic") not in tuple(DATASETS):
@@ -68,7 +73,7 @@ def check_parameters(**parameters):
         if not isinstance(settings.get(name), (str, os.PathLike, type(None))):
             raise FerError(f"{name} = {settings[name]!r}: give a path, or None.")
     if "data_options" in parameters:
-        settings["data_options"] = _mapping("data_options", parameters["data_options"])
+        settings["data_options"] = mapping("data_options", parameters["data_options"])
         check_options(settings.get("dataset", "synthetic"), settings["data_options"])
         if settings["data_options"].get("contempt"):
             raise FerError("data_options: the notebooks compare the seven emotions of the paper; for contempt, the "
@@ -76,7 +81,7 @@ def check_parameters(**parameters):
     if "device" in settings:
         choose_device(settings["device"])
     changes = {name: parameters[name] for name in ("alpha", "lam") if parameters.get(name) is not None}
-    changes.update(_mapping("overrides", parameters.get("overrides")))
+    changes.update(mapping("overrides", parameters.get("overrides")))
     recipe = get_recipe(parameters.get("recipe", "quick"), **changes)
     for name, changed in (("alphas", "alpha"), ("lams", "lam")):
         for value in grid.get(name, ()):
@@ -87,7 +92,8 @@ def check_parameters(**parameters):
 MAPPINGS = {"overrides": ("recipe fields", '{"epochs": 3}'), "data_options": ("options", '{"label_noise": 0.1}')}
 
 
-def _mapping(name, value):
+def mapping(name, value):
+    """A parameter that is a dict, or JSON of one, as a dict."""
     what, example = MAPPINGS[name]
     if isinstance(value, str) and value:
         try:

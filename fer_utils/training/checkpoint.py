@@ -54,6 +54,16 @@ def locked(folder):
         lock.release()
 
 
+def wait(folder):
+    """Return when no process trains into the folder any more, however long that takes."""
+    if Path(folder).is_dir():
+        try:
+            with FileLock(Path(folder).resolve() / "lock"):
+                pass
+        except (OSError, NotImplementedError):
+            pass  # as in ``locked``
+
+
 @contextmanager
 def explained(folder, what):
     """What a disk refuses, as a ``FerError`` that says what to do."""
