@@ -41,8 +41,8 @@ CAUSES = "random weights, 48 px, fewer epochs, another test set"
 class Entry:
     """One question: where the paper answers it, what it is about, and its number; ``measure`` reads ours off runs.
 
-    ``unit``: "%", "points" or "" for a plain number; ``dataset``: whose runs may answer; ``why``: known causes of a
-    gap; ``command``: what would fill the line where no run can.
+    ``unit``: "%", "points" of difference, "sd" in points, or "" for a plain number; ``dataset``: whose runs may answer;
+    ``why``: known causes of a gap; ``command``: what would fill the line where no run can.
     """
 
     where: str
@@ -59,7 +59,7 @@ def entries():
     """All questions, in the paper's order."""
     lines = []
     for data, title in TITLES.items():
-        fill = {"dataset": data, "command": f"{SWEEP} --grid lam=0,0.2 --grid seed=0,1,2" if data == "rafdb" else ""}
+        fill = {"dataset": data, "command": f"`{SWEEP} --grid lam=0,0.2 --grid seed=0,1,2`" if data == "rafdb" else ""}
         for name, loss in (("softmax", "softmax"), ("centre loss", "center")):
             printed = paper.TABLE_3[data][loss]
             lines += [
@@ -93,17 +93,17 @@ def entries():
     wander = float(np.std(paper.FIG_4["fer2013"], ddof=1))
     for name, update in (("published rule", "adam"), ("Eq. 2", "eq2")):
         fields = {"lam": paper.LAM, "update": update}
-        lines += [Entry("Fig. 4", f"FER2013, {name}: sd over α at one seed", wander, of_curves(spread, fields), "points",
+        lines += [Entry("Fig. 4", f"FER2013, {name}: sd over α at one seed", wander, of_curves(spread, fields), "sd",
                         why="fewer α, fewer images"),
                   Entry("Fig. 4", f"FER2013, {name}: best α", paper.ALPHA, of_curves(best, fields), "",
                         why="one run a point is no maximum: notebook 5")]
     return lines + [
         Entry("Fig. 4", "RAF-DB: best α", paper.ALPHAS[int(np.argmax(paper.FIG_4["rafdb"]))],
               of_curves(best, {"lam": paper.LAM}), "", "rafdb",
-              command=f"{SWEEP} --grid alpha=1.0,1.1,1.2,1.3,1.4,1.5,1.6,1.7,1.8,1.9,2.0 --grid seed=0,1,2"),
+              command=f"`{SWEEP} --grid alpha=1.0,1.1,1.2,1.3,1.4,1.5,1.6,1.7,1.8,1.9,2.0 --grid seed=0,1,2`"),
         Entry("Table 3", "FER2013 on both test sets, centre loss: accuracy",
               paper.TABLE_3["fer2013"]["center"]["accuracy"], lambda runs: [],
-              command="python -m fer_utils evaluate runs/RUN fer2013 PATH --split test")]
+              command="`python -m fer_utils evaluate runs/RUN fer2013 PATH --split test`")]
 
 
 def ledger(runs):
@@ -127,7 +127,7 @@ def ledger(runs):
                               "sd": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
                               "our test set": OUR_TEST[mine[0].metrics["test_split"]], "why": entry.why,
                               "runs": " ".join(sorted(keys))})
-        rows += found or [{**base, "n": 0, "why": f"open; {entry.command or 'no run answers it yet'}"}]
+        rows += found or [{**base, "n": 0, "why": f"open; {entry.command or 'such runs of the protocol are not made yet'}"}]
     table = pd.DataFrame(rows, columns=["where", "what", "paper", "unit", "paper's test set", "setting", "ours", "sd",
                                         "n", "our test set", "why", "runs"])
     return table.assign(gap=table.ours - table.paper.astype(float))

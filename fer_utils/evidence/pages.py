@@ -9,20 +9,24 @@ from .measures import by_setting
 
 LEDGER = """# The ledger
 
-The paper's numbers and ours, written by `python -m fer_utils ledger` from the runs that lie here. Ours are mean ± sd over
-n seeds. The paper's are of one run each, on the test set that the line names; ours are on PublicTest alone, and so the gap is
-never the method's alone.
+The paper's numbers and ours, written by `python -m fer_utils ledger` from the runs that lie here. Ours are mean ± sd
+over n seeds. The paper's are of one run each, on the test set that the line names; ours are on PublicTest alone, and so
+the gap is never the method's alone.
 
 {settings}
 
 {table}
+
+Notes: what explains a gap, and what would fill a line that is open.
+
+{notes}
 """
 CLAIMS_PAGE = """# The claims
 
-Each scientific sentence of the course with its band, as [`claims.py`](../fer_utils/evidence/claims.py) held it before the runs
-were made, and what became of it; written by `python -m fer_utils ledger`. A claim *held* where the 95 % t-interval of the mean
-(or the one number there is) lies in the band, *did not hold* where it lies outside, and is *undecided* where an edge of the
-band lies in it, or where there are too few seeds.
+Each scientific sentence of the course with its band, as [`claims.py`](../fer_utils/evidence/claims.py) held it before
+the runs were made, and what became of it; written by `python -m fer_utils ledger`. A claim *held* where the 95 %
+t-interval of the mean (or the one number there is) lies in the band, *did not hold* where it lies outside, and is
+*undecided* where an edge of the band lies in it, or where there are too few seeds.
 
 {settings}
 
@@ -32,21 +36,20 @@ band lies in it, or where there are too few seeds.
 
 def ledger_page(runs):
     """``results/LEDGER.md`` as a text."""
-    letters, table = _letters(runs), ledger(runs)
-    head = "the paper | what | paper | ours | n | gap | setting | the paper's test set | why, or what is missing | runs"
-    lines = [f"| {head} |", "|" + " --- |" * len(head.split(" | "))]
-    for row in table.to_dict("records"):
-        if row["n"]:
-            keys = row["runs"].split()
-            cells = [_number(row["ours"], row["unit"], row["sd"]), row["n"], _gap(row), letters[row["setting"]],
-                     row["paper's test set"], row["why"], " ".join(keys[:2]) + (f" and {len(keys) - 2} more" if
-                                                                               len(keys) > 2 else "")]
-        else:
-            what, _, command = row["why"].partition("; ")
-            cells = ["", "", "", "", row["paper's test set"], f"{what}: `{command}`", ""]
-        lines.append("| " + " | ".join(map(str, [row["where"], row["what"], _number(row["paper"], row["unit"]),
-                                                 *cells])) + " |")
-    return LEDGER.format(settings=_legend(letters), table="\n".join(lines))
+    letters, notes, lines = _letters(runs), {}, []
+    head = ("the paper", "what", "paper", "ours", "n", "gap", "setting", "the paper's test set", "note", "runs")
+    for row in ledger(runs).to_dict("records"):
+        answered = row["n"] > 0
+        keys = row["runs"].split() if answered else []
+        more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
+        note = row["why"] if answered else "**open**: " + row["why"].removeprefix("open; ")
+        lines.append((row["where"], row["what"], _number(row["paper"], row["unit"]),
+                      _number(row["ours"], row["unit"], row["sd"]), row["n"] or "", _gap(row),
+                      letters[row["setting"]] if answered else "open", row["paper's test set"],
+                      notes.setdefault(note, len(notes) + 1), " ".join(keys[:2]) + more))
+    table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in (head, ["---"] * len(head), *lines))
+    return LEDGER.format(settings=_legend(letters), table=table,
+                         notes="\n".join(f"{number}. {note}" for note, number in notes.items()))
 
 
 def claims_page(runs):
@@ -58,7 +61,8 @@ def claims_page(runs):
         mine = outcomes[outcomes.claim == claim.name]
         for row in mine.to_dict("records"):
             spread = "" if math.isnan(row["sd"]) else f" ± {row['sd']:.2f}"
-            lines.append(f"- {letters[row['setting']]}: **{row['outcome']}**, {row['mean']:.2f}{spread}, n = {row['n']}")
+            lines.append(f"- {letters[row['setting']]}: **{row['outcome']}**, {row['mean']:.2f}{spread}, "
+                         f"n = {row['n']}")
         blocks.append("\n".join(lines if len(mine) else [*lines, "- **undecided**: no run answers it yet"]))
     return CLAIMS_PAGE.format(settings=_legend(letters), claims="\n\n".join(blocks))
 
@@ -74,7 +78,7 @@ def _legend(letters):
 def _number(value, unit, sd=math.nan):
     if value is None or math.isnan(value):
         return ""
-    digits = 2 if unit == "points" or not unit else 1
+    digits = 1 if unit == "%" else 2
     signed = f"{value:+.{digits}f}" if unit == "points" else f"{value:.{digits}f}"
     return signed + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}") + (" %" if unit == "%" else "")
 

@@ -31,7 +31,7 @@ def paired_runs(panels):
 def alpha_curves(panels, softmax, paper=None):
     """Accuracy in % against α, a line for each seed and a thick one for their mean, one panel for each rule.
 
-    ``panels``: {rule: {seed: (alphas, accuracies)}}; ``softmax``: the softmax runs' accuracies, drawn as a band in each;
+    ``panels``: {rule: {seed: (alphas, accuracies)}}; ``softmax``: the softmax runs' accuracies, a band in each;
     ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own, one run a point.
     """
     panels, paper = dict(panels), paper or {}
