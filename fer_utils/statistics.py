@@ -9,7 +9,7 @@ from scipy.stats import binomtest, nct, norm, t
 
 from .errors import FerError
 
-MOST_PAIRS = 10**9  # a gain that needs more is none
+MOST_PAIRS = 2**30  # a gain that needs more is none
 
 
 # Two models, the same images
@@ -102,13 +102,14 @@ def paired_difference(first, second, level=0.95):
 
 def paired_power(pairs, gain, sd, level=0.05):
     """The chance that so many pairs show a true mean difference ``gain`` at this level, two-sided, where differences
-    have standard deviation ``sd``: exact, by the noncentral t with ``pairs`` − 1 degrees and centre √pairs · gain / sd.
+    have standard deviation ``sd``: exact, by the noncentral t with n − 1 degrees and centre √n · gain / sd of n pairs.
     """
     in_range("pairs", pairs, 2, np.inf)
     in_range("sd", sd, 0, np.inf, open_ends=True)
     in_range("level", level, 0, 1, open_ends=True)
-    edge, centre = t.isf(level / 2, pairs - 1), sqrt(pairs) * abs(gain) / sd
-    return float(nct.sf(edge, pairs - 1, centre) + nct.cdf(-edge, pairs - 1, centre))
+    edge, centre = t.isf(level / 2, pairs - 1), sqrt(pairs) * gain / sd
+    # The lower tail is taken as the upper one of its mirror image: SciPy's nct.cdf can be nan where the tail is thin.
+    return float(nct.sf(edge, pairs - 1, centre) + nct.sf(edge, pairs - 1, -centre))
 
 
 def pairs_needed(gain, sd, power=0.8, level=0.05):

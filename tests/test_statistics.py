@@ -142,10 +142,21 @@ def test_pairs_needed_are_those_of_g_power_and_statsmodels(size, power, pairs):
 
 
 def test_pairs_needed_are_the_fewest():
-    for size in (0.11, 0.37, 0.9, 1.7, 4.0, 30.0):
-        pairs = pairs_needed(size, 1.0)
-        assert paired_power(pairs, size, 1.0) >= 0.8
-        assert pairs == 2 or paired_power(pairs - 1, size, 1.0) < 0.8
+    for size, level in product((2e-4, 0.001, 0.11, 0.37, 0.9, 1.7, 3.06, 3.84, 4.0, 30.0, 1000.0), (0.05, 0.01)):
+        pairs = pairs_needed(size, 1.0, level=level)
+        assert paired_power(pairs, size, 1.0, level) >= 0.8
+        assert pairs == 2 or paired_power(pairs - 1, size, 1.0, level) < 0.8
+        powers = [paired_power(pairs, size, 1.0, level) for pairs in range(2, 12)]
+        assert np.all(np.diff(powers) > -1e-12) and powers[-1] <= 1  # nan is neither
+
+
+def test_power_is_that_of_the_noncentral_t_integrated_over_the_spread():
+    for pairs, size in product((2, 3, 6, 30), (0.1, 0.9, 3.06)):  # t = (z + centre) / √(v / degrees), z normal, v χ²
+        degrees, centre = pairs - 1, size * math.sqrt(pairs)
+        spreads = stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, degrees) / degrees
+        edges = stats.t.isf(0.025, degrees) * np.sqrt(spreads)
+        wanted = (stats.norm.sf(edges - centre) + stats.norm.sf(edges + centre)).mean()
+        assert paired_power(pairs, size, 1.0) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_power_is_the_share_of_simulated_tests_that_find_the_gain():
@@ -262,7 +273,7 @@ def test_grubbs_p_is_the_share_of_replicates_whose_best_stands_out_so_far():
 def test_grubbs_is_about_the_largest_and_knows_neither_unit_nor_order():
     values = [1.0, 2.0, 2.5, 4.0, 9.0]
     assert grubbs([-5 + 3 * value for value in reversed(values)]) == pytest.approx(grubbs(values))
-    assert grubbs([-value for value in values])[0] < 1
+    assert grubbs([-value for value in values]) == (pytest.approx(2.7 / np.std(values, ddof=1)), 1.0)
     assert grubbs([0.0, 0.0, 0.0, 1.0]) == (pytest.approx(1.5), 0.0)  # the largest possible G of four
 
 
@@ -319,7 +330,8 @@ def test_implied_bounds_say_which_recall_is_impossible():
     (lambda: possible_counts(37, 55), "shown = 37"), (lambda: possible_counts(0.37, 0), "size = 0"),
     (lambda: implied_accuracy([0.5], [1, 2]), "1 recalls and 2 counts"),
     (lambda: implied_accuracy([], []), "give a list"),
-    (lambda: implied_accuracy([1.2], [5]), "a recall = 1.2"), (lambda: implied_accuracy([0.5, 0.5], [5, 0]), "a count = 0"),
+    (lambda: implied_accuracy([1.2], [5]), "a recall = 1.2"),
+    (lambda: implied_accuracy([0.5, 0.5], [5, 0]), "a count = 0"),
 ])
 def test_bad_input_is_refused_with_what_is_wrong(call, wrong):
     with pytest.raises(FerError, match=wrong):
