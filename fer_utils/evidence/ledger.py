@@ -127,7 +127,7 @@ def ledger(runs):
                               "sd": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
                               "our test set": OUR_TEST[mine[0].metrics["test_split"]], "why": entry.why,
                               "runs": " ".join(sorted(keys))})
-        rows += found or [{**base, "n": 0, "why": f"open; {entry.command or 'such runs of the protocol are not made yet'}"}]
+        rows += found or [{**base, "n": 0, "why": f"open; {entry.command or 'no such runs of the protocol yet'}"}]
     table = pd.DataFrame(rows, columns=["where", "what", "paper", "unit", "paper's test set", "setting", "ours", "sd",
                                         "n", "our test set", "why", "runs"])
     return table.assign(gap=table.ours - table.paper.astype(float))

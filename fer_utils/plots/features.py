@@ -50,8 +50,8 @@ def space_live(panels):
 
 
 def mean_distances(panels):
-    """Distances between class means (off the diagonal) and within classes (on it), in the full dimension, divided by the
-    mean distance between classes; ``panels``: {title: (distances (C, C), scatter (C,))}."""
+    """Distances between class means (off the diagonal) and within classes (on it), divided by the mean distance between
+    classes; ``panels``: {title: (distances (C, C), scatter (C,))}, both in the full dimension."""
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(4.7 * len(panels), 4.3), layout="constrained")
         for axis, (title, (distances, scatter)) in zip(figure.subplots(1, len(panels), squeeze=False)[0],
