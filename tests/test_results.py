@@ -131,8 +131,8 @@ def made_up(seed=0, right=10, **recipe):
 
 def test_a_pair_gets_its_sentence():
     softmax, center = made_up(lam=0.0, right=10), made_up(right=13)
-    wanted = ["- Seed 0, λ = 0.2, α = 0.5, Eq. 2: +15.00 points against softmax; 3 images only centre loss got right, 0 "
-              "only softmax (McNemar's exact test, p = 0.25)."]
+    wanted = ["- Seed 0, λ = 0.2, α = 0.5, Eq. 2: +15.00 points against softmax; 3 images only centre loss got right, "
+              "0 only softmax (McNemar's exact test, p = 0.25)."]
     assert list(publish.pairs([center, softmax])) == wanted
     others = [made_up(lam=0.0, seed=1), made_up(seed=2), made_up(update="adam", center_init="randn", right=9)]
     sentences = list(publish.pairs([softmax, center, *others]))
