@@ -12,8 +12,9 @@ from .runs import (
     learning_curves,
     projections,
     projections_live,
+    result_panels,
 )
 
 __all__ = ["SYMBOLS", "ablation_curve", "both_losses", "class_shares", "confusion_matrices", "face_grid", "face_wall",
            "feature_film", "follow", "learning_curves", "moving_centers", "noise_floor", "paths_by_alpha", "picture",
-           "png", "projections", "projections_live", "show", "staircase"]
+           "png", "projections", "projections_live", "result_panels", "show", "staircase"]
