@@ -1,5 +1,5 @@
 // The lab of centre loss: points of three classes, their centres, and what α, λ, the batch and the update rule do to
-// them. One module without dependencies: anywidget loads it beside a kernel, a web page calls mount().
+// them. With lab.js in front it is one module without dependencies: anywidget loads it, a web page calls mount().
 // simulate() is simulation.py told again, number for number; a test holds the two together.
 
 export const CLASSES = [
@@ -107,15 +107,8 @@ function shuffled(count, draw) {
 
 // --------------------------------------------------------------------------------------------------- the pictures
 
-const INK = "#26323E", ACCENT = "#D55E00", REACH = 3, HIGHEST = 1.2; // REACH, HIGHEST: the axes' ends
+const REACH = 3, HIGHEST = 1.2; // the axes' ends
 const TONES = ["#E4E9EE", "#CFE8DC", "#FCE9C4", "#F6CFBE"]; // of the gauge's regions
-const OUTLINE = {
-  o: (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
-  v: (x, y, r) => `M${x - 1.1 * r} ${y - 0.8 * r}h${2.2 * r}L${x} ${y + 1.1 * r}z`,
-  D: (x, y, r) => `M${x} ${y - 1.2 * r}l${1.2 * r} ${1.2 * r}l${-1.2 * r} ${1.2 * r}l${-1.2 * r} ${-1.2 * r}z`,
-};
-const tenth = (value) => Math.round(value * 10) / 10;
-const mix = (a, b, share) => a + (b - a) * share;
 const short = (value) => !Number.isFinite(value) ? "out of range"
   : Math.abs(value) < 1000 ? value.toFixed(2) : value.toExponential(1).replace("e+", "e");
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
@@ -127,29 +120,11 @@ function held([x, y], reach) {
   return size <= reach ? [x, y] : [(x / size) * reach, (y / size) * reach];
 }
 
-const STYLE = `
-:host { display: block; }
-* { box-sizing: border-box; }
-.lab { container-type: inline-size; max-width: 980px; padding: 4px 8px 8px; color: ${INK}; background: #fff;
-  font: 14px/1.4 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; font-variant-numeric: tabular-nums;
-  print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.controls, .pictures { display: grid; grid-template-columns: 1fr; gap: 10px 28px; }
-.controls { padding-bottom: 12px; margin-bottom: 12px; border-bottom: 1px solid #DCE1E6; }
-label.slider { display: block; min-width: 0; }
-label.slider > span { display: flex; justify-content: space-between; gap: 8px; white-space: nowrap; }
-b { font-weight: 600; }
-input[type=range] { display: block; width: 100%; height: 24px; margin: 0; accent-color: ${INK}; cursor: pointer; }
-fieldset { border: 0; margin: 0; padding: 0; display: flex; flex-wrap: wrap; align-items: center; gap: 4px 14px; }
-legend { padding: 0; float: left; }
+const STYLE = `${LOOK}
 fieldset label { display: inline-flex; align-items: center; gap: 5px; min-height: 28px; cursor: pointer; }
 input[type=radio] { accent-color: ${INK}; margin: 0; width: 16px; height: 16px; }
-figure { margin: 0; min-width: 0; }
-figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 14px; min-height: 22px; }
 .right { display: grid; gap: 12px; align-content: start; min-width: 0; }
-svg { display: block; width: 100%; overflow: hidden; }
-.mark { display: inline-block; width: 14px; height: 14px; margin-right: 5px; vertical-align: -2px; }
-svg text { font-size: 11.5px; fill: #4A5763; }
-small { font-size: 12.5px; color: #4A5763; display: block; min-height: 54px; margin-top: 2px; }
+small { font-size: 12.5px; color: ${PALE_INK}; display: block; min-height: 54px; margin-top: 2px; }
 .key::before { content: ""; display: inline-block; width: 20px; border-top: 2.5px solid ${INK}; margin-right: 6px;
   vertical-align: middle; }
 .key.dashed::before { border-top: 2.5px dashed ${ACCENT}; }
@@ -158,10 +133,7 @@ small { font-size: 12.5px; color: #4A5763; display: block; min-height: 54px; mar
 button { font: inherit; font-weight: 600; color: ${INK}; background: #fff; border: 1px solid #8A96A1;
   border-radius: 6px; min-width: 76px; min-height: 36px; padding: 4px 12px; cursor: pointer; }
 button:hover { background: #EEF1F4; }
-:focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; border-radius: 4px; }
-input[type=range]:focus-visible { outline-offset: -2px; }
 .summary { margin: 10px 0 0; min-height: 40px; }
-.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @container (min-width: 640px) {
   .controls { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   fieldset { grid-column: 1 / -1; }
@@ -182,8 +154,7 @@ const BODY = `<style>${STYLE}</style><div class="lab" role="group" aria-label="L
     `<label><input type="radio" name="update" value="${rule}"> ${name}</label>`).join("")}</fieldset>
 </div>
 <div class="pictures">
-  <figure><figcaption>${CLASSES.map(({ name, colour, marker }) => `<span><svg class="mark"
-    viewBox="-7 -7 14 14"><path d="${OUTLINE[marker](0, 0, 5)}" fill="${colour}"/></svg>${name}</span>`).join("")
+  <figure><figcaption>${CLASSES.map((it) => `<span>${mark(it)}${it.name}</span>`).join("")
     }</figcaption><svg class="plane" role="img" aria-label="The plane: points of three
     classes, pale where they began; the large outlined marks are the centres, the lines their paths."></svg></figure>
   <div class="right">
@@ -207,9 +178,9 @@ export function mount(el, options = {}, changed = () => {}) {
   const root = el.shadowRoot ?? el.attachShadow({ mode: "open" }), $ = (what) => root.querySelector(what);
   root.innerHTML = BODY;
   el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the arrow keys for itself
-  const state = { ...DEFAULTS, ...options };
+  const state = { ...DEFAULTS, ...options }, spoken = voice($(".spoken"));
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  let time = STEPS, playing = false, stale = true, asked = 0, last = 0, voice = 0, seen, size = {};
+  let time = STEPS, playing = false, stale = true, asked = 0, last = 0, seen, size = {};
 
   // What stands still until the width changes: frames, axes, empty paths.
   function frame() {
@@ -217,21 +188,16 @@ export function mount(el, options = {}, changed = () => {}) {
     const wide = room(".lab") >= 656, plane = Math.min(room(".plane"), 460), width = room(".losses");
     const left = 26, bar = 36;
     size = { plane, width, left, bar };
-    const sheet = (name, w, h, inner) => {
-      $(name).setAttribute("viewBox", `0 0 ${w} ${h}`);
-      $(name).setAttribute("height", h);
-      $(name).innerHTML = inner;
-    };
     const ticks = [-2, 0, 2].map((v) => `<path d="M${px(v)} 0V${plane}M0 ${py(v)}H${plane}" stroke="#E9EDF0"/>
       <text x="${px(v) + 3}" y="${plane - 5}">${v < 0 ? "−" : ""}${Math.abs(v)}</text>`).join("");
-    sheet(".plane", plane, plane, `${ticks}<rect x=".5" y=".5" width="${plane - 1}" height="${plane - 1}" fill="none"
+    sheet($(".plane"), plane, plane, `${ticks}<rect x=".5" y=".5" width="${plane - 1}" height="${plane - 1}" fill="none"
       stroke="#B8C1C9"/>${CLASSES.map(({ colour }) => `<path class="start" fill="${colour}" fill-opacity=".22"/>
       <path class="points" fill="${colour}" fill-opacity=".8"/><path class="trail" fill="none" stroke="${colour}"
       stroke-width="1.5" stroke-opacity=".85" stroke-linejoin="round"/>`).join("")}${CLASSES.map(({ colour }) =>
       `<path class="center" fill="${colour}" stroke="${INK}" stroke-width="2" stroke-linejoin="round"/>`).join("")}
       <text class="outside" x="8" y="18" style="font-weight: 600; paint-order: stroke"
       stroke="#fff" stroke-width="4"></text>`);
-    sheet(".gauge", width, bar + 30, REGIONS.map(([name, top], k) => {
+    sheet($(".gauge"), width, bar + 30, REGIONS.map(([name, top], k) => {
       const from = gx(top), to = gx(REGIONS[k + 1]?.[1] ?? -2), label = width < 420 ? name.split(" the")[0] : name;
       return `<rect x="${from}" y="12" width="${to - from}" height="${bar}" fill="${TONES[k]}"/><text
         x="${(from + to) / 2}" y="${bar + 5}" text-anchor="middle">${label}</text>`;
@@ -239,7 +205,7 @@ export function mount(el, options = {}, changed = () => {}) {
       : v === -2 ? "end" : "middle"}">${v < 0 ? "−" : ""}${Math.abs(v)}</text>`).join("") +
       `<path class="needle" fill="${INK}"/>`);
     const height = size.height = wide ? Math.max(plane - $(".gauge").parentNode.offsetHeight - 12, 120) : 180;
-    sheet(".losses", width, height, `${[0, 0.4, 0.8, 1.2].map((v) => `<path d="M${left} ${ly(v)}H${width}"
+    sheet($(".losses"), width, height, `${[0, 0.4, 0.8, 1.2].map((v) => `<path d="M${left} ${ly(v)}H${width}"
       stroke="${v ? "#E9EDF0" : "#B8C1C9"}"/><text x="${left - 5}" y="${ly(v) + 4}" text-anchor="end">${v}</text>`)
       .join("")}${[0, 20, 40, 60].map((v) => `<text x="${lx(v)}" y="${height - 4}" text-anchor="${v === 60 ? "end"
       : "middle"}">${v ? v : "step 0"}</text>`).join("")}<path class="now" stroke="#8A96A1" stroke-dasharray="2 3"/>
@@ -259,16 +225,16 @@ export function mount(el, options = {}, changed = () => {}) {
     const at = Math.min(Math.floor(time), STEPS), to = Math.min(at + 1, STEPS), share = time - at;
     const all = (name) => root.querySelectorAll(name), outside = [];
     CLASSES.forEach(({ name, marker }, k) => {
-      const mark = (x, r) => OUTLINE[marker](tenth(px(x[0])), tenth(py(x[1])), r);
+      const put = (x, r) => OUTLINE[marker](tenth(px(x[0])), tenth(py(x[1])), r);
       const among = (rows) => rows.slice(k * MEMBERS, (k + 1) * MEMBERS);
       const moved = (rows, i) => [0, 1].map((d) => mix(rows[at][i][d], rows[to][i][d], share));
       const center = moved(seen.paths, k);
       const trail = [...seen.paths.slice(0, at + 1).map((row) => row[k]), center].map((x) => held(x, 50));
-      all(".start")[k].setAttribute("d", among(seen.positions[0]).map((x) => mark(x, 3)).join(""));
+      all(".start")[k].setAttribute("d", among(seen.positions[0]).map((x) => put(x, 3)).join(""));
       all(".points")[k].setAttribute("d", among(seen.positions[0]).map((_, i) =>
-        mark(held(moved(seen.positions, k * MEMBERS + i), 50), 3.5)).join(""));
+        put(held(moved(seen.positions, k * MEMBERS + i), 50), 3.5)).join(""));
       all(".trail")[k].setAttribute("d", "M" + trail.map((x) => `${tenth(px(x[0]))} ${tenth(py(x[1]))}`).join("L"));
-      all(".center")[k].setAttribute("d", mark(held(center, REACH - 0.2), 8));
+      all(".center")[k].setAttribute("d", put(held(center, REACH - 0.2), 8));
       if (!(Math.hypot(...center) <= REACH - 0.2)) outside.push(name);
     });
     $(".outside").textContent = outside.length ? `out of the picture: ${outside.join(", ")}` : "";
@@ -311,10 +277,7 @@ export function mount(el, options = {}, changed = () => {}) {
       (value === null ? "Under Adam α has no effect." : `ρ = ${signed(value)}: ${where}.`) +
       (outside.length ? ` Out of the picture: the centre of ${outside.join(", of ")}.` : "");
     $(".summary").textContent = text;
-    const spoken = $(".spoken");
-    spoken.textContent ||= text; // the first is there from the start, and so is not read out
-    clearTimeout(voice); // the others once it rests, not for every value that a drag passes
-    voice = setTimeout(() => { if (spoken.textContent !== text) spoken.textContent = text; }, 600);
+    spoken.say(text);
   }
 
   function ask() {
@@ -370,18 +333,7 @@ export function mount(el, options = {}, changed = () => {}) {
   frame();
   const watch = new ResizeObserver(() => { frame(); draw(); });
   watch.observe($(".pictures"));
-  return { set, destroy() { watch.disconnect(); cancelAnimationFrame(asked); clearTimeout(voice); } };
+  return { set, destroy() { watch.disconnect(); cancelAnimationFrame(asked); spoken.hush(); } };
 }
 
-export default {
-  render({ model, el }) {
-    const names = Object.keys(DEFAULTS), values = Object.fromEntries(names.map((name) => [name, model.get(name)]));
-    const lab = mount(el, values, (chosen) => {
-      Object.entries(chosen).forEach(([name, value]) => model.set(name, value));
-      model.save_changes();
-    });
-    const follow = () => lab.set(Object.fromEntries(names.map((name) => [name, model.get(name)])));
-    names.forEach((name) => model.on(`change:${name}`, follow));
-    return () => { names.forEach((name) => model.off(`change:${name}`, follow)); lab.destroy(); };
-  },
-};
+export default widget(mount, Object.keys(DEFAULTS));

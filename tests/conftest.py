@@ -3,6 +3,9 @@
 Nothing here sets an environment variable for the whole process: notebooks may run in the same pytest call.
 """
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +147,42 @@ def validations(monkeypatch):
 
         monkeypatch.setattr(loop, "_validate", given)
     return give
+
+
+# The labs in a browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright here: the lab is not tested in a browser")
+    with api.sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, BROWSERS)), None)
+        try:
+            found = playwright.chromium.launch(executable_path=path, channel=None if path else "chrome", args=QUIET)
+        except api.Error:
+            pytest.skip("no chromium or chrome here: the lab is not tested in a browser")
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Open one of the pages, every host blocked; at the end, none may have been asked and no error been logged."""
+    contexts, wrong = [], []
+
+    def open_page(name, width=1000, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.route(re.compile("^(?!file:)"), lambda route: (wrong.append(route.request.url), route.abort()))
+        page.goto((pages / f"{name}.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong

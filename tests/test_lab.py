@@ -1,42 +1,19 @@
 """The lab in a browser: the exported page with every other host blocked, the page of its own, and JupyterLab."""
 
-import json
 import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
 from time import monotonic, sleep
-from urllib.request import urlopen
 
 import nbformat
 import pytest
+from browsing import drag, frame, jupyterlab, picture
 from course import LAB_PAGE, as_html, lab_script
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from fer_utils import plots
 from fer_utils.simulation import simulate
 
-ROOT = Path(__file__).resolve().parent.parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 ALT = "Left: points and centres in the plane. Right: the losses."
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright here: the lab is not tested in a browser")
-    with api.sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, BROWSERS)), None)
-        try:
-            found = playwright.chromium.launch(executable_path=path, channel=None if path else "chrome", args=QUIET)
-        except api.Error:
-            pytest.skip("no chromium or chrome here: the lab is not tested in a browser")
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +22,8 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     picture = plots.png(plots.moving_centers(simulate(1.9, 0.2)))
     outputs = [new_output("display_data", {"image/png": picture, "text/plain": ALT},
-                          metadata={"image/png": {"alt": ALT, "center_lab": {"alpha": alpha, "lam": 0.2, "batch": 24,
-                                                                             "update": "eq2", "seed": 0}}})
+                          metadata={"image/png": {"alt": ALT, "lab": {"module": "center_lab", "options": {
+                              "alpha": alpha, "lam": 0.2, "batch": 24, "update": "eq2", "seed": 0}}}})
                for alpha in (1.9, 0.5)]
     notebook = new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs])
     (folder / "notebook.html").write_text(as_html(notebook, "notebook"), encoding="utf-8")
@@ -54,55 +31,11 @@ def pages(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def visit(browser, pages):
-    """Open one of the pages, every host blocked; at the end, none may have been asked and no error been logged."""
-    contexts, wrong = [], []
-
-    def open_page(name, width=1000, **options):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-        page.route(re.compile("^(?!file:)"), lambda route: (wrong.append(route.request.url), route.abort()))
-        page.goto((pages / f"{name}.html").as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not wrong
-
-
-def picture(lab):
-    """Everything that is drawn, as one string."""
-    return lab.locator("svg path, svg circle").evaluate_all("all => all.map((path) => path.outerHTML).join()")
-
-
 SLOWLY = """() => {
     const now = performance.now.bind(performance), start = now(), ask = requestAnimationFrame.bind(window);
     performance.now = () => start + (now() - start) / 10;
     window.requestAnimationFrame = (draw) => ask(() => draw(performance.now()));
 }"""
-
-
-def frame(page):
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def drag(page, slider, start, end, steps=8):
-    """Drag with the mouse between two shares of a slider's width; returns the pictures seen before it is let go."""
-    box, seen = slider.bounding_box(), []
-    y = box["y"] + box["height"] / 2
-    x = [8 + (box["width"] - 16) * (start + (end - start) * k / steps) + box["x"] for k in range(steps + 1)]
-    page.mouse.move(x[0], y)
-    page.mouse.down()
-    for here in x:
-        page.mouse.move(here, y)
-        frame(page)
-        seen.append(picture(page.locator(".lab").first))
-    page.mouse.up()
-    return seen
 
 
 def summary_of(seen, step=60):
@@ -304,40 +237,3 @@ def test_in_jupyterlab_the_picture_follows_and_python_knows(browser, tmp_path):
                                arg=f"'alpha': {options['alpha']:g}, 'lam': {options['lam']:g}")
         page.close()
     assert not wrong
-
-
-class jupyterlab:
-    """JupyterLab in a folder for as long as a with block takes, its kernels included."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __enter__(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        own = {"JUPYTER_CONFIG_DIR": self.folder / "config", "JUPYTER_DATA_DIR": self.folder / "data",
-               "IPYTHONDIR": self.folder / "ipython", "JUPYTER_RUNTIME_DIR": self.folder / "runtime"}
-        environment = {**os.environ, **{name: str(path) for name, path in own.items()},
-                       "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
-             "--IdentityProvider.token=", "--LabApp.news_url=", "--LabApp.check_for_updates_class="
-             "jupyterlab.NeverCheckForUpdate"], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("w"))
-        address, end = f"http://127.0.0.1:{port}", monotonic() + 60
-        while monotonic() < end and self.process.poll() is None:
-            try:
-                json.load(urlopen(f"{address}/api", timeout=2))
-                return address
-            except OSError:
-                sleep(0.2)
-        self.__exit__()
-        raise AssertionError((self.folder / "log").read_text()[-2000:])
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)  # it ends its kernels before it goes
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()

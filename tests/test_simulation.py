@@ -15,8 +15,9 @@ from fer_utils.center_loss import CenterLoss
 from fer_utils.emotions import COLOURS, MARKERS
 from fer_utils.errors import FerError
 from fer_utils.simulation import CLASSES, DIRECTIONS, REGIONS, RULES, simulate
+from fer_utils.sliders import module_source
 
-MODULE = Path(simulation.__file__).with_name("center_lab.js")
+MODULE = module_source("center_lab")
 
 
 def test_the_centers_move_by_eq_2():
@@ -144,11 +145,11 @@ def node():
     return shutil.which("node") or (own if own and own.exists() else None)
 
 
-def javascript(expression):
-    """What an expression gives that is evaluated where the lab's module ends."""
+def javascript(expression, module=MODULE):
+    """What an expression gives that is evaluated where a lab's module ends."""
     if node() is None:
         pytest.skip("no node here: the lab's JavaScript is not tested")
-    program = f"{MODULE.read_text(encoding='utf-8')}\nconsole.log(JSON.stringify({expression}));"
+    program = f"{module}\nconsole.log(JSON.stringify({expression}));"
     answer = subprocess.run([node(), "--input-type=module", "-"], input=program, capture_output=True, encoding="utf-8")
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
@@ -189,4 +190,5 @@ def test_javascript_knows_the_same_gauge_and_the_same_looks():
 
 
 def test_javascript_has_no_tag_that_would_end_its_script():
-    assert "</script" not in MODULE.read_text(encoding="utf-8").lower()
+    for name in ("center_lab", "results_lab"):
+        assert "</script" not in module_source(name).lower()

@@ -116,8 +116,9 @@ def test_page_describes_its_pictures():
 
 def test_page_puts_the_live_lab_around_its_picture_and_its_module_once():
     options = {"alpha": 1.9, "update": "eq2"}
+    lab = {"module": "center_lab", "options": options}
     pictures = [new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "words", **lab}})
-                for lab in ({"center_lab": options}, {}, {"center_lab": options})]
+                for lab in ({"lab": lab}, {}, {"lab": lab})]
     page = as_html(new_notebook(cells=[new_code_cell("f()", outputs=pictures)]), "toy")
     opening = r'<div class="center-lab" data-options=(["\'])(.*?)\1>\s*<div[^>]*>\s*<img alt="words"'
     assert [json.loads(html.unescape(values)) for _, values in re.findall(opening, page)] == [options, options]

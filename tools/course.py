@@ -58,15 +58,16 @@ ITEM = """<li>
 TEMPLATE = """{% extends "lab/index.html.j2" %}
 {% block data_png scoped %}
 {% set alt = output | get_metadata("alt", "image/png") | default("", true) | escape_html %}
-{% set lab = output | get_metadata("center_lab", "image/png") %}
-{% if lab %}<div class="center-lab" data-options="{{ lab | tojson | forceescape }}">{% endif %}
+{% set lab = output | get_metadata("lab", "image/png") %}
+{% set place = (lab.module | replace("_", "-") | escape_html) if lab else "" %}
+{% if lab %}<div class="{{ place }}" data-options="{{ lab.options | tojson | forceescape }}">{% endif %}
 {{ super() | replace("<img ", '<img alt="' ~ alt ~ '" ') }}
 {% if lab %}</div>{% endif %}
 {% endblock %}"""
-LAB_MODULE = ROOT / "fer_utils" / "center_lab.js"
+LABS = ("center_lab", "results_lab")
 # Without JavaScript the pictures stay where they are.
 LAB_START = """
-for (const el of document.querySelectorAll(".center-lab")) mount(el, JSON.parse(el.dataset.options));
+for (const el of document.querySelectorAll(".{place}")) mount(el, JSON.parse(el.dataset.options));
 """
 LAB_PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -118,7 +119,7 @@ def read_minutes():
 
 def as_html(notebook, name):
     """The notebook as one web page that needs no kernel and no network: formulas are MathML, which browsers draw, and
-    where the lab of centre loss stood it stands again, alive."""
+    where a lab stood it stands again, alive."""
     from nbconvert import HTMLExporter
 
     notebook = copy.deepcopy(notebook)
@@ -127,15 +128,20 @@ def as_html(notebook, name):
             cell.source = FORMULA.sub(as_mathml, cell.source)
     exporter = HTMLExporter(template_name="lab", raw_template=TEMPLATE, mathjax_url="", require_js_url="")
     page = exporter.from_notebook_node(notebook, {"metadata": {"name": name}})[0]
-    if 'class="center-lab"' not in page:
-        return page
     body, end = page.rsplit("</body>", 1)
-    return f"{body}{lab_script()}\n</body>{end}"
+    scripts = [lab_script(name) for name in LABS if f'<div class="{place(name)}"' in page]
+    return "\n".join([body, *scripts, f"</body>{end}"]) if scripts else page
 
 
-def lab_script():
-    """The lab's module, inline, and the line that starts every lab of the page."""
-    return f'<script type="module">\n{LAB_MODULE.read_text(encoding="utf-8")}{LAB_START}</script>'
+def lab_script(name="center_lab"):
+    """A lab's module, inline, behind what the labs share, and the line that starts every such lab of the page."""
+    texts = [(ROOT / "fer_utils" / f"{part}.js").read_text(encoding="utf-8") for part in ("lab", name)]
+    return f'<script type="module">\n{"".join(texts)}{LAB_START.format(place=place(name))}</script>'
+
+
+def place(name):
+    """The CSS class of the elements in which a lab lives."""
+    return name.replace("_", "-")
 
 
 def as_mathml(formula):

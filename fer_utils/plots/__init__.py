@@ -14,10 +14,10 @@ from .runs import (
     learning_curves,
     projections,
     projections_live,
+    result_panels,
 )
 
 __all__ = ["SYMBOLS", "ablation_curve", "alpha_curves", "both_losses", "class_shares", "confusion_matrices",
-           "face_grid", "face_wall", "feature_film", "follow", "lambda_curves", "learning_curves",
-           "mean_distances", "moving_centers", "noise_floor", "paired_runs", "paths_by_alpha", "picture",
-           "png", "projections", "projections_live", "seeds_needed", "show", "space", "space_live",
-           "staircase"]
+           "face_grid", "face_wall", "feature_film", "follow", "lambda_curves", "learning_curves", "mean_distances",
+           "moving_centers", "noise_floor", "paired_runs", "paths_by_alpha", "picture", "png", "projections",
+           "projections_live", "result_panels", "seeds_needed", "show", "space", "space_live", "staircase"]

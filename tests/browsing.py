@@ -1,0 +1,74 @@
+"""What the tests of the labs share: drawn frames, a dragging mouse, and JupyterLab for as long as it is needed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def picture(lab):
+    """Everything that is drawn, as one string."""
+    return lab.locator("svg path, svg circle").evaluate_all("all => all.map((path) => path.outerHTML).join()")
+
+
+def frame(page):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def drag(page, slider, start, end, steps=8):
+    """Drag with the mouse between two shares of a slider's width; returns the pictures seen before it is let go."""
+    box, seen = slider.bounding_box(), []
+    y = box["y"] + box["height"] / 2
+    x = [8 + (box["width"] - 16) * (start + (end - start) * k / steps) + box["x"] for k in range(steps + 1)]
+    page.mouse.move(x[0], y)
+    page.mouse.down()
+    for here in x:
+        page.mouse.move(here, y)
+        frame(page)
+        seen.append(picture(page.locator(".lab").first))
+    page.mouse.up()
+    return seen
+
+
+class jupyterlab:
+    """JupyterLab in a folder for as long as a with block takes, its kernels included."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __enter__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        own = {"JUPYTER_CONFIG_DIR": self.folder / "config", "JUPYTER_DATA_DIR": self.folder / "data",
+               "IPYTHONDIR": self.folder / "ipython", "JUPYTER_RUNTIME_DIR": self.folder / "runtime"}
+        environment = {**os.environ, **{name: str(path) for name, path in own.items()},
+                       "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
+             "--IdentityProvider.token=", "--LabApp.news_url=", "--LabApp.check_for_updates_class="
+             "jupyterlab.NeverCheckForUpdate"], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "log").open("w"))
+        address, end = f"http://127.0.0.1:{port}", monotonic() + 60
+        while monotonic() < end and self.process.poll() is None:
+            try:
+                json.load(urlopen(f"{address}/api", timeout=2))
+                return address
+            except OSError:
+                sleep(0.2)
+        self.__exit__()
+        raise AssertionError((self.folder / "log").read_text()[-2000:])
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)  # it ends its kernels before it goes
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
