@@ -148,3 +148,14 @@ def confused(first, second):
         return of_runs(is_it, SOFTMAX)([run for run in runs if run.config["dataset"] == "synthetic"
                                         and (run.folder / "model.safetensors").exists()])
     return measure
+
+
+def cell(run, parameters):
+    """A published run as ``sliders.results_lab`` takes it: curves in percent, confusion and test features;
+    ``parameters``: {name: value}, by which it is chosen there."""
+    shown, history = run.geometry["fig1"]["test"], run.history
+    curves = {name: (100 * history[column]).round(1).tolist()
+              for name, column in (("training", "train_accuracy"), ("validation", "validation_accuracy"))}
+    return {"parameters": parameters, "accuracy": round(accuracy(run), 2), "ratio": round(ratio(run), 3),
+            "curves": curves, "confusion": run.metrics["confusion"], "labels": shown["labels"],
+            "points": [point[:2] for point in shown["points"]]}
