@@ -11,7 +11,7 @@ course:  ## set everything up, run the notebooks, write build/index.html
 test:  ## all tests, the notebooks among them
 	$(PYTHON) tools/test.py $(ARGS)
 
-stress:  ## the slow proofs in full: 10,000 hostile inputs, bombs of 10 GB; about 5 minutes
+stress:  ## the slow proofs in full: 10,000 hostile inputs, bombs of 10 GB, a sweep that is killed; about 10 minutes
 	$(PYTHON) tools/test.py --stress $(ARGS)
 
 refresh:  ## for contributors: run notebooks and store their outputs in notebooks/

@@ -19,7 +19,8 @@ from joblib import cpu_count
 import fer_utils.__main__ as command_line
 from fer_utils.errors import FerError
 from fer_utils.runs import check_parameters, find_or_train, grid, load_run, run, settings, sweep
-from fer_utils.runs.table import parse, plan
+from fer_utils.runs.summary import SCORES, write_summary
+from fer_utils.runs.table import NOTEBOOK, PARAMETERS, parse, plan
 
 room = sys.modules["fer_utils.runs.sweep"]  # the package's name for it is the function's
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -65,6 +66,13 @@ def test_a_row_reaches_the_notebook_as_parameters_and_overrides(tmp_path):
     assert job.parameters == {"seed": 3, "lam": 0.3, "overrides": {"backbone": "resnet18", "epochs": 2},
                               "runs_dir": str(tmp_path), "recipe": "paper"}
     assert (job.settings.recipe.epochs, job.settings.recipe.lam, job.settings.recipe.alpha) == (2, 0.3, 1.9)
+
+
+def test_the_notebook_of_one_run_is_bare_and_takes_what_settings_are_made_of():
+    import papermill
+
+    assert tuple(papermill.inspect_notebook(str(NOTEBOOK))) == PARAMETERS
+    assert not any(cell.get("outputs") for cell in nbformat.read(NOTEBOOK, as_version=4).cells)
 
 
 def test_a_table_is_a_list_a_data_frame_or_a_file(tmp_path):
@@ -251,6 +259,22 @@ def test_a_notebook_takes_its_own_parameters_only(stand_in):
         sweep([{"epochs": 3}], notebook=stand_in.path)
 
 
+def test_the_process_of_a_driver_that_was_killed_is_waited_for(stand_in):
+    page, held = stand_in.home / f"mine-{plan([{'how': 'fine', 'seed': 0}], stand_in.path)[0].key}.ipynb", []
+
+    def orphan():
+        with FileLock(page.with_suffix(".lock")):
+            held.append(True)
+            time.sleep(1)
+            page.write_text("{}")
+
+    stand_in.home.mkdir()
+    threading.Thread(target=orphan).start()
+    while not held:
+        time.sleep(0.01)
+    assert stand_in.call("fine").state.tolist() == ["finished"] and stand_in.notes() == []
+
+
 # On a cluster
 
 
@@ -293,8 +317,9 @@ def trained(make_faces, tiny_network, monkeypatch, tmp_path):
 
     def process(arguments, log, *_):
         seen.append(pd.read_csv(log.parent / "summary.csv").state.tolist())
-        check_parameters(**json.loads(arguments[2])).run(progress=False)
-        Path(arguments[1]).touch()
+        if not Path(arguments[1]).exists():  # like process.py
+            check_parameters(**json.loads(arguments[2])).run(progress=False)
+            Path(arguments[1]).touch()
 
     monkeypatch.setattr(room, "_process", process)
     return seen
@@ -320,6 +345,23 @@ def test_the_summary_tells_each_runs_parameters_scores_and_state(trained, tmp_pa
     assert f"| 0 |  | 2 | {of_softmax.mean():.4f} ± {of_softmax.std():.4f} |" in page
     assert "6 of 6 runs finished, 0 failed" in page and f"({table.run[0]}.ipynb)".replace("(", "(<")[:-1] in page
     assert "epochs = 1" in page and not list(home.glob("*.part"))
+
+
+def test_the_validation_accuracy_is_the_chosen_epochs(trained, validations):
+    validations([0.3, 0.9, 0.1])
+    assert sweep([{**TINY, "epochs": 3}], progress=False).validation_accuracy.tolist() == [0.9]
+
+
+def test_the_page_has_the_sample_standard_deviation_over_seeds_of_finished_runs(tmp_path):
+    jobs = plan(grid(lam=[0, 0.2], seed=[0, 1, 2]))
+    for job, accuracy in zip(jobs, (0.5, 0.7, 0.6, 0.4, 0.5, None)):
+        job.page = tmp_path / f"{job.key}.ipynb"
+        if accuracy:
+            job.state, job.results = "finished", dict.fromkeys(SCORES, accuracy)
+    write_summary(tmp_path, jobs)
+    page = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "5 of 6 runs finished" in page and "| 0 | 3 | 0.6000 ± 0.1000 |" in page
+    assert "| 0.2 | 2 | 0.4500 ± 0.0707 |" in page
 
 
 def test_a_run_that_was_trained_before_is_found_without_a_process(trained, tmp_path):

@@ -1,4 +1,4 @@
-"""A real sweep of real notebooks: workers, their kernels and the driver are killed, and no run is missing at the end."""
+"""A real sweep of real notebooks: workers, kernels and the driver are killed, and in the end no run is missing."""
 
 import os
 import random
@@ -75,7 +75,7 @@ def test_whatever_is_killed_no_run_is_lost(tmp_path, seeds, deaths, drivers):
                 alive[name][death % 2].kill()
                 killed.add(name)
             if death < drivers:  # when a further run is finished and another one under way
-                assert until(driver, lambda before=len(kept): len(finished(tmp_path)) > before and in_training(tmp_path))
+                assert until(driver, lambda old=len(kept): len(finished(tmp_path)) > old and in_training(tmp_path))
                 driver.kill()
                 driver.wait()
                 kept = finished(tmp_path)

@@ -48,7 +48,7 @@ def sweep(table, *, notebook=None, folder=None, workers=1, scheduler=None, progr
         _place(jobs, home, notebook)
         write_summary(home, jobs)
         todo = {job.key: job for job in jobs if job.state == "waiting"}
-        calls = [(job.key, job.folder, job.page, str(Path(notebook or NOTEBOOK).absolute()),
+        calls = [(job.key, job.folder, job.page, notebook and str(Path(notebook).absolute()),
                   json.dumps(job.parameters, default=str), os.getcwd()) for job in todo.values()]
         with (tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="run", smoothing=0,
                    disable=quiet or None) as bar,  # None: quiet where nobody watches
@@ -63,8 +63,8 @@ def sweep(table, *, notebook=None, folder=None, workers=1, scheduler=None, progr
     failed = [f"{text_of(job.row)}: {job.trouble.splitlines()[-1]} (see {job.page.with_suffix('.log')})"
               for job in jobs if job.state == "failed"]
     if failed:
-        raise FerError("\n".join([f"{len(failed)} of {len(jobs)} runs failed, each of them {TRIES} times; the others "
-                                  "are finished. Mend this and call again:", *failed]))
+        raise FerError("\n".join([f"{len(failed)} of {len(jobs)} runs failed, and the others are finished. Mend this "
+                                  "and call again:", *failed]))
     return summary
 
 
@@ -129,7 +129,7 @@ def _carried_out(calls, workers, scheduler):
     """(key, trouble or None) of each call of ``_run``, in the order in which they end."""
     if not calls:
         return
-    running = set()
+    running = []  # processes, and None as soon as no more may begin
     with contextlib.ExitStack() as stack:
         stack.callback(_stop, running)
         if scheduler is None:
@@ -171,14 +171,15 @@ def _run(key, folder, page, notebook, parameters, where, workers, running):
     trouble = None
     try:
         for attempt in range(TRIES):
+            checkpoint.wait(page.with_suffix(".lock"))  # the process of a driver that was killed may be at work
             if folder is not None:
-                checkpoint.wait(folder)  # a process of a driver that was killed may still be at work
+                checkpoint.wait(folder / "lock")  # another sweep or notebook may be training it
             if _is_finished(folder, page):
                 return key, None
             page.unlink(missing_ok=True)  # of a run that was deleted since
-            trouble = _process([notebook, str(page), parameters], page.with_suffix(".log"), attempt, where, workers,
-                               running)
-            if trouble is None or running is not None and None in running:
+            trouble = _process([notebook or str(NOTEBOOK), str(page), parameters], page.with_suffix(".log"), attempt,
+                               where, workers, running)
+            if trouble is None:
                 break
     except OSError as error:  # a full disk, a folder that is gone
         trouble = f"{type(error).__name__}: {error}"
@@ -194,7 +195,9 @@ def _process(arguments, log, attempt, where, workers, running):
                                    stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
                                    start_new_session=True)
         if running is not None:
-            running.add(process)
+            running.append(process)
+            if None in running:
+                process.terminate()
         code = process.wait()
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
     if code < 0 or not said:
@@ -204,8 +207,8 @@ def _process(arguments, log, attempt, where, workers, running):
 
 def _stop(running):
     """End what is still running when the driver stops, and let nothing begin anew."""
-    alive = [process for process in running if process.poll() is None]
-    running.add(None)
+    running.append(None)
+    alive = [process for process in running[:] if process is not None and process.poll() is None]
     for process in alive:
         process.terminate()
     for process in alive:

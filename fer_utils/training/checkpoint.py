@@ -54,11 +54,11 @@ def locked(folder):
         lock.release()
 
 
-def wait(folder):
-    """Return when no process trains into the folder any more, however long that takes."""
-    if Path(folder).is_dir():
+def wait(lock):
+    """Return when no process holds this lock, for example a folder's file ``lock``, however long that takes."""
+    if Path(lock).exists():
         try:
-            with FileLock(Path(folder).resolve() / "lock"):
+            with FileLock(Path(lock).resolve()):
                 pass
         except (OSError, NotImplementedError):
             pass  # as in ``locked``
