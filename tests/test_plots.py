@@ -68,6 +68,54 @@ def test_still_and_live_projection_show_the_same_points_and_markers():
     assert len({trace.marker.symbol for trace in live.data}) == len({trace.marker.color for trace in live.data}) == 7
 
 
+def test_points_in_space_are_those_given_with_a_marker_for_each_class():
+    points, labels = CHANCE.normal(size=(21, 5)), np.arange(21) % 7
+    live = plots.space_live({"a": (points, labels), "b": (points, labels)})
+    assert len(live.data) == 14 and sum(trace.showlegend for trace in live.data) == 7
+    for label, trace in enumerate(live.data[:7]):
+        assert np.allclose(np.c_[trace.x, trace.y, trace.z], points[labels == label, :3], atol=1e-6)
+    assert len({trace.marker.symbol for trace in live.data}) == len({trace.marker.color for trace in live.data}) == 7
+
+
+def test_distances_between_means_are_in_units_of_their_mean_with_the_scatter_on_the_diagonal():
+    distances = 4.0 * (1 - np.eye(7))
+    distances[0, 1] = distances[1, 0] = 8.0
+    figure = plots.mean_distances({"a": (distances, np.arange(7.0))})
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    unit = (8 + 20 * 4) / 21
+    assert texts[1] == f"{8 / unit:.1f}" and texts[2] == f"{4 / unit:.1f}"
+    assert texts[::8] == [f"{k / unit:.1f}" for k in range(7)]
+
+
+def test_pairs_have_a_line_each_and_one_for_their_mean():
+    figure = plots.paired_runs({"Eq. 2": {0: (60.0, 58.0), 3: (61.0, 57.0)}, "other": {0: (60.0, 61.0)}})
+    first, second = figure.axes
+    assert [list(line.get_ydata()) for line in first.lines] == [[60, 58], [61, 57], [60.5, 57.5]]
+    assert first.get_title(loc="left") == "Eq. 2: -3.0 points" and second.get_title(loc="left") == "other: +1.0 points"
+
+
+def test_curves_over_alpha_show_each_seed_their_mean_and_softmax():
+    curves = {0: ([0.1, 1.9], [50.0, 52.0]), 1: ([1.9, 0.1, 0.5], [54.0, 50.0, 51.0])}
+    figure = plots.alpha_curves({"Eq. 2": curves}, [49.0, 51.0], {"FER2013": ([1.0, 1.1], [58.0, 61.0], 62.0)})
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in figure.axes[0].lines]
+    assert lines[0][1] == [50, 50]  # softmax: the mean
+    assert lines[1:3] == list(curves.values())
+    assert lines[3] == ([0.1, 1.9], [50, 53])  # only where all seeds have been
+    assert list(figure.axes[1].lines[1].get_ydata()) == [58, 61] and figure.axes[1].lines[0].get_ydata()[0] == 62
+
+
+def test_curves_over_lambda_show_accuracy_and_ratio():
+    figure = plots.lambda_curves({0: ([0.01, 1.0], [50.0, 40.0], [1.0, 0.5])}, ([51.0], [1.2]))
+    for axis, values, softmax in zip(figure.axes, ([50, 40], [1.0, 0.5]), (51, 1.2)):
+        assert axis.get_xscale() == "log" and list(axis.lines[1].get_ydata()) == values
+        assert axis.lines[0].get_ydata()[0] == softmax
+
+
+def test_pairs_needed_are_drawn_with_the_marks():
+    axis = plots.seeds_needed({0.5: ([1, 2], [10, 4])}, {"FER2013": 1.32}).axes[0]
+    assert list(axis.lines[0].get_ydata()) == [10, 4] and [text.get_text() for text in axis.texts] == ["FER2013"]
+
+
 def test_ablation_shows_every_run_and_the_papers_points():
     table = pd.DataFrame({"lam": 0.2, "alpha": [0.1, 0.1, 1.9], "accuracy": [0.5, 0.6, 0.7]})
     figure = plots.ablation_curve(table, [0.65, 0.66], {"FER2013": ([1.0, 1.1], [58.2, 61.6])})

@@ -19,7 +19,7 @@ from joblib import cpu_count
 import fer_utils.__main__ as command_line
 from fer_utils.errors import FerError
 from fer_utils.runs import check_parameters, find_or_train, grid, load_run, run, settings, sweep
-from fer_utils.runs.summary import SCORES, write_summary
+from fer_utils.runs.pages import SCORES, write_summary
 from fer_utils.runs.table import NOTEBOOK, PARAMETERS, parse, plan
 
 room = sys.modules["fer_utils.runs.sweep"]  # the package's name for it is the function's

@@ -27,7 +27,6 @@ def staircase(members, alphas, steps=7):
         return figure
 
 
-
 def noise_floor(members, alphas, measured):
     """How far a centre strays from the true mean when batches change: the law as a line, what was measured as dots.
 
@@ -46,7 +45,6 @@ def noise_floor(members, alphas, measured):
         return figure
 
 
-
 def paths_by_alpha(panels):
     """One coordinate of a centre by step; ``panels``: {title: {alpha: values (steps,)}}, one line for each α."""
     with matplotlib.rc_context(STYLE):
@@ -60,7 +58,6 @@ def paths_by_alpha(panels):
             axis.legend()
         axes[0].set_ylabel("one coordinate of the centre")
         return figure
-
 
 
 def feature_film(rows, labels, moments):
@@ -79,7 +76,6 @@ def feature_film(rows, labels, moments):
                 axis.set(title=moment, xticks=[], yticks=[])
             axes[0].set_ylabel(title)
         return figure
-
 
 
 def moving_centers(simulation):
@@ -113,7 +109,6 @@ def moving_centers(simulation):
         return figure
 
 
-
 def _gauge(axis, simulation):
     ends = [*REGIONS.values(), -2.0]
     for name, top, end, tone in zip(REGIONS, ends, ends[1:], ("#E4E9EE", "#CFE8DC", "#FCE9C4", "#F6CFBE")):
@@ -129,7 +124,6 @@ def _gauge(axis, simulation):
     axis.set(title=title, xlim=(1, -2), ylim=(0, 1), yticks=(), xticks=ends)
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
-
 
 
 def _held(points, reach):

@@ -29,7 +29,6 @@ def show(figure, alt):
     display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
 
 
-
 def png(figure, dpi=96):
     """A matplotlib figure as base64 PNG, a third of the size of true colour: 32 greys for faces, else a palette."""
     buffer, small = io.BytesIO(), io.BytesIO()
@@ -41,7 +40,6 @@ def png(figure, dpi=96):
         image = image.quantize(192, dither=Image.Dither.NONE)
     image.save(small, "PNG", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
-
 
 
 def picture(image):

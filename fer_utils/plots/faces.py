@@ -19,7 +19,6 @@ def face_wall(dataset, per_class=10, seed=0):
     return face_grid(rows, row_titles=EMOTIONS)
 
 
-
 def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
     """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap."""
     rows = [list(row) for row in rows]
@@ -40,7 +39,6 @@ def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
             if row_titles:
                 axes[r, 0].set_ylabel(row_titles[r], rotation=0, ha="right", va="center", fontsize=9)
         return figure
-
 
 
 def class_shares(shares):

@@ -7,38 +7,47 @@ from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..emotions import COLOURS, EMOTIONS, MARKERS
-from .display import INK, STYLE
+from .display import INK, STYLE, SYMBOLS
 
 AXES = ("first", "second", "third component")
 SYMBOLS_3D = {"^": "diamond-open", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "square-open",
               "D": "diamond", "*": "circle-open"}  # plotly has these eight in space
 
 
-def space(panels):
-    """3-D points of each class; ``panels``: {title: (points (N, 3), labels (N,))}."""
+def projections(panels, axes=("first principal component", "second")):
+    """2-D points of each class; ``panels``: {title: (points (N, 2), labels (N,))}; ``axes``: what x and y are."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.8 * len(panels), 4.6), layout="constrained")
-        for k, (title, (points, labels)) in enumerate(panels.items()):
-            axis = figure.add_subplot(1, len(panels), k + 1, projection="3d")
-            points = np.asarray(points)
-            for label, name in enumerate(EMOTIONS):
-                mine = points[np.asarray(labels) == label]
-                axis.scatter(*mine.T[:3], s=12, alpha=0.6, color=COLOURS[name], marker=MARKERS[name], linewidths=0,
-                             label=name)
-            axis.set(title=title, xlabel=AXES[0], ylabel=AXES[1], zlabel=AXES[2])
-            axis.tick_params(labelsize=7)
+        figure = Figure(figsize=(4.6 * len(panels), 4.3), layout="constrained")
+        for axis, (title, (points, labels)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+            scatter(axis, points, labels)
+            axis.set(title=title, xlabel=axes[0], ylabel=axes[1])
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6,
                       fontsize=9)
         return figure
 
 
+def projections_live(panels):
+    """``projections`` as a plotly figure in which classes can be switched on and off."""
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.06)
+    for column, (points, labels) in enumerate(panels.values(), start=1):
+        for label, name in enumerate(EMOTIONS):
+            x, y = compact(points, labels == label)
+            figure.add_trace(go.Scatter(
+                x=x, y=y, mode="markers", name=name,
+                legendgroup=name, showlegend=column == 1, hovertemplate=f"{name}<extra></extra>",
+                marker={"color": COLOURS[name], "symbol": SYMBOLS[MARKERS[name]], "size": 6, "opacity": 0.65}),
+                row=1, col=column)
+    return figure.update_layout(height=450, template="none", margin={"l": 40, "r": 10, "t": 40, "b": 30},
+                                legend={"orientation": "h", "y": -0.12})
+
+
 def space_live(panels):
-    """``space`` as a plotly figure that can be turned, and in which classes can be switched on and off."""
+    """3-D points as a plotly figure that can be turned; ``panels``: {title: (points (N, 3), labels (N,))}."""
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.02,
                            specs=[[{"type": "scene"}] * len(panels)])
     for column, (points, labels) in enumerate(panels.values(), start=1):
         for label, name in enumerate(EMOTIONS):
-            x, y, z = np.asarray(points)[np.asarray(labels) == label].T[:3].round(2).tolist()
+            x, y, z = compact(points, np.asarray(labels) == label)[:3]
             figure.add_trace(go.Scatter3d(
                 x=x, y=y, z=z, mode="markers", name=name, legendgroup=name, showlegend=column == 1,
                 hovertemplate=f"{name}<extra></extra>",
@@ -46,7 +55,20 @@ def space_live(panels):
                 row=1, col=column)
     titles = {f"{axis}axis_title": title for axis, title in zip("xyz", AXES)}
     return figure.update_scenes(**titles).update_layout(
-        height=480, template="plotly_white", margin={"l": 0, "r": 0, "t": 40, "b": 10}, legend={"orientation": "h"})
+        height=480, template="none", margin={"l": 0, "r": 0, "t": 40, "b": 10}, legend={"orientation": "h"})
+
+
+def scatter(axis, points, labels):
+    for label, name in enumerate(EMOTIONS):
+        mine = labels == label
+        axis.scatter(points[mine, 0], points[mine, 1], s=12, alpha=0.6, color=COLOURS[name], marker=MARKERS[name],
+                     linewidths=0, label=name)
+
+
+def compact(points, rows):
+    """The coordinates of some points, one array for each axis: plotly stores arrays of single precision in a line of
+    base64, and a list one number a line."""
+    return np.asarray(points, np.float32)[rows].T.copy()
 
 
 def mean_distances(panels):

@@ -4,11 +4,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from plotly import graph_objects as go
-from plotly.subplots import make_subplots
 
-from ..emotions import COLOURS, EMOTIONS, MARKERS
-from .display import ACCENT, INK, SECOND, STYLE, SYMBOLS, png
+from ..emotions import COLOURS, EMOTIONS
+from .display import ACCENT, INK, SECOND, STYLE, png
+from .features import scatter
 
 
 def learning_curves(histories):
@@ -36,7 +35,6 @@ def learning_curves(histories):
         return figure
 
 
-
 def follow(alt, name="this run"):
     """A callback for ``on_epoch``: in a notebook, curves that are drawn anew after each epoch, in one place; elsewhere
     a line for each epoch."""
@@ -62,7 +60,6 @@ def follow(alt, name="this run"):
     return draw
 
 
-
 def both_losses(history, lam):
     """L_S and λ·L_C of one run by epoch, and what share of the total centre loss has."""
     with matplotlib.rc_context(STYLE):
@@ -78,7 +75,6 @@ def both_losses(history, lam):
         return figure
 
 
-
 def confusion_matrices(matrices):
     """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
@@ -87,7 +83,6 @@ def confusion_matrices(matrices):
             _confusion(axis, counts)
             axis.set(title=f"{title} (% of each row)")
         return figure
-
 
 
 def _confusion(axis, counts):
@@ -100,27 +95,6 @@ def _confusion(axis, counts):
     axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
     axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
     axis.set(xlabel="predicted", ylabel="true")
-
-
-
-def projections(panels, axes=("first principal component", "second")):
-    """2-D points of each class; ``panels``: {title: (points (N, 2), labels (N,))}; ``axes``: what x and y are."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * len(panels), 4.3), layout="constrained")
-        for axis, (title, (points, labels)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
-            _scatter(axis, points, labels)
-            axis.set(title=title, xlabel=axes[0], ylabel=axes[1])
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6,
-                      fontsize=9)
-        return figure
-
-
-
-def _scatter(axis, points, labels):
-    for label, name in enumerate(EMOTIONS):
-        mine = labels == label
-        axis.scatter(points[mine, 0], points[mine, 1], s=12, alpha=0.6, color=COLOURS[name], marker=MARKERS[name],
-                     linewidths=0, label=name)
 
 
 
@@ -143,29 +117,12 @@ def result_panels(cell):
         _confusion(matrix, cell["confusion"])
         matrix.grid(visible=False)
         matrix.set(title="confusion matrix, % of each true row")
-        _scatter(plane, np.asarray(cell["points"]), np.asarray(cell["labels"]))
+        scatter(plane, np.asarray(cell["points"]), np.asarray(cell["labels"]))
         ends = -cell["reach"], cell["reach"]
         plane.set(title="features, two principal components", xlabel=f"1 = their spread, here {cell['spread']:g}",
                   aspect="equal", xlim=ends, ylim=ends)
         plane.legend(fontsize=8, markerscale=1.6, loc="center left", bbox_to_anchor=(1, 0.5))
         return figure
-
-
-
-def projections_live(panels):
-    """``projections`` as a plotly figure in which classes can be switched on and off."""
-    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.06)
-    for column, (points, labels) in enumerate(panels.values(), start=1):
-        for label, name in enumerate(EMOTIONS):
-            mine = points[labels == label]
-            figure.add_trace(go.Scatter(
-                x=mine[:, 0].round(2).tolist(), y=mine[:, 1].round(2).tolist(), mode="markers", name=name,
-                legendgroup=name, showlegend=column == 1, hovertemplate=f"{name}<extra></extra>",
-                marker={"color": COLOURS[name], "symbol": SYMBOLS[MARKERS[name]], "size": 6, "opacity": 0.65}),
-                row=1, col=column)
-    return figure.update_layout(height=450, template="plotly_white", margin={"l": 40, "r": 10, "t": 40, "b": 30},
-                                legend={"orientation": "h", "y": -0.12})
-
 
 
 def ablation_curve(table, baseline, paper=None):

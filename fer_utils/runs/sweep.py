@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 
 from ..errors import FerError
 from ..training import checkpoint
+from .pages import SCORES, text_of, write_summary
 from .run import load_run, run_id
-from .summary import SCORES, text_of, write_summary
 from .table import NOTEBOOK, hash_of, plan
 
 PROCESS = Path(__file__).with_name("process.py")
