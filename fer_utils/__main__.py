@@ -12,7 +12,7 @@ from .datasets.cache import clear, entries
 from .datasets.report import brightness, duplicates, official_rows, summary
 from .errors import FerError
 from .evidence import claims_page, ledger_page
-from .runs import course_folder, evaluate, grid, load_results, sweep
+from .runs import evaluate, grid, load_results, results_folder, sweep
 from .runs.table import parse, plan, read_table
 
 KAGGLE = "msambare/fer2013"  # public: kagglehub needs no account for it
@@ -125,7 +125,7 @@ def main(arguments=None):
                 print(sweep(table, notebook=chosen.notebook, folder=chosen.folder, workers=chosen.workers,
                             scheduler=chosen.scheduler).to_string(na_rep="", float_format="{:.4g}".format))
         elif chosen.command == "ledger":
-            folder = Path(chosen.results or course_folder() / "results")
+            folder = Path(chosen.results or results_folder())
             runs = load_results(folder)
             for name, text in (("LEDGER.md", ledger_page(runs)), ("CLAIMS.md", claims_page(runs))):
                 (folder / name).write_text(text, encoding="utf-8")

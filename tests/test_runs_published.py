@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,16 @@ from safetensors.torch import load_file, save_file
 from fer_utils.errors import FerError
 from fer_utils.evaluation import scores
 from fer_utils.geometry import geometry
-from fer_utils.runs import find_or_train, load_published, load_results, load_run, publish, results_table, summary
+from fer_utils.runs import (
+    find_or_train,
+    load_published,
+    load_results,
+    load_run,
+    publish,
+    results_folder,
+    results_table,
+    summary,
+)
 from fer_utils.runs import published as room
 from fer_utils.runs import run as beneath
 
@@ -247,6 +257,11 @@ def test_results_lie_in_the_courses_folder(course, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path / "notebooks")
     run = publish(course.train().folder)
     assert run.folder.parent == tmp_path / "results" and [run.folder for run in load_results()] == [run.folder]
+
+
+def test_the_courses_results_are_found_from_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # as a copy of a notebook is run
+    assert results_folder() == Path(room.__file__).resolve().parents[2] / "results"
 
 
 def test_a_table_of_runs_says_what_went_in_and_what_came_out(course):

@@ -119,9 +119,15 @@ def load_published(folder):
                                metrics={"chosen_on": "validation", **run.metrics})
 
 
+def results_folder():
+    """``results/`` of the course in which we are, or else of the one that this package belongs to."""
+    here = course_folder() / "results"
+    return here if here.is_dir() else Path(__file__).resolve().parents[2] / "results"
+
+
 def load_results(root=None):
     """All published runs, by name; ``root``: None is the course's own ``results/``."""
-    root = Path(root or course_folder() / "results")
+    root = Path(root or results_folder())
     if not root.is_dir():
         raise FerError(f"{root}: there is no such folder; give the one that holds the published runs.")
     return [load_published(folder) for folder in sorted(root.iterdir())
