@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from ..statistics import paired_difference
 from .measures import (
     MENDED_ARM,
     PAPER_ARM,
@@ -58,9 +58,8 @@ class Claim:
         values = [reading.value for reading in self.measure(runs) if not math.isnan(reading.value)]
         if len(values) < self.least:
             return "undecided", values
-        mean = np.mean(values)
-        spread = stats.sem(values) if len(values) > 1 else 0.0
-        low, high = stats.t.interval(0.95, len(values) - 1, mean, spread) if spread else (mean, mean)
+        known = paired_difference(values, [0.0] * len(values))
+        low, high = (known.mean, known.mean) if math.isnan(known.low) else (known.low, known.high)
         if self.low <= low and high <= self.high:
             return "held", values
         return ("did not hold" if high < self.low or low > self.high else "undecided"), values

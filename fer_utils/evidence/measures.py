@@ -8,6 +8,7 @@ from collections import defaultdict, namedtuple
 
 import numpy as np
 
+from .. import paper
 from ..datasets import load_dataset
 from ..emotions import EMOTIONS
 from ..evaluation import most_confused_pair
@@ -15,9 +16,9 @@ from ..evaluation import most_confused_pair
 Reading = namedtuple("Reading", "seed value runs")  # runs: those that the value was read from
 
 SOFTMAX = {"lam": 0.0}
-PAPER_ARM = {"lam": 0.2, "alpha": 1.9, "update": "eq2"}
-PUBLISHED_ARM = {"lam": 0.2, "alpha": 1.9, "update": "adam", "center_init": "randn"}
-MENDED_ARM = {"lam": 0.2, "alpha": 0.5, "update": "eq2"}
+PAPER_ARM = {"lam": paper.LAM, "alpha": paper.ALPHA, "update": "eq2"}
+PUBLISHED_ARM = {**PAPER_ARM, "update": "adam", "center_init": "randn"}
+MENDED_ARM = {**PAPER_ARM, "alpha": 0.5}
 
 
 def setting(run):
@@ -104,11 +105,11 @@ def answered(true, answer):
 
 
 def is_best(run):
-    return max(EMOTIONS, key=run.metrics["recall"].get) == "happiness"
+    return max(EMOTIONS, key=run.metrics["recall"].get) == paper.BEST_RECOGNISED
 
 
 def is_worst(run):
-    return min(EMOTIONS, key=run.metrics["recall"].get) == "disgust"
+    return min(EMOTIONS, key=run.metrics["recall"].get) == paper.WORST_RECOGNISED
 
 
 def judged_by(how):

@@ -1,6 +1,5 @@
 """Trained networks in half precision, small enough to be passed on, and how good one is on any data."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..datasets import TEST_SPLIT, load_dataset
 from ..errors import FerError
 from ..evaluation import confusion, predict, scores
 from ..model import CLResNet50
-from .run import Run, load_run, write_json
+from .run import Run, load_run, sha256_of, write_json
 
 WEIGHTS, CARD = "model.half.safetensors", "card.json"
 FIELDS = {"run": str, "recipe": dict, "data": dict, "inputs": dict, "classes": list, "weights": dict}  # of a card
@@ -86,7 +85,7 @@ def export(run, target):
         "metrics": {name: run.metrics[name] for name in measured if name in run.metrics},
         "commit": run.environment.get("commit"),
         "weights": {"file": WEIGHTS, "precision": precision, "bytes": (target / WEIGHTS).stat().st_size,
-                    "sha256": _sha256(target / WEIGHTS)}})
+                    "sha256": sha256_of(target / WEIGHTS)}})
     return target
 
 
@@ -113,7 +112,7 @@ def load_checkpoint(folder):
     path = folder / WEIGHTS
     if not path.exists():
         raise FerError(f"{path}: the weights are missing; {advice}")
-    if _sha256(path) != card["weights"]["sha256"]:
+    if sha256_of(path) != card["weights"]["sha256"]:
         raise FerError(f"{path}: damaged or of another network: {path.stat().st_size} bytes, the card says "
                        f"{card['weights']['bytes']}, and the checksum differs; {advice}")
     model = CLResNet50(len(card["classes"]), backbone=card["recipe"]["backbone"], weights=str(path))
@@ -143,7 +142,3 @@ def evaluate(folder, dataset, root=None, split=None, **options):
     return Evaluation(told.get("run", Path(folder).resolve().name), faces.source, faces.split, len(faces),
                       faces.fingerprint, tuple(faces.classes), scores(faces.labels, answers, faces.classes),
                       confusion(faces.labels, answers, classes=faces.classes), tuple(notes))
-
-
-def _sha256(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,7 +1,6 @@
 """What is kept of a run for good: its small form in ``results/``, sealed by checksums, and tables over many."""
 
 import dataclasses
-import hashlib
 import shutil
 import zipfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..errors import FerError
 from ..geometry import geometry
 from ..training import RECIPES, Recipe
 from ..training.recipe import CENTERS
-from .run import course_folder, divide, load_held_out, load_run, write_json
+from .run import course_folder, divide, load_held_out, load_run, sha256_of, write_json
 
 FILES = ("config.json", "environment.json", "history.json", "metrics.json")  # copied as they are
 SUMS = "SHA256SUMS"
@@ -82,7 +81,7 @@ def measure(run, data_dir=None):
 
 def seal(folder):
     """Write ``SHA256SUMS`` over all files of a folder."""
-    lines = [f"{_sha256(path)}  {path.name}\n" for path in sorted(Path(folder).iterdir()) if path.name != SUMS]
+    lines = [f"{sha256_of(path)}  {path.name}\n" for path in sorted(Path(folder).iterdir()) if path.name != SUMS]
     (Path(folder) / SUMS).write_bytes("".join(lines).encode())
 
 
@@ -101,7 +100,7 @@ def check_seal(folder):
             raise FerError(f"{folder / name}: this file of a published result is missing; {advice}")
         if name not in sums:
             raise FerError(f"{folder / name}: this file is no part of the published result; take it away, or {advice}")
-        if _sha256(folder / name) != sums[name]:
+        if sha256_of(folder / name) != sums[name]:
             raise FerError(f"{folder / name}: this file was changed after it was published: its checksum is "
                            f"another; {advice}")
 
@@ -211,7 +210,3 @@ def _write_predictions(arrays, path):
             entry.compress_type = zipfile.ZIP_BZIP2
             with archive.open(entry, "w") as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
-
-
-def _sha256(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -126,7 +126,7 @@ def run_id(recipe, dataset, seed, *splits):
     content = {"recipe": recipe.effective(), "data": [split.fingerprint for split in splits], "seed": seed,
                "engine": ENGINE}
     if recipe.weights not in ("random", "imagenet") and Path(recipe.weights).is_file():
-        content["weights"] = hashlib.sha256(Path(recipe.weights).read_bytes()).hexdigest()  # not the name: the content
+        content["weights"] = sha256_of(recipe.weights)  # not the name: the content
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     loss = f"center-lam{recipe.lam:g}-alpha{recipe.alpha:g}" if recipe.lam else "softmax"
     return f"{dataset}-{recipe.name}-{recipe.backbone}-{loss}-seed{seed}-{key}"
@@ -152,6 +152,11 @@ def environment(device="cpu"):
             "numpy": np.__version__, "system": f"{platform.system()} {platform.machine()}", "device": device.type,
             "hardware": hardware, "threads": torch.get_num_threads(), "peak_memory_mb": peak_memory(device),
             "commit": _commit()}
+
+
+def sha256_of(path):
+    """The SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def write_json(path, content, **style):
