@@ -50,7 +50,8 @@ def made_up(right=60.0, ratio=1.0, seed=0, dataset="fer2013", folder="nowhere", 
     key = f"{abs(hash((right, ratio, seed, str(fields)))):010d}"[:10]
     return SimpleNamespace(folder=Path(folder) / f"run-{key}", metrics=metrics, geometry=geometry,
                            config={"recipe": recipe, "seed": seed, "dataset": dataset, "source": "drawn", "engine": 2,
-                                   "initialisation": "random", "data": {"train": {"images": 100}}})
+                                   "initialisation": "random", "data_options": {},
+                                   "data": {"train": {"images": 100}, "validation": {"images": 40}}})
 
 
 def pairs(gains, fields, start=60.0, **same):
@@ -190,6 +191,24 @@ def test_settings_have_lines_of_their_own():
     runs[-1].config["recipe"]["epochs"] = 3
     rows = ledger(runs)
     assert sorted(rows[rows.what == "FER2013: gain, Eq. 2, α 1.9"].ours) == pytest.approx([1.0, 2.0])
+
+
+def test_the_network_and_the_data_are_lines_too():
+    table = ledger([made_up()])
+    mine = table[table.n > 0].set_index("what")
+    assert mine.ours["FER2013: features that the network gives"] == 512
+    assert mine.ours["FER2013: training images, before 30 % of them validate"] == 140
+    assert mine.paper["FER2013: training images, before 30 % of them validate"] == 28_709
+    page = ledger_page([made_up()])
+    assert "| 2,048 | 512 | 1 | -1,536 |" in page and "| 28,709 | 140 | 1 | -28,569 |" in page
+
+
+def test_runs_on_a_part_of_the_data_answer_for_the_curve_over_alpha_alone():
+    runs = [made_up(seed=seed, lam=0.2, alpha=alpha) for seed in (0, 1) for alpha in (0.1, 1.0, 1.9)]
+    for run in (*runs, plain := made_up()):
+        run.config["data_options"] = {"subset": 100}
+    answered_lines = ledger([*runs, plain])
+    assert set(answered_lines[answered_lines.n > 0]["where"]) == {"Fig. 4"}
 
 
 def test_another_result_gives_another_ledger():

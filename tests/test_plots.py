@@ -116,21 +116,6 @@ def test_pairs_needed_are_drawn_with_the_marks():
     assert list(axis.lines[0].get_ydata()) == [10, 4] and [text.get_text() for text in axis.texts] == ["FER2013"]
 
 
-def test_ablation_shows_every_run_and_the_papers_points():
-    table = pd.DataFrame({"lam": 0.2, "alpha": [0.1, 0.1, 1.9], "accuracy": [0.5, 0.6, 0.7]})
-    figure = plots.ablation_curve(table, [0.65, 0.66], {"FER2013": ([1.0, 1.1], [58.2, 61.6])})
-    assert np.allclose(figure.axes[0].collections[0].get_offsets(), [[0.1, 50], [0.1, 60], [1.9, 70]])
-    assert figure.axes[1].lines[0].get_ydata() == pytest.approx([58.2, 61.6])
-
-
-def test_ablation_keeps_each_lambda_apart():
-    table = pd.DataFrame({"lam": [0.2, 1.0], "alpha": [0.5, 0.5], "accuracy": [0.5, 0.9]})
-    axis = plots.ablation_curve(table, [0.6]).axes[0]
-    assert [text.get_text().split(":")[0] for text in axis.get_legend().get_texts()][1:] == ["λ = 0.2", "λ = 1"]
-    points = [part.get_offsets().tolist() for part in axis.collections if len(part.get_offsets()) == 1]
-    assert [[0.5, 50.0]] in points and [[0.5, 90.0]] in points
-
-
 def test_projections_name_the_axes_they_are_given():
     axis = plots.projections({"a": (np.zeros((7, 2)), np.arange(7))}, axes=("discriminant", "next")).axes[0]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("discriminant", "next")

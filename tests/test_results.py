@@ -12,7 +12,8 @@ import pytest
 
 from fer_utils.evaluation import confusion, scores
 from fer_utils.runs import load_published, load_results
-from fer_utils.runs.published import FILES, LIMIT, SUMS
+from fer_utils.runs.published import FILES, LIMIT, SUMS, recipe_of
+from fer_utils.runs.table import plan
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 FOLDERS = sorted({path.parent for name in (SUMS, "metrics.json") for path in RESULTS.glob(f"*/{name}")})
@@ -143,3 +144,18 @@ def test_the_points_of_a_curve_get_none():
     softmax, adam = made_up(lam=0.0), made_up(update="adam", center_init="randn")
     curve = [made_up(alpha=alpha) for alpha in (0.1, 0.5, 1.9)]
     assert ["Adam" in sentence for sentence in publish.pairs([softmax, adam, *curve])] == [True]
+
+
+def asked_for(table):
+    """What tells the runs of a sweep's table apart: recipe, data and seed."""
+    return [json.dumps([job.settings.recipe.effective(), job.settings.data_options, job.settings.seed], sort_keys=True)
+            for job in plan(table)]
+
+
+@pytest.mark.parametrize("section, number", [(3, 15), (4, 48)])
+def test_every_run_of_the_protocol_is_published(section, number):
+    asked = asked_for(RESULTS / f"section-{section}.csv")
+    there = [json.dumps([recipe_of(run).effective(), run.config["data_options"], run.config["seed"]], sort_keys=True)
+             for run in load_results(RESULTS) if run.config["dataset"] == "fer2013"]
+    assert len(asked) == number
+    assert set(asked) <= set(there)

@@ -3,15 +3,18 @@
 A measure takes the runs of one setting and returns ``Reading``s, one for each seed that can say something.
 """
 
+import functools
 import math
 from collections import defaultdict, namedtuple
 
 import numpy as np
+import torch
 
 from .. import paper
 from ..datasets import load_dataset
 from ..emotions import EMOTIONS
 from ..evaluation import most_confused_pair
+from ..model import CLResNet50
 
 Reading = namedtuple("Reading", "seed value runs")  # runs: those that the value was read from
 
@@ -78,6 +81,21 @@ def of_size(measure):
 
 def accuracy(run):
     return 100 * run.metrics["accuracy"]
+
+
+def images(run):
+    """Those that the run was given to learn from: trained on or validated on."""
+    return sum(run.config["data"].get(part, {"images": 0})["images"] for part in ("train", "validation"))
+
+
+def width(run):
+    return _width(run.config["recipe"]["backbone"])
+
+
+@functools.cache
+def _width(backbone):
+    with torch.device("meta"):  # no weights are made
+        return CLResNet50(backbone=backbone).feat_dim
 
 
 def percent(name):

@@ -78,12 +78,16 @@ def _legend(letters):
 def _number(value, unit, sd=math.nan):
     if value is None or math.isnan(value):
         return ""
+    if unit == "number":
+        return f"{value:,.0f}"
     digits = 1 if unit == "%" else 2
     signed = f"{value:+.{digits}f}" if unit == "points" else f"{value:.{digits}f}"
     return signed + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}") + (" %" if unit == "%" else "")
 
 
 def _gap(row):
+    if row["unit"] == "number" and row["gap"] == row["gap"]:
+        return f"{row['gap']:+,.0f}" if row["gap"] else "0"
     return "" if math.isnan(row["gap"]) else f"{row['gap']:+.1f}" if row["unit"] else f"{row['gap']:+.2f}"
 
 

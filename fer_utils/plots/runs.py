@@ -1,11 +1,11 @@
-"""Pictures of trainings: curves, confusion matrices, features in the plane, the ablation."""
+"""Pictures of trainings: curves, confusion matrices, features in the plane."""
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..emotions import COLOURS, EMOTIONS
+from ..emotions import EMOTIONS
 from .display import ACCENT, INK, SECOND, STYLE, png
 from .features import scatter
 
@@ -122,33 +122,4 @@ def result_panels(cell):
         plane.set(title="features, two principal components", xlabel=f"1 = their spread, here {cell['spread']:g}",
                   aspect="equal", xlim=ends, ylim=ends)
         plane.legend(fontsize=8, markerscale=1.6, loc="center left", bbox_to_anchor=(1, 0.5))
-        return figure
-
-
-def ablation_curve(table, baseline, paper=None):
-    """Accuracy against α for each λ: every run as a dot, mean ± sd as a bar, the baseline's range as a band.
-
-    ``table``: DataFrame with ``lam``, ``alpha`` and ``accuracy`` (in [0, 1]), one row per run; ``baseline``: the
-    accuracies of softmax alone; ``paper``: optional {name: (alphas, accuracies in percent)} in a panel of its own.
-    """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.5 if paper else 6.4, 3.7), layout="constrained")
-        axes = figure.subplots(1, 2 if paper else 1, squeeze=False)[0]
-        axis, baseline = axes[0], 100 * np.asarray(baseline, float)
-        axis.axhspan(baseline.min(), baseline.max(), color=INK, alpha=0.12, linewidth=0)
-        axis.axhline(baseline.mean(), color=INK, linestyle="--", linewidth=1, label="softmax alone: mean and range")
-        palette = [COLOURS[name] for name in ("anger", "sadness", "disgust", "fear", "happiness", "surprise")]
-        for k, (lam, mine) in enumerate(table.groupby("lam")):
-            style = {"color": palette[k % len(palette)], "marker": "os^Dv"[k % 5]}
-            axis.scatter(mine.alpha, 100 * mine.accuracy, s=22, alpha=0.7, **style)
-            groups = 100 * mine.groupby("alpha").accuracy.agg(["mean", "std"])
-            axis.errorbar(groups.index, groups["mean"], groups["std"].fillna(0), capsize=4, linewidth=1.2,
-                          markersize=3, **style, label=f"λ = {lam:g}: runs, mean ± sd over seeds")
-        axis.set(title="this course, quick mode", xlabel="α", ylabel="accuracy (%)")
-        axis.legend(fontsize=8)
-        for name, (alphas, values), colour, marker in zip(paper or {}, (paper or {}).values(), (SECOND, ACCENT), "os"):
-            axes[1].plot(alphas, values, color=colour, marker=marker, markersize=4, label=name)
-        if paper:
-            axes[1].set(title="the paper's Fig. 4: one run a point, test accuracy", xlabel="α", ylabel="accuracy (%)")
-            axes[1].legend(fontsize=8)
         return figure
