@@ -1,0 +1,1 @@
+"""Exercises of notebook 1: a data set of faces."""

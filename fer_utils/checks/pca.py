@@ -1,0 +1,1 @@
+"""Exercises of notebook 6: pictures of features, and numbers."""

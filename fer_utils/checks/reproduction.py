@@ -1,0 +1,1 @@
+"""Exercises of notebook 7: numbers in a paper, and claims."""

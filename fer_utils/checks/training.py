@@ -1,0 +1,1 @@
+"""Exercises of notebook 4: training with centre loss."""
