@@ -90,7 +90,7 @@ def seeds_needed(curves, marks):
             axis.text(gain, 1.02, name, transform=axis.get_xaxis_transform(), ha="center", fontsize=8)
         axis.set(xlabel="true gain (points of accuracy)", ylabel="pairs of runs", yscale="log")
         axis.set_yticks([2, 5, 10, 20, 50, 100, 200], ["2", "5", "10", "20", "50", "100", "200"])
-        axis.legend(fontsize=8, title="differences scatter with")
+        figure.legend(fontsize=8, title="differences scatter with", loc="outside right upper")
         return figure
 
 
