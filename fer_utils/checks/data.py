@@ -19,8 +19,8 @@ def _strangers(label, noise):
 _FEAR = EMOTIONS.index("fear")
 
 strangers = ValueCheck(
-    lambda mine: abs(mine - _strangers(_FEAR, 0.4)) <= 3,
-    "195 strangers join 41 that stay. Two labels in five are wrong, and of the rarest class hardly any is left.",
+    lambda mine: abs(mine - _strangers(_FEAR, 0.4)) <= 5,  # what is drawn strays by some points
+    "About 195 strangers join 41 that stay. Two labels in five are wrong, and of the rarest class hardly any is left.",
     (Mistake(lambda mine: 0 < mine < 1, "That reads like a share; give percent.", matches=True),
      Mistake(40.0, "40 % is the share of all labels that are wrong. What it does to a class depends on the class's "
              "size: a small one loses few and is given many."),
