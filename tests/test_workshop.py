@@ -107,15 +107,16 @@ def test_student_version_keeps_all_but_solutions_and_comments(name, read):
 def test_instructor_version_has_solutions_comments_and_minutes(name, read):
     notebook, version = read(name), instructor(read(name), measured=0.4)
     comments = workshop.COMMENT.findall(prose(notebook))
-    assert 2 <= len(comments) <= 5
+    assert 2 <= len(comments) <= 4
     assert "<!-- instructor" not in prose(version) and "<summary>Solution" not in prose(version)
     assert prose(version).count("> **For the instructor.**") == len(comments)
     for task, cell in zip(exercises(notebook), stubs(version), strict=True):
         assert cell.source == f"{task.solution}\n\n{task.call}"
         assert f"**Solution.** {task.explanation}" in prose(version)
         assert f"| {task.number} · {task.title} | {task.minutes} |" in version.cells[1].source
-    total = sum(task.minutes for task in exercises(notebook))
-    assert f"**{total}**" in version.cells[1].source and "| run here, last time | 0.4 |" in version.cells[1].source
+    total, table = sum(task.minutes for task in exercises(notebook)), version.cells[1].source
+    assert f"**{total}**" in table and "| to run it here, last time | 0.4 |" in table
+    assert re.search(r"\| the notebook \| \d+ to read", table)
 
 
 @each
@@ -126,7 +127,7 @@ def test_versions_are_notebooks_and_leave_the_source_alone(name, read):
     assert nbformat.writes(read(name)) == before
 
 
-OPENING = "# 3 · Small\n\n**Minutes:** 2 to read,\n1 to run.\n\n<!-- instructor: Ask them\nfirst. -->"
+OPENING = "# 3 · Small\n\n**Minutes:** 2 to read,\n1 to run.\n\n<!-- instructor: ask them\nfirst. -->"
 TASK = ("### Exercise 3.1 · Half\n*5 minutes · ★★☆*\n\nWrite it.\n\n"
         "<details><summary>Hint</summary>\n\nAh.\n\n</details>")
 STUB = "def mine(x, c, y):\n    ...\n\n\nchecks.eq1(mine)"

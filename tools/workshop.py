@@ -199,25 +199,26 @@ def _between_paragraphs(source, unfolded):
 
 
 def _quote(text):
-    lines = f"{QUOTE} {text.strip()}".splitlines()
+    text = text.strip()
+    lines = f"{QUOTE} {text[:1].upper()}{text[1:]}".splitlines()
     return "\n".join(f"> {line.strip()}".rstrip() for line in lines)
 
 
 def _reading(notebook):
-    """What the notebook says of its own minutes, on one line."""
+    """What the notebook says of its own minutes: the first sentence, on one line."""
     texts = [cell.source for cell in notebook.cells[:3] if cell.cell_type == "markdown"]
     found = READING.search("\n\n".join(texts))
     if not found:
         raise Malformed('The opening has no line "**Minutes:** 30 to read, 1 to run".')
-    return " ".join(found[1].split())
+    return " ".join(found[1].split()).partition(". ")[0].rstrip(".")
 
 
 def _table(tasks, reading, measured):
     rows = [f"| {task.number} · {task.title} | {task.minutes} | {'★' * task.stars}{'☆' * (3 - task.stars)} |"
             for task in tasks]
-    ran = [] if measured is None else [f"| run here, last time | {measured:g} | |"]
-    return "\n".join([f"{QUOTE} What the notebook says of its minutes: {reading}", "",
-                      "| | minutes | difficulty |", "| --- | --- | --- |", *ran, *rows,
+    ran = [] if measured is None else [f"| to run it here, last time | {measured:g} | |"]
+    return "\n".join([f"{QUOTE} How long it takes:", "", "| | minutes | difficulty |", "| --- | --- | --- |",
+                      f"| the notebook | {reading} | |", *ran, *rows,
                       f"| **all {len(tasks)} exercises** | **{sum(task.minutes for task in tasks)}** | |"])
 
 

@@ -4,6 +4,7 @@ A check never stops a notebook: an untouched stub is told so, and so is an error
 """
 
 import copy
+import textwrap
 import traceback
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Verdict:
         return self.state == "right"
 
     def __repr__(self):
-        return f"{SIGNS[self.state]} {self.message}".rstrip()
+        return textwrap.fill(f"{SIGNS[self.state]} {self.message}", 100)  # not every notebook wraps what is printed
 
 
 @dataclass(frozen=True)
