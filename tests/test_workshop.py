@@ -114,9 +114,9 @@ def test_instructor_version_has_solutions_comments_and_minutes(name, read):
         assert cell.source == f"{task.solution}\n\n{task.call}"
         assert f"**Solution.** {task.explanation}" in prose(version)
         assert f"| {task.number} · {task.title} | {task.minutes} |" in version.cells[1].source
-    total, table = sum(task.minutes for task in exercises(notebook)), version.cells[1].source
-    assert f"**{total}**" in table and "| to run it here, last time | 0.4 |" in table
-    assert re.search(r"\| the notebook \| \d+ to read", table)
+    table, total = version.cells[1].source, sum(task.minutes for task in exercises(notebook))
+    read_in = int(re.search(r"\*\*Minutes:\*\* (\d+)", notebook.cells[0].source)[1])
+    assert f"| **{total}** |" in table and f"| **{read_in + total}** |" in table and "last time: 0.4 |" in table
 
 
 @each

@@ -35,7 +35,7 @@ SECTION = re.compile(r"^## (\d+\.\d+ )?Exercises\b", re.MULTILINE)
 SOLUTION = re.compile(r"<details>\s*<summary>Solution</summary>(.*)</details>", re.DOTALL)
 BLOCK = re.compile(r"^```python\n(.*?)^```$\n?", re.DOTALL | re.MULTILINE)
 COMMENT = re.compile(r"<!-- instructor:(.*?)-->", re.DOTALL)
-READING = re.compile(r"\*\*Minutes:\*\*\s*(.+?)(?=\n\s*\n|\Z)", re.DOTALL)
+READING = re.compile(r"\*\*Minutes:\*\*\s+(?P<read>\d+)\s+to\s+read.*?(?P<run>(under\s+)?\d+)\s+to\s+run", re.DOTALL)
 QUOTE = "**For the instructor.**"
 
 
@@ -205,21 +205,24 @@ def _quote(text):
 
 
 def _reading(notebook):
-    """What the notebook says of its own minutes: the first sentence, on one line."""
+    """(minutes to read it, minutes to run it) as the notebook itself says, the first a number, the second a text."""
     texts = [cell.source for cell in notebook.cells[:3] if cell.cell_type == "markdown"]
     found = READING.search("\n\n".join(texts))
     if not found:
         raise Malformed('The opening has no line "**Minutes:** 30 to read, 1 to run".')
-    return " ".join(found[1].split()).partition(". ")[0].rstrip(".")
+    return int(found["read"]), found["run"]
 
 
 def _table(tasks, reading, measured):
+    (read, run), exercised = reading, sum(task.minutes for task in tasks)
+    if measured is not None:
+        run = f"{run}; here, last time: {measured:g}"
     rows = [f"| {task.number} · {task.title} | {task.minutes} | {'★' * task.stars}{'☆' * (3 - task.stars)} |"
             for task in tasks]
-    ran = [] if measured is None else [f"| to run it here, last time | {measured:g} | |"]
     return "\n".join([f"{QUOTE} How long it takes:", "", "| | minutes | difficulty |", "| --- | --- | --- |",
-                      f"| the notebook | {reading} | |", *ran, *rows,
-                      f"| **all {len(tasks)} exercises** | **{sum(task.minutes for task in tasks)}** | |"])
+                      f"| to run the notebook | {run} | |", f"| to read it | {read} | |", *rows,
+                      f"| all {len(tasks)} exercises | **{exercised}** | |",
+                      f"| reading and exercises | **{read + exercised}** | |"])
 
 
 def _is_imports(source):
