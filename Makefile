@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: course test stress refresh lint clean
+.PHONY: course test stress refresh workshop lint clean
 
 course:  ## set everything up, run the notebooks, write build/index.html
 	$(PYTHON) tools/course.py $(ARGS)
@@ -16,6 +16,9 @@ stress:  ## the slow proofs in full: 10,000 hostile inputs, bombs of 10 GB, a sw
 
 refresh:  ## for contributors: run notebooks and store their outputs in notebooks/
 	$(PYTHON) tools/refresh.py $(ARGS)
+
+workshop:  ## for teachers: the notebooks for students and for instructors, in build/workshop/
+	$(PYTHON) tools/workshop.py $(ARGS)
 
 lint:
 	$(PYTHON) tools/environment.py ruff check . $(ARGS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_utils import checks
-from fer_utils.checks.core import FunctionCheck, Mistake, ValueCheck, is_untouched
+from fer_utils.checks.core import FunctionCheck, Mistake, ValueCheck, Verdict, is_untouched
 
 each = pytest.mark.parametrize("name", checks.CHECKS)
 
@@ -87,3 +87,8 @@ def test_untouched_looks_into_tuples_and_dicts():
 def test_a_verdict_reads_as_one_line():
     assert repr(checks.eq1(None)) == "○ Not attempted yet."
     assert repr(checks.eq1(checks.eq1.reference)).startswith("✓ Right. ")
+
+
+def test_a_long_verdict_is_wrapped():
+    lines = repr(Verdict("wrong", "word " * 99)).splitlines()
+    assert len(lines) > 1 and max(map(len, lines)) <= 100

@@ -1,7 +1,7 @@
 """What tells a learner that an exercise is right, and what may have gone wrong: ``checks.eq1(mine)``.
 
 A module for each notebook; ``CHECKS`` has all checks by their names, which are attributes here, too. Each is called
-with a function or a value and returns a ``Verdict``, which a notebook shows as one line.
+with a function or a value and returns a ``Verdict``, which a notebook shows as a line or two.
 """
 
 from . import ablation, baseline, center_loss, data, pca, reproduction, training

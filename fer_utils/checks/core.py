@@ -3,6 +3,8 @@
 A check never stops a notebook: an untouched stub is told so, and so is an error in the learner's own lines.
 """
 
+import copy
+import textwrap
 import traceback
 from dataclasses import dataclass
 
@@ -23,7 +25,7 @@ class Verdict:
         return self.state == "right"
 
     def __repr__(self):
-        return f"{SIGNS[self.state]} {self.message}".rstrip()
+        return textwrap.fill(f"{SIGNS[self.state]} {self.message}", 100)  # not every notebook wraps what is printed
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,8 @@ def agree(mine, right, tolerance):
 
 
 def copied(case):
-    """The arguments of a case, so that a function which writes into them spoils nothing."""
-    return tuple(value.clone() if isinstance(value, torch.Tensor) else value.copy()
-                 if isinstance(value, (np.ndarray, list, dict)) else value for value in case)
+    """The arguments of a case, so that a function which writes into them, or trains them, spoils nothing."""
+    return copy.deepcopy(case)
 
 
 def _array(value):

@@ -1,0 +1,271 @@
+"""Write the course for a workshop: build/workshop/student and build/workshop/instructor, from the notebooks themselves.
+
+    python tools/workshop.py          all
+    python tools/workshop.py 03 05    some
+
+Students get stubs and folded hints; instructors get solutions, talking points and a table of minutes. Nothing is
+written before every stub was found open and every solution right by its check.
+
+An exercise is three cells in a row, told by their tags; the section begins with a heading "## Exercises":
+
+    exercise   markdown: "### Exercise 3.2 · Title", "*5 minutes · ★★☆*", the task, a folded hint
+    stub       code: what the learner completes; its last statement is the check, checks.NAME(...)
+    solution   markdown: folded; one python block that can replace all of the stub but the check; the explanation
+
+The stubs need nothing but the notebook's import cells and the code cells of the section itself, which take no time.
+A comment <!-- instructor: ... --> in any markdown cell is for the instructor alone.
+"""
+
+import ast
+import contextlib
+import copy
+import io
+import re
+import sys
+from dataclasses import dataclass
+
+from course import read_minutes
+from environment import enter, parser
+from execute import BUILD, find_notebooks
+
+WORKSHOP = BUILD / "workshop"
+HEADING = re.compile(r"### Exercise (?P<number>\d+\.\d+) · (?P<title>.+)\n+"
+                     r"\*(?P<minutes>\d+) minutes? · (?P<stars>★+)(?P<pale>☆*)\*\n")
+SECTION = re.compile(r"^## (\d+\.\d+ )?Exercises\b", re.MULTILINE)
+SOLUTION = re.compile(r"<details>\s*<summary>Solution</summary>(.*)</details>", re.DOTALL)
+BLOCK = re.compile(r"^```python\n(.*?)^```$\n?", re.DOTALL | re.MULTILINE)
+COMMENT = re.compile(r"<!-- instructor:(.*?)-->", re.DOTALL)
+READING = re.compile(r"\*\*Minutes:\*\*\s+(?P<read>\d+)\s+to\s+read.*?(?P<run>(under\s+)?\d+)\s+to\s+run", re.DOTALL)
+QUOTE = "**For the instructor.**"
+
+
+class Malformed(ValueError):
+    """An exercise is not written as the course writes exercises; the message says which, and what is missing."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise. ``check``: the check's name; ``call``: the check as the stub's last statement writes it."""
+
+    number: str
+    title: str
+    minutes: int
+    stars: int
+    stub: str
+    solution: str
+    explanation: str
+    check: str
+    call: str
+
+
+def exercises(notebook):
+    """The ``Exercise``s of a notebook, in order; ``Malformed`` if one is not whole."""
+    found, cells = [], notebook.cells
+    for here, cell in enumerate(cells):
+        kinds, before = tags(cell), [tags(other) for other in cells[max(here - 2, 0):here]]
+        if "exercise" in kinds:
+            found.append(_exercise(cell, *(cells[here + 1:here + 3] + [None, None])[:2]))
+        elif cell.cell_type == "markdown" and re.search(r"^### Exercise ", cell.source, re.MULTILINE):
+            raise Malformed(f"{_title(cell)}: the cell lacks the tag exercise.")
+        elif "stub" in kinds and not (before and "exercise" in before[-1]):
+            raise Malformed(f"A stub stands alone; before it belongs its exercise:\n{cell.source}")
+        elif "solution" in kinds and not (len(before) == 2 and "exercise" in before[0]):
+            raise Malformed(f"A solution stands alone; before it belong its exercise and stub:\n{cell.source}")
+    chapter = found[0].number.split(".")[0] if found else ""
+    for count, exercise in enumerate(found, 1):
+        if exercise.number != f"{chapter}.{count}":
+            raise Malformed(f"Exercise {exercise.number} should be {chapter}.{count}: they are numbered in order.")
+    return found
+
+
+def student(notebook):
+    """A copy for students: without solutions and comments for the instructor; stubs, hints and outputs stay."""
+    exercises(notebook)  # refuses what is not whole
+    version = copy.deepcopy(notebook)
+    version.cells = [cell for cell in version.cells if "solution" not in tags(cell)]
+    for cell in version.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _between_paragraphs(cell.source, lambda text: "")
+    version.cells = [cell for cell in version.cells if cell.cell_type != "markdown" or cell.source]
+    return version
+
+
+def instructor(notebook, measured=None):
+    """A copy for instructors: solutions in the stubs' place and explained, comments visible, minutes in a table.
+
+    ``measured``: the minutes that the notebook took on this machine, if known.
+    """
+    import nbformat
+
+    tasks, version = exercises(notebook), copy.deepcopy(notebook)
+    solved, explained = iter(tasks), iter(tasks)
+    for cell in version.cells:
+        if "stub" in tags(cell):
+            task = next(solved)
+            cell.source, cell.outputs = f"{task.solution}\n\n{task.call}", []
+        elif "solution" in tags(cell):
+            cell.source = f"**Solution.** {next(explained).explanation}"
+        if cell.cell_type == "markdown":
+            cell.source = _between_paragraphs(cell.source, _quote)
+    table = nbformat.v4.new_markdown_cell(_table(tasks, _reading(notebook), measured), id="instructor-minutes")
+    version.cells.insert(1, table)
+    return version
+
+
+def verdicts(notebook):
+    """What the checks say to a version: a ``Verdict`` for each stub cell, solved or not, in order.
+
+    Runs in one namespace the cells that hold only imports and the code cells of the section of exercises.
+    """
+    names, found, inside = {"__name__": "__main__"}, [], False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            inside = inside or bool(SECTION.search(cell.source))
+        elif cell.cell_type == "code" and (inside or _is_imports(cell.source)):
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    value = _run(cell.source, names)
+            except Exception as error:
+                raise Malformed(f"A cell of the exercises stops with {type(error).__name__}: {error}. It may need only "
+                                f"what the import cells and the section itself define:\n{cell.source}") from error
+            if "stub" in tags(cell):
+                found.append(value)
+    return found
+
+
+def judge(version, wanted):
+    """Refuse a version unless each of its stub cells is in the state ``wanted``; store what the checks say."""
+    from nbformat.v4 import new_output
+
+    stubs = [cell for cell in version.cells if "stub" in tags(cell)]
+    for cell, verdict in zip(stubs, verdicts(version)):
+        if getattr(verdict, "state", None) != wanted:
+            raise Malformed(f'The check finds "{verdict!r}" where it should find it {wanted}:\n{cell.source}')
+        cell.outputs = [new_output("execute_result", {"text/plain": repr(verdict)},
+                                   execution_count=cell.execution_count)]
+
+
+def tags(cell):
+    """The tags of a cell, as a set."""
+    return set(cell.metadata.get("tags", []))
+
+
+def _exercise(task, stub, solution):
+    heading, name = HEADING.search(task.source), _title(task)
+    if not heading or len(heading["stars"] + heading["pale"]) != 3:
+        raise Malformed(f'{name}: it begins with "### Exercise 3.2 · Title", and the next line is "*5 minutes · ★★☆*", '
+                        "with three stars, filled or not.")
+    if stub is None or stub.cell_type != "code" or "stub" not in tags(stub):
+        raise Malformed(f"{name}: the cell after the task is no code cell with the tag stub.")
+    if solution is None or solution.cell_type != "markdown" or "solution" not in tags(solution):
+        raise Malformed(f"{name}: the cell after the stub is no markdown cell with the tag solution.")
+    check, call, before = _check(stub.source, name)
+    folded = SOLUTION.fullmatch(solution.source.strip())
+    if not folded:
+        raise Malformed(f'{name}: its solution is not folded in "<details><summary>Solution</summary> ... </details>".')
+    blocks = BLOCK.findall(folded[1])
+    if len(blocks) != 1:
+        raise Malformed(f"{name}: its solution has {len(blocks)} blocks of ```python; it should have one.")
+    if "checks." in blocks[0]:
+        raise Malformed(f"{name}: its solution repeats the check, which stays where it is, below.")
+    return Exercise(heading["number"], heading["title"].strip(), int(heading["minutes"]), len(heading["stars"]),
+                    before, blocks[0].strip(), BLOCK.sub("", folded[1]).strip(), check, call)
+
+
+def _check(source, name):
+    """(check's name, its call, what stands before) of a stub."""
+    try:
+        last = ast.parse(source).body[-1]
+    except (SyntaxError, IndexError) as error:
+        raise Malformed(f"{name}: its stub is no Python: {error}.") from error
+    call = last.value if isinstance(last, ast.Expr) else None
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+            and getattr(call.func.value, "id", None) == "checks"):
+        raise Malformed(f"{name}: the last line of its stub is not its check, checks.NAME(...).")
+    before = "\n".join(source.splitlines()[:last.lineno - 1])
+    return call.func.attr, ast.get_source_segment(source, last), before.strip()
+
+
+def _title(cell):
+    return cell.source.strip().partition("\n")[0].lstrip("# ") or "An empty exercise"
+
+
+def _between_paragraphs(source, unfolded):
+    """The source with each instructor's comment replaced by ``unfolded`` (its text), set off by blank lines."""
+    if not COMMENT.search(source):
+        return source
+    source = COMMENT.sub(lambda comment: f"\n\n{unfolded(comment[1])}\n\n", source)
+    return re.sub(r"\n\s*\n(\s*\n)*", "\n\n", source).strip()
+
+
+def _quote(text):
+    text = text.strip()
+    lines = f"{QUOTE} {text[:1].upper()}{text[1:]}".splitlines()
+    return "\n".join(f"> {line.strip()}".rstrip() for line in lines)
+
+
+def _reading(notebook):
+    """(minutes to read it, minutes to run it) as the notebook itself says, the first a number, the second a text."""
+    texts = [cell.source for cell in notebook.cells[:3] if cell.cell_type == "markdown"]
+    found = READING.search("\n\n".join(texts))
+    if not found:
+        raise Malformed('The opening has no line "**Minutes:** 30 to read, 1 to run".')
+    return int(found["read"]), found["run"]
+
+
+def _table(tasks, reading, measured):
+    (read, run), exercised = reading, sum(task.minutes for task in tasks)
+    if measured is not None:
+        run = f"{run}; here, last time: {measured:g}"
+    rows = [f"| {task.number} · {task.title} | {task.minutes} | {'★' * task.stars}{'☆' * (3 - task.stars)} |"
+            for task in tasks]
+    return "\n".join([f"{QUOTE} How long it takes:", "", "| | minutes | difficulty |", "| --- | --- | --- |",
+                      f"| to run the notebook | {run} | |", f"| to read it | {read} | |", *rows,
+                      f"| all {len(tasks)} exercises | **{exercised}** | |",
+                      f"| reading and exercises | **{read + exercised}** | |"])
+
+
+def _is_imports(source):
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # a line for IPython alone
+        return False
+    return bool(body) and all(isinstance(line, (ast.Import, ast.ImportFrom)) for line in body)
+
+
+def _run(source, names):
+    """Run a cell and return the value of its last line, if that is an expression."""
+    tree = ast.parse(source)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "<exercise>", "exec"), names)
+    return last and eval(compile(ast.Expression(last.value), "<exercise>", "eval"), names)
+
+
+def main(only=()):
+    """Write both versions of each notebook; returns the exit code."""
+    import nbformat
+
+    minutes = read_minutes()
+    for path in find_notebooks(only):
+        notebook = nbformat.read(path, as_version=4)
+        try:
+            tasks = exercises(notebook)
+            versions = {"student": student(notebook), "instructor": instructor(notebook, minutes.get(path.stem))}
+            judge(versions["student"], "open")
+            judge(versions["instructor"], "right")
+        except Malformed as error:
+            sys.exit(f"notebooks/{path.name}: {error}")
+        for name, version in versions.items():
+            (WORKSHOP / name).mkdir(parents=True, exist_ok=True)
+            nbformat.write(version, WORKSHOP / name / path.name)
+        print(f"{path.stem:<32} {len(tasks)} exercises, {sum(task.minutes for task in tasks)} minutes", flush=True)
+    print(f"They are in {WORKSHOP}: student/ and instructor/.")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = parser(__doc__)
+    parser.add_argument("names", nargs="*", metavar="NUMBER", help="write these notebooks only")
+    arguments = parser.parse_args()
+    enter(arguments.here)
+    sys.exit(main(arguments.names))
