@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from ..geometry import nearest_mean_accuracy
 from ..transforms import to_channels
-from .core import FunctionCheck, Mistake, ValueCheck
+from .core import FunctionCheck, Mistake, ValueCheck, is_untouched
 
 _SENTENCES = ("tighter", "moved", "overlap", "hidden")
 
@@ -91,7 +91,7 @@ def upright(points):
 
 def _upright(function, *case):
     points = function(*case)
-    return points if points is None or points is ... else upright(points)
+    return points if is_untouched(points) else upright(points)
 
 
 def _direct(fitted, shown, k, center):
@@ -148,7 +148,7 @@ def _faces(chance):
 def _extracted(function, images):
     network = seeing()
     features = function(network, images)
-    if features is None or features is ...:
+    if is_untouched(features):
         return None
     return {"the features": features, "batch norm's running mean afterwards": network.body[1].running_mean.clone()}
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..center_loss import CenterLoss
-from .core import FunctionCheck, Mistake, ValueCheck
+from .core import FunctionCheck, Mistake, ValueCheck, is_untouched
 
 ALPHA = 0.5
 
@@ -77,7 +77,7 @@ read_log = ValueCheck(
 def _validated(function, images, labels):
     network, center_loss = small_parts()
     answer = function(network, center_loss, images, labels)
-    if answer is None or answer is ...:
+    if is_untouched(answer):
         return None
     pair = answer if isinstance(answer, (tuple, list)) and len(answer) == 2 else (answer, "a second value")
     return {"cross-entropy": pair[0], "centre loss": pair[1], "the centres afterwards": center_loss.centers.detach(),
@@ -120,7 +120,7 @@ validate = FunctionCheck(
     _validate, batches,
     "Both losses are told, and nothing was moved: not the centres, not batch norm.",
     (Mistake(_validate_and_move, "The values are right, but the centres have moved: they now know the validation "
-             "images, and the next call gives a smaller loss. update_centers belongs into the training loop alone."),
+             "images, and the next call gives a smaller loss. update_centers belongs in the training loop alone."),
      Mistake(_validate_in_training_mode, "Batch norm still trains: it took mean and deviation from this batch, and "
              "kept them. no_grad() stops gradients and nothing else; call network.eval() first."),
      Mistake(_validate_with_softmax_twice, "cross_entropy takes logits and does the softmax itself; here it is done "
@@ -136,7 +136,7 @@ def _stepped(function, *flat):
     for images, labels in zip(flat[::2], flat[1::2]):
         answer = function(network, center_loss, optimizer, images, labels, 0.2)
     after = network.weights, center_loss.centers.detach(), network.running_mean
-    if answer in (None, ...) and all(map(torch.equal, before, after)):
+    if is_untouched(answer) and all(map(torch.equal, before, after)):
         return None
     return {"the network's weights after three steps": after[0], "the centres after three steps": after[1]}
 
