@@ -38,12 +38,19 @@ class Mistake:
     matches: bool = False
 
 
+def called(function, *case):
+    """What counts of a function: the value that it returns."""
+    return function(*case)
+
+
 @dataclass(frozen=True)
 class FunctionCheck:
     """Judges a learner's function by ``reference`` on ``cases``.
 
     ``cases``: a function of a numpy ``Generator`` that returns a list of argument tuples, of several shapes;
-    ``said``: what a right answer is told; ``mistakes``: which wrong functions are recognised, the likeliest first.
+    ``said``: what a right answer is told; ``mistakes``: which wrong functions are recognised, the likeliest first;
+    ``trial(function, *case)``: what counts of a function, where it is more than its value, such as what it moved. A
+    trial that returns a dict has the first part named that differs.
     """
 
     reference: callable
@@ -51,6 +58,7 @@ class FunctionCheck:
     said: str
     mistakes: tuple = ()
     tolerance: float = 1e-5
+    trial: callable = called
 
     def __call__(self, mine):
         """The ``Verdict`` on a function."""
@@ -60,25 +68,39 @@ class FunctionCheck:
             return Verdict("wrong", f"Give the function itself, not {_short(mine)}.")
         cases = self.cases(np.random.default_rng(0))
         try:
-            answers = [mine(*copied(case)) for case in cases]
+            answers = [self.trial(mine, *copied(case)) for case in cases]
         except NotImplementedError:
             return Verdict("open")
         except Exception as error:
             return Verdict("wrong", f"It stops with {_raised(error)}")
         if all(is_untouched(answer) for answer in answers):
             return Verdict("open")
-        wanted = [self.reference(*copied(case)) for case in cases]
+        wanted = [self.trial(self.reference, *copied(case)) for case in cases]
         if all(self.same(mine, right) for mine, right in zip(answers, wanted)):
             return Verdict("right", self.said)
         for mistake in self.mistakes:
-            if all(self.same(mine, _tried(mistake.answer, case)) for mine, case in zip(answers, cases)):
+            if all(self.same(mine, self._tried(mistake.answer, case)) for mine, case in zip(answers, cases)):
                 return Verdict("wrong", mistake.message)
-        return Verdict("wrong", next(_difference(case, mine, right) for case, mine, right in zip(cases, answers, wanted)
+        return Verdict("wrong", next(self._difference(case, mine, right)
+                                     for case, mine, right in zip(cases, answers, wanted)
                                      if not self.same(mine, right)))
 
     def same(self, mine, right):
         """Whether two answers agree in shape and, but for rounding, in every number."""
         return agree(mine, right, self.tolerance)
+
+    def _tried(self, function, case):
+        try:
+            return self.trial(function, *copied(case))
+        except Exception:  # a wrong answer need not survive every case
+            return None
+
+    def _difference(self, case, mine, right):
+        given = ", ".join(map(_short, case))
+        if isinstance(right, dict) and isinstance(mine, dict):
+            part = next(name for name in right if not self.same(mine.get(name), right[name]))
+            return f"For {given}, {part}: {_compared(mine.get(part), right[part])}"
+        return f"For {given} {_compared(mine, right)}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +152,7 @@ def agree(mine, right, tolerance):
             agree(a, b, tolerance) for a, b in zip(mine, right))
     try:
         mine, right = _array(mine), _array(right)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # a tuple of tensors that have a gradient raises the last
         return False
     return mine.shape == right.shape and bool(np.allclose(mine, right, rtol=tolerance, atol=tolerance, equal_nan=True))
 
@@ -146,29 +168,23 @@ def _array(value):
     return np.asarray(value, float)
 
 
-def _tried(function, case):
-    try:
-        return function(*copied(case))
-    except Exception:  # a wrong answer need not survive every case
-        return None
-
-
 def _raised(error):
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} (line {last.lineno} of {last.name})."
 
 
-def _difference(case, mine, right):
-    given = ", ".join(map(_short, case))
+def _compared(mine, right):
     if is_untouched(mine):
-        return f"For {given} it returns nothing; does every path end in a return?"
+        return "it returns nothing; does every path end in a return?"
     shapes = [getattr(answer, "shape", None) for answer in (mine, right)]
     if None not in shapes and tuple(shapes[0]) != tuple(shapes[1]):
-        return f"For {given} the shape is {tuple(shapes[0])}, and it should be {tuple(shapes[1])}."
-    return f"For {given} it gives {_short(mine)}, and {_short(right)} is right."
+        return f"the shape is {tuple(shapes[0])}, and it should be {tuple(shapes[1])}."
+    return f"it gives {_short(mine)}, and {_short(right)} is right."
 
 
 def _short(value):
+    if isinstance(value, tuple) and len(value) < 5:
+        return f"({', '.join(map(_short, value))})"
     if getattr(value, "ndim", 0):
         return f"{type(value).__name__} {tuple(value.shape)}" if np.prod(value.shape) > 6 else repr(value.tolist())
     if isinstance(value, torch.Tensor | np.generic):
