@@ -17,8 +17,8 @@ def staircase(members, alphas, steps=7):
             rho = 1 - alpha * members / (1 + members)
             distances = rho ** np.arange(steps + 1)
             reach = 1.15 * max(1, np.abs(distances).max())
-            axis.plot([-reach, reach], [-reach, reach], color=INK, linewidth=0.8)
-            axis.plot([-reach, reach], [-rho * reach, rho * reach], color=SECOND)
+            axis.plot([-reach, reach], [-reach, reach], color=INK, linewidth=0.8, linestyle=":")
+            axis.plot([-reach, reach], [-rho * reach, rho * reach], color=SECOND, linestyle="--")
             axis.plot(np.repeat(distances, 2)[:-1], np.repeat(distances, 2)[1:], color=ACCENT, linewidth=1.2)
             axis.plot(1, 1, "o", color=ACCENT)
             axis.set(title=f"α = {alpha:g}, ρ = {rho:+.2f}", xlabel="before the step", xlim=(-reach, reach),
