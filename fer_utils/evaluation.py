@@ -66,7 +66,7 @@ def by_group(labels, predicted, groups, level=0.95):
         raise FerError(f"{labels.shape} labels, {predicted.shape} predictions and {groups.shape} groups; "
                        "give one of each per image.")
     rows = {}
-    for group in np.unique(groups):
+    for group in np.unique(groups).tolist():
         right = predicted[groups == group] == labels[groups == group]
         found = binomtest(int(right.sum()), len(right))
         low, high = found.proportion_ci(level, method="wilson")

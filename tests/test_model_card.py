@@ -87,8 +87,8 @@ def test_the_votes_are_those_of_notebook_1():
 
 
 def test_it_has_the_parts_of_a_model_card_and_names_the_law():
-    for part in ("What the networks are", "What a label means", "What they are for", "Who is harmed", "How good they are",
-                 "The data behind them", "Limits", "Maintenance"):
+    for part in ("What the networks are", "What a label means", "What they are for", "Who is harmed",
+                 "How good they are", "The data behind them", "Limits", "Maintenance"):
         assert f"\n## {part}\n" in TEXT
     for fact in ("Article 5(1)(f)", "2024/1689", "10.1177/1529100619832930", "medical or safety reasons"):
         assert fact in PLAIN

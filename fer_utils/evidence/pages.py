@@ -21,8 +21,8 @@ Notes: what explains a gap, and what would fill a line that is open.
 
 {notes}
 
-**Next:** [the claims](CLAIMS.md) that were written before the runs, or [notebook 7](../notebooks/07_reproduction.ipynb), which
-explains both.
+**Next:** [the claims](CLAIMS.md) that were written before the runs, or
+[notebook 7](../notebooks/07_reproduction.ipynb), which explains both.
 """
 CLAIMS_PAGE = """# The claims
 
