@@ -17,8 +17,8 @@ const OUTLINE = {
     `l${-0.5 * r} ${-0.5 * r}l${0.5 * r} ${-0.5 * r}l${-0.5 * r} ${-0.5 * r}l${0.5 * r} ${-0.5 * r}z`,
 };
 /** A colour "#RRGGBB" mixed with ink, for lines and outlines: light ones alone would be lost on white. */
-const deep = (colour) => "#" + [1, 3, 5].map((k) => Math.round(0.6 * parseInt(colour.slice(k, k + 2), 16) +
-  0.4 * parseInt(INK.slice(k, k + 2), 16)).toString(16).padStart(2, "0")).join("");
+const deep = (colour) => `rgb(${[1, 3, 5].map((k) => Math.round(0.6 * parseInt(colour.slice(k, k + 2), 16) +
+  0.4 * parseInt(INK.slice(k, k + 2), 16)))})`;
 const tenth = (value) => Math.round(value * 10) / 10;
 const mix = (a, b, share) => a + (b - a) * share;
 
