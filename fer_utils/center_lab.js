@@ -156,7 +156,7 @@ const BODY = `<style>${STYLE}</style><div class="lab" role="group" aria-label="L
 <div class="pictures">
   <figure><figcaption>${CLASSES.map((it) => `<span>${mark(it)}${it.name}</span>`).join("")
     }</figcaption><svg class="plane" role="img" aria-label="The plane: points of three
-    classes, pale where they began; the large outlined marks are the centres, the lines their paths."></svg></figure>
+    classes, hollow where they began; the large marks outlined in ink are the centres, the lines their paths."></svg></figure>
   <div class="right">
     <figure><figcaption><span class="key"></span><span class="key dashed"></span></figcaption>
       <svg class="losses" role="img" aria-label="Cross-entropy and centre loss by step."></svg></figure>
@@ -191,9 +191,10 @@ export function mount(el, options = {}, changed = () => {}) {
     const ticks = [-2, 0, 2].map((v) => `<path d="M${px(v)} 0V${plane}M0 ${py(v)}H${plane}" stroke="#E9EDF0"/>
       <text x="${px(v) + 3}" y="${plane - 5}">${v < 0 ? "−" : ""}${Math.abs(v)}</text>`).join("");
     sheet($(".plane"), plane, plane, `${ticks}<rect x=".5" y=".5" width="${plane - 1}" height="${plane - 1}" fill="none"
-      stroke="#B8C1C9"/>${CLASSES.map(({ colour }) => `<path class="start" fill="${colour}" fill-opacity=".22"/>
-      <path class="points" fill="${colour}" fill-opacity=".8"/><path class="trail" fill="none" stroke="${colour}"
-      stroke-width="1.5" stroke-opacity=".85" stroke-linejoin="round"/>`).join("")}${CLASSES.map(({ colour }) =>
+      stroke="#B8C1C9"/>${CLASSES.map(({ colour }) => `<path class="start" fill="none" stroke="${
+      deep(colour)}" stroke-width=".5"/><path class="points" fill="${colour}" fill-opacity=".8" stroke="${deep(colour)}"
+      stroke-width=".7"/><path class="trail" fill="none" stroke="${deep(colour)}" stroke-width="1.5"
+      stroke-linejoin="round"/>`).join("")}${CLASSES.map(({ colour }) =>
       `<path class="center" fill="${colour}" stroke="${INK}" stroke-width="2" stroke-linejoin="round"/>`).join("")}
       <text class="outside" x="8" y="18" style="font-weight: 600; paint-order: stroke"
       stroke="#fff" stroke-width="4"></text>`);

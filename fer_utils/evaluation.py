@@ -4,7 +4,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from .emotions import EMOTIONS
@@ -53,6 +55,23 @@ def scores(labels, predicted, classes=EMOTIONS):
     recall = np.nan_to_num(confusion(labels, predicted, normalise_rows=True, classes=classes)).diagonal()
     return {"accuracy": float(accuracy_score(labels, predicted)), "weighted_f1": float(f1["weighted"]),
             "macro_f1": float(f1["macro"]), "recall": dict(zip(classes, map(float, recall)))}
+
+
+def by_group(labels, predicted, groups, level=0.95):
+    """Accuracy for each group: a DataFrame with columns ``n``, ``accuracy``, ``low`` and ``high`` and a row for each
+    word that is in ``groups`` (N,), in alphabetical order. ``low`` and ``high`` are Wilson's interval, which holds for
+    small groups, too. Raises ``FerError`` unless there is one prediction and one group for each label."""
+    labels, predicted, groups = map(np.asarray, (labels, predicted, groups))
+    if not labels.shape == predicted.shape == groups.shape or not labels.size:
+        raise FerError(f"{labels.shape} labels, {predicted.shape} predictions and {groups.shape} groups; "
+                       "give one of each per image.")
+    rows = {}
+    for group in np.unique(groups).tolist():
+        right = predicted[groups == group] == labels[groups == group]
+        found = binomtest(int(right.sum()), len(right))
+        low, high = found.proportion_ci(level, method="wilson")
+        rows[group] = {"n": len(right), "accuracy": found.statistic, "low": low, "high": high}
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"n": int})
 
 
 def confusion(labels, predicted, normalise_rows=False, classes=EMOTIONS):

@@ -16,13 +16,16 @@ const OUTLINE = {
     `l${0.5 * r} ${0.5 * r}l${-0.5 * r} ${0.5 * r}l${-0.5 * r} ${-0.5 * r}l${-0.5 * r} ${0.5 * r}` +
     `l${-0.5 * r} ${-0.5 * r}l${0.5 * r} ${-0.5 * r}l${-0.5 * r} ${-0.5 * r}l${0.5 * r} ${-0.5 * r}z`,
 };
+/** A colour "#RRGGBB" mixed with ink, for lines and outlines: light ones alone would be lost on white. */
+const deep = (colour) => `rgb(${[1, 3, 5].map((k) => Math.round(0.6 * parseInt(colour.slice(k, k + 2), 16) +
+  0.4 * parseInt(INK.slice(k, k + 2), 16)))})`;
 const tenth = (value) => Math.round(value * 10) / 10;
 const mix = (a, b, share) => a + (b - a) * share;
 
 const LOOK = `
 :host { display: block; }
 * { box-sizing: border-box; }
-.lab { container-type: inline-size; max-width: 980px; padding: 4px 8px 8px; color: ${INK}; background: #fff;
+.lab { color-scheme: light; container-type: inline-size; max-width: 980px; padding: 4px 8px 8px; color: ${INK}; background: #fff;
   font: 14px/1.4 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; font-variant-numeric: tabular-nums;
   print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .controls, .pictures { display: grid; grid-template-columns: 1fr; gap: 10px 28px; }
@@ -45,7 +48,7 @@ input[type=range]:focus-visible { outline-offset: -2px; }
 
 /** A class's marker for a legend. */
 const mark = ({ colour, marker }) => `<svg class="mark" viewBox="-7 -7 14 14" aria-hidden="true"><path
-  d="${OUTLINE[marker](0, 0, 5)}" fill="${colour}"/></svg>`;
+  d="${OUTLINE[marker](0, 0, 5)}" fill="${colour}" stroke="${deep(colour)}"/></svg>`;
 
 /** Put into an svg element, w × h pixels, what stands still until the width changes. */
 function sheet(svg, w, h, inner) {

@@ -133,7 +133,7 @@ export function mount(el, { data, chosen = 0 }, changed = () => {}) {
       <text x="${px(v) + 3}" y="${plane - 5}">${plain(v)}</text>`).join("");
     sheet($(".plane"), plane, plane, `${grid}<rect x=".5" y=".5" width="${plane - 1}" height="${plane - 1}" fill="none"
       stroke="#B8C1C9"/>${classes.map(({ colour }) => `<path class="points" fill="${colour}" fill-opacity=".85"
-      stroke="${INK}" stroke-width=".6" stroke-opacity=".7"/>`).join("")}`);
+      stroke="${deep(colour)}" stroke-width=".7"/>`).join("")}`);
     ruler();
   }
   const cx = (epoch) => mix(size.left + 6, size.width - 8, (epoch - 1) / (longest - 1));

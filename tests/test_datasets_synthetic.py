@@ -4,10 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import chi2_contingency
 from sklearn.neighbors import KNeighborsClassifier
 
+from fer_utils import faces
 from fer_utils.datasets import SYNTHETIC, load_dataset, split_train_validation
 from fer_utils.datasets.cache import entries
+from fer_utils.datasets.synthetic import groups
 from fer_utils.errors import FerError
 
 TAKES = {"images_per_person": 5}
@@ -196,3 +199,45 @@ def test_a_split_by_image_promises_what_new_people_do_not_keep():
     by_image, by_person = score("image"), score("person")
     assert by_image[0] > by_image[1] + 0.4
     assert abs(by_person[0] - by_person[1]) < 0.1
+
+
+# Groups of faces, for a look at who is served how well
+
+
+@pytest.mark.parametrize("options", [{}, TAKES])
+def test_the_traits_of_the_faces_are_those_that_they_are_drawn_with(options, monkeypatch):
+    drawn, draw = [], faces.draw_traits
+    monkeypatch.setattr(faces, "draw_traits", lambda *args, **more: drawn.append(draw(*args, **more)) or drawn[-1])
+    counts = (3, 0, 2, 5, 1, 0, 4)
+    faces.synthetic_faces(counts, 7, **options)
+    told = faces.traits_of_faces(counts, 7, **options)
+    assert drawn[0].keys() == told.keys() and all(np.array_equal(drawn[0][name], told[name]) for name in told)
+
+
+def test_groups_are_what_one_sees():
+    found, images = groups("probe"), load("probe").images.astype(float)
+    assert {name: sorted(set(words)) for name, words in found.items()} == {
+        "skin": ["dark", "light", "medium"], "light": ["bright", "dim", "medium"], "glasses": ["glasses", "none"],
+        "beard": ["beard", "none"], "head": ["straight", "turned"], "covered": ["covered", "free"]}
+    assert all(words.shape == (1400,) for words in found.values())
+    nose = images[:, 20:30, 20:28].mean((1, 2))
+    for trait, words in {"skin": ("dark", "medium", "light"), "light": ("dim", "medium", "bright")}.items():
+        assert np.all(np.diff([nose[found[trait] == word].mean() for word in words]) > 10)
+        assert all(abs((found[trait] == word).mean() - 1 / 3) < 0.04 for word in words)
+    assert abs((found["glasses"] == "glasses").mean() - 0.15) < 0.03 and (found["covered"] == "covered").mean() < 0.1
+    assert abs((found["head"] == "turned").mean() - 0.5) < 0.05
+    for trait, rows in {"glasses": slice(17, 27), "beard": slice(29, 45)}.items():
+        change = np.abs(images[found[trait] != "none"].mean(0) - images[found[trait] == "none"].mean(0))
+        assert rows.start <= np.unravel_index(change.argmax(), change.shape)[0] < rows.stop and change.max() > 8
+
+
+def test_groups_tell_nothing_about_the_emotion():
+    labels = load("probe").labels
+    for words in groups("probe").values():
+        table = np.array([np.bincount(labels[words == word], minlength=7) for word in np.unique(words)])
+        assert chi2_contingency(table).pvalue > 0.001
+
+
+def test_groups_of_an_unknown_split_are_refused():
+    with pytest.raises(FerError, match="public_test"):
+        groups("public_test")

@@ -9,7 +9,7 @@ from torch import nn
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
-from fer_utils.evaluation import autocast, compactness, confusion, most_confused_pair, predict, scores
+from fer_utils.evaluation import autocast, by_group, compactness, confusion, most_confused_pair, predict, scores
 from fer_utils.transforms import channel_statistics
 
 # Eight faces: three of anger (one taken for fear), four of happiness (one for anger, one for fear), one of fear.
@@ -219,3 +219,31 @@ def test_bf16_is_used_when_it_is_asked_for():
         assert layer(x).dtype == torch.bfloat16
     with autocast("fp32", "cpu"):
         assert layer(x).dtype == torch.float32
+
+
+# Groups
+
+def test_accuracy_by_group_with_its_interval():
+    labels, predicted = np.array([0, 1, 2, 3, 4, 4, 4, 4]), np.array([0, 1, 2, 0, 4, 4, 0, 0])
+    table = by_group(labels, predicted, np.array(["b", "b", "b", "b", "a", "a", "a", "a"]))
+    assert list(table.index) == ["a", "b"] and table.n.tolist() == [4, 4]
+    assert table.accuracy.tolist() == [0.5, 0.75]
+    z, p, n = 1.959964, 0.75, 4  # Wilson's interval, from its own formula
+    middle, half = (p + z**2 / 2 / n) / (1 + z**2 / n), z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + (z / 2 / n)**2)
+    assert (table.low["b"], table.high["b"]) == pytest.approx((middle - half, middle + half), abs=1e-6)
+
+
+def test_groups_add_up_to_the_whole():
+    chance = np.random.default_rng(0)
+    labels, predicted = chance.integers(0, 7, 300), chance.integers(0, 7, 300)
+    table = by_group(labels, predicted, chance.choice(["x", "y", "z"], 300))
+    assert table.n.sum() == 300
+    assert (table.n * table.accuracy).sum() / 300 == pytest.approx(scores(labels, predicted)["accuracy"])
+    wide, narrow = (by_group(labels, predicted, np.full(300, "all"), level) for level in (0.95, 0.5))
+    assert wide.low.item() < narrow.low.item() < wide.accuracy.item() < narrow.high.item() < wide.high.item()
+
+
+@pytest.mark.parametrize("shapes", [(3, 3, 2), (3, 2, 3), (0, 0, 0)])
+def test_groups_that_do_not_fit_are_refused(shapes):
+    with pytest.raises(FerError, match="one of each"):
+        by_group(*(np.zeros(size) for size in shapes))

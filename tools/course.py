@@ -81,7 +81,7 @@ LAB_PAGE = """<!DOCTYPE html>
 </style>
 <h1>The lab of centre loss</h1>
 <p>Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to
-their centres; a batch of points moves the centres at each of 60 steps. Pale: where the points began. Lines: the paths
+their centres; a batch of points moves the centres at each of 60 steps. Hollow: where the points began. Lines: the paths
 of the centres. <a href="index.html">The course</a> explains it in notebook 3.</p>
 <div class="center-lab" data-options="{{}}"><p>The lab needs JavaScript, and no network.</p></div>
 {script}

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import faces
 from ..errors import FerError
+from ..faces.traits import BEARD_ABOVE, GLASSES_ABOVE, IDENTITY, LIGHT, POSE
 from .cache import cached, open_cached
 
 # The embedded faces: 3,000 and 700 in RAF-DB's proportions, and a balanced probe, never trained or tuned on.
@@ -55,6 +56,32 @@ def load(root, split, *, size=48, colour=False, label_noise=0.0, images_per_pers
         earlier = sum(sum(SYNTHETIC[name][0]) for name in SPLITS[:SPLITS.index(split)])
         dataset = replace(dataset, persons=earlier + faces.persons_of(dataset.labels, images_per_person))
     return replace(dataset, labels=_mislabel(dataset.labels, noise, seed)) if noise else dataset
+
+
+def groups(split, images_per_person=1):
+    """Who and what is in each picture of a split, to see whether a network serves all alike: {trait: (N,) words}.
+
+    ``skin`` and ``light`` are cut into thirds of their range; ``glasses``, ``beard`` and ``covered`` are as they were
+    drawn; a head is ``turned`` where it is turned more than half as far as any. All are independent of the emotion.
+    Raises ``FerError`` for an unknown split.
+    """
+    if split not in SYNTHETIC:
+        raise FerError(f"unknown split {split!r} of synthetic; choose one of {', '.join(SPLITS)}.")
+    counts, seed = SYNTHETIC[split]
+    traits = faces.traits_of_faces(counts, seed, images_per_person=images_per_person)
+
+    def thirds(name, ranges, spread, words):
+        low, high = (spread * end for end in ranges[name])
+        return np.array(words)[np.clip(3 * (traits[name] - low) / (high - low), 0, 2).astype(int)]
+
+    difficulty = faces.DEFAULT
+    turned = np.abs(traits["yaw"]) > POSE["yaw"][1] * difficulty.pose / 2
+    return {"skin": thirds("skin", IDENTITY, 1.0, ("dark", "medium", "light")),
+            "light": thirds("level", LIGHT, difficulty.light, ("dim", "medium", "bright")),
+            "glasses": np.where(traits["glasses"] > GLASSES_ABOVE, "glasses", "none"),
+            "beard": np.where(traits["beard"] > BEARD_ABOVE, "beard", "none"),
+            "head": np.where(turned, "turned", "straight"),
+            "covered": np.where(traits["cover"] < difficulty.occlusion, "covered", "free")}
 
 
 def _whole(name, value, least, most):

@@ -20,6 +20,9 @@ the gap is never the method's alone.
 Notes: what explains a gap, and what would fill a line that is open.
 
 {notes}
+
+**Next:** [the claims](CLAIMS.md) that were written before the runs, or
+[notebook 7](../notebooks/07_reproduction.ipynb), which explains both.
 """
 CLAIMS_PAGE = """# The claims
 
@@ -31,6 +34,8 @@ t-interval of the mean (or the one number there is) lies in the band, *did not h
 {settings}
 
 {claims}
+
+**Next:** [the ledger](LEDGER.md), or [notebook 7](../notebooks/07_reproduction.ipynb), where these sentences are used.
 """
 
 

@@ -20,7 +20,7 @@ from .traits import draw_traits, persons_of, rows_of
 from .units import ACTION_UNITS, DEFAULT, UNITS, Difficulty, sample_units
 
 __all__ = ["ACTION_UNITS", "DEFAULT", "UNITS", "Difficulty", "draw_faces", "persons_of", "sample_units",
-           "synthetic_faces"]
+           "synthetic_faces", "traits_of_faces"]
 
 
 def draw_faces(units, rng, size=48, noise=0.04, pose=1.0, light=1.0, occlusion=0.0, chunk=32, *, colour=False,
@@ -74,9 +74,22 @@ def synthetic_faces(counts, seed, difficulty=DEFAULT, *, size=48, colour=False, 
                        f"one for each of {', '.join(EMOTIONS)}")
     if images_per_person < 1:
         raise FerError(f"synthetic_faces: images_per_person is {images_per_person}; pass 1 or more")
+    labels, units, rng = _expressions(counts, seed, difficulty)
+    d, persons = difficulty, persons_of(labels, images_per_person) if images_per_person > 1 else None
+    return draw_faces(units, rng, size, d.noise, d.pose, d.light, d.occlusion, colour=colour, persons=persons), labels
+
+
+def traits_of_faces(counts, seed, difficulty=DEFAULT, *, images_per_person=1):
+    """What else was drawn at random for each of ``synthetic_faces(counts, seed, …)``: {trait: float32 (N,)}, in the
+    ranges of ``faces.traits``. Nothing is drawn, so it takes no time."""
+    labels, _, rng = _expressions(counts, seed, difficulty)
+    persons = persons_of(labels, images_per_person) if images_per_person > 1 else None
+    return draw_traits(rng, len(labels), difficulty.pose, difficulty.light, persons=persons)
+
+
+def _expressions(counts, seed, difficulty):
+    """Labels and action units of the faces, and the generator from which all else is drawn next."""
     rng = np.random.Generator(np.random.PCG64(seed))  # not default_rng, whose generator may change one day
     labels = np.repeat(np.arange(len(EMOTIONS), dtype=np.int64), counts)
     labels = labels[np.argsort(rng.random(len(labels)), kind="stable")]
-    units = sample_units(labels, rng, difficulty)
-    d, persons = difficulty, persons_of(labels, images_per_person) if images_per_person > 1 else None
-    return draw_faces(units, rng, size, d.noise, d.pose, d.light, d.occlusion, colour=colour, persons=persons), labels
+    return labels, sample_units(labels, rng, difficulty), rng

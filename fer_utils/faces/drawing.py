@@ -10,6 +10,7 @@ import numpy as np
 
 from . import details
 from .shapes import crease, ellipse, paint, shade, soft, stroke
+from .traits import BEARD_ABOVE, GLASSES_ABOVE
 
 
 def _frame(t, size):
@@ -57,7 +58,7 @@ def _head(image, g, t, c, au):
         details.skin(image, g, t, c, head)
     below = soft(0.56 - 0.9 * g.ax * g.ax - g.y, 0.12)
     moustache = soft(ellipse(g.ax, g.y, 0.0, t.mouth_y - 0.10, 0.22, 0.04), 0.06)
-    beard = np.where(t.beard > 0.9, 0.75, np.where(t.beard > 0.78, 0.35, 0.0)).astype(np.float32)
+    beard = np.where(t.beard > 0.9, 0.75, np.where(t.beard > BEARD_ABOVE, 0.35, 0.0)).astype(np.float32)
     paint(image, c.beard, beard * np.maximum(below, moustache) * head)
     return head, hair
 
@@ -199,7 +200,7 @@ def _accessories(image, g, t, c, occlusion):
     """Glasses on some faces; on others a grey patch, as of a hand, scarf or cup, that hides a part."""
     rims = np.abs(ellipse(g.ax, g.y, t.eye_x, -0.12, 0.19, 0.145)) - 0.010
     bridge = stroke(g.ax, g.y, -1.0, t.eye_x - 0.18, -0.15, 0.010)
-    paint(image, c.frame, 0.9 * soft(np.minimum(rims, bridge), 1.2 * g.px) * (t.glasses > 0.85))
+    paint(image, c.frame, 0.9 * soft(np.minimum(rims, bridge), 1.2 * g.px) * (t.glasses > GLASSES_ABOVE))
     cover = np.maximum(np.abs(g.u - t.cover_x) - t.cover_width, np.abs(g.v - t.cover_y) - t.cover_height)
     paint(image, c.cover, soft(cover, 4 * g.px) * (t.cover < occlusion))
 

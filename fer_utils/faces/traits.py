@@ -22,6 +22,7 @@ POSE = {"shift_x": (-0.08, 0.08), "shift_y": (-0.06, 0.06), "scale": (-0.1, 0.1)
 LIGHT = {"light_x": (-0.6, 0.6), "light_y": (-0.4, 0.1), "level": (-0.25, 0.08), "contrast": (-0.25, 0.15)}
 COVER = {"cover": (0.0, 1.0), "cover_x": (-0.6, 0.6), "cover_y": (-0.5, 0.7), "cover_width": (0.2, 0.4),
          "cover_height": (0.12, 0.3), "cover_tone": (0.05, 0.9)}
+BEARD_ABOVE, GLASSES_ABOVE = 0.78, 0.85  # of these traits: who has any
 # Only a face in colour asks for these; they are drawn last, so that the same seed gives the same persons in grey.
 HUES = {"warmth": (0.0, 1.0), "hair_hue": (0.0, 1.0), "eye_hue": (0.0, 1.0), "cloth_hue": (0.0, 1.0),
         "cloth_depth": (0.0, 1.0), "wall_hue": (0.0, 1.0), "cover_hue": (0.0, 1.0)}

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ..emotions import COLOURS, MARKERS
 from ..simulation import REGIONS
-from .display import ACCENT, INK, SECOND, STYLE
+from .display import ACCENT, INK, SECOND, STYLE, deep
 
 
 def staircase(members, alphas, steps=7):
@@ -17,8 +17,8 @@ def staircase(members, alphas, steps=7):
             rho = 1 - alpha * members / (1 + members)
             distances = rho ** np.arange(steps + 1)
             reach = 1.15 * max(1, np.abs(distances).max())
-            axis.plot([-reach, reach], [-reach, reach], color=INK, linewidth=0.8)
-            axis.plot([-reach, reach], [-rho * reach, rho * reach], color=SECOND)
+            axis.plot([-reach, reach], [-reach, reach], color=INK, linewidth=0.8, linestyle=":")
+            axis.plot([-reach, reach], [-rho * reach, rho * reach], color=SECOND, linestyle="--")
             axis.plot(np.repeat(distances, 2)[:-1], np.repeat(distances, 2)[1:], color=ACCENT, linewidth=1.2)
             axis.plot(1, 1, "o", color=ACCENT)
             axis.set(title=f"α = {alpha:g}, ρ = {rho:+.2f}", xlabel="before the step", xlim=(-reach, reach),
@@ -72,7 +72,7 @@ def feature_film(rows, labels, moments):
             for axis, points, moment in zip(axes, film, moments):
                 for digit in np.unique(labels):
                     axis.plot(*points[labels == digit].T, linestyle="none", marker=f"${digit}$", markersize=5,
-                              markeredgewidth=0, color=palette(digit % 10), alpha=0.8)
+                              markeredgewidth=0, color=deep(palette(digit % 10)[:3]))
                 axis.set(title=moment, xticks=[], yticks=[])
             axes[0].set_ylabel(title)
         return figure
@@ -86,12 +86,14 @@ def moving_centers(simulation):
         plane, curve, gauge = figure.subplot_mosaic("ab;ac", height_ratios=(4, 1), width_ratios=(46, 54)).values()
         reach, outside = 3, []
         for label, (name, points, path) in enumerate(simulation.by_class()):
-            style = {"color": COLOURS[name], "marker": MARKERS[name], "clip_on": True}
-            plane.scatter(*simulation.start[simulation.labels == label].T, s=14, alpha=0.22, linewidths=0, **style)
-            plane.scatter(*points.T, s=20, alpha=0.8, linewidths=0, label=name, **style)
-            plane.plot(*_held(path, 50).T, color=COLOURS[name], linewidth=1.2)
-            plane.plot(*_held(path[-1:], reach - 0.2).T, markeredgecolor=INK, markeredgewidth=1.5, markersize=11,
-                       linestyle="none", **style)
+            colour, edge, marker = COLOURS[name], deep(COLOURS[name]), MARKERS[name]
+            plane.scatter(*simulation.start[simulation.labels == label].T, s=12, facecolors="none", edgecolors=edge,
+                          linewidths=0.4, marker=marker)
+            plane.scatter(*points.T, s=20, facecolors=(colour, 0.8), edgecolors=edge, linewidths=0.5, marker=marker,
+                          label=name)
+            plane.plot(*_held(path, 50).T, color=edge, linewidth=1.2)
+            plane.plot(*_held(path[-1:], reach - 0.2).T, color=colour, marker=marker, markeredgecolor=INK,
+                       markeredgewidth=1.5, markersize=11, linestyle="none")
             outside += [name] if np.linalg.norm(path[-1]) > reach - 0.2 else []
         title = f"α = {simulation.alpha:g}, λ = {simulation.lam:g}, batch {simulation.batch}, {simulation.update}"
         plane.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(-2, 0, 2),

@@ -4,6 +4,7 @@ import base64
 import io
 
 import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from ..emotions import COLOURS
@@ -15,6 +16,17 @@ INK, ACCENT, SECOND = "#26323E", COLOURS["anger"], COLOURS["sadness"]
 # plotly's names for matplotlib's markers
 SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "triangle-down",
            "D": "diamond", "*": "star"}
+
+
+def deep(colour):
+    """A colour mixed with ink, for lines and outlines: light ones alone would be lost on white (WCAG asks for 3:1)."""
+    return to_hex(0.6 * np.array(to_rgb(colour)) + 0.4 * np.array(to_rgb(INK)))
+
+
+def readable_on(colour):
+    """Black or white, whichever can be read on a background of this colour: one of them always has 4.5:1."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
 
 
 def show(figure, alt):

@@ -5,9 +5,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..emotions import COLOURS
-from .display import ACCENT, INK, SECOND, STYLE
+from .display import ACCENT, INK, SECOND, STYLE, deep
 
-SEEDS = [(COLOURS[name], marker) for name, marker in
+SEEDS = [(deep(COLOURS[name]), marker) for name, marker in
          zip(("sadness", "disgust", "fear", "happiness", "surprise", "neutral"), "osv^DP")]
 
 
@@ -20,7 +20,7 @@ def paired_runs(panels):
             for (seed, pair), (colour, marker) in zip(pairs.items(), SEEDS, strict=False):
                 axis.plot([0, 1], pair, color=colour, marker=marker, markersize=6, linewidth=1.2, label=f"seed {seed}")
             means = np.mean(list(pairs.values()), axis=0)
-            axis.plot([0, 1], means, color=INK, linewidth=3, alpha=0.35, label="mean")
+            axis.plot([0, 1], means, color=INK, linewidth=3, alpha=0.6, label="mean")
             axis.set(title=f"{title}: {means[1] - means[0]:+.1f} points", xlim=(-0.25, 1.25))
             axis.set_xticks([0, 1], ["softmax", "centre loss"])
         axes[0].set(ylabel="accuracy (%)")
@@ -43,12 +43,12 @@ def alpha_curves(panels, softmax, paper=None):
                 axis.sharey(axes[0])
             _band(axis, softmax)
             for (seed, (alphas, values)), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
-                axis.plot(alphas, values, color=colour, marker=marker, markersize=4, linewidth=1, alpha=0.8,
+                axis.plot(alphas, values, color=colour, marker=marker, markersize=4, linewidth=1,
                           label=f"seed {seed}")
             shared = sorted(set.intersection(*(set(alphas) for alphas, _ in curves.values())))
             means = [np.mean([dict(zip(alphas, values))[alpha] for alphas, values in curves.values()])
                      for alpha in shared]
-            axis.plot(shared, means, color=INK, linewidth=3, alpha=0.35, label="mean")
+            axis.plot(shared, means, color=INK, linewidth=3, alpha=0.6, label="mean")
             axis.set(title=rule, xlabel="α")
         for axis, (name, (alphas, values, baseline)) in zip(axes[len(panels):], paper.items()):
             axis.axhline(baseline, color=INK, linestyle="--", linewidth=1)

@@ -2,12 +2,13 @@
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..emotions import COLOURS, EMOTIONS, MARKERS
-from .display import INK, STYLE, SYMBOLS
+from .display import STYLE, SYMBOLS, deep, readable_on
 
 AXES = ("first", "second", "third component")
 SYMBOLS_3D = {"^": "diamond-open", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "square-open",
@@ -35,7 +36,8 @@ def projections_live(panels):
             figure.add_trace(go.Scatter(
                 x=x, y=y, mode="markers", name=name,
                 legendgroup=name, showlegend=column == 1, hovertemplate=f"{name}<extra></extra>",
-                marker={"color": COLOURS[name], "symbol": SYMBOLS[MARKERS[name]], "size": 6, "opacity": 0.65}),
+                marker={"color": _pale(COLOURS[name]), "symbol": SYMBOLS[MARKERS[name]], "size": 6,
+                        "line": {"color": deep(COLOURS[name]), "width": 0.8}}),
                 row=1, col=column)
     return figure.update_layout(height=450, template="none", margin={"l": 40, "r": 10, "t": 40, "b": 30},
                                 legend={"orientation": "h", "y": -0.12})
@@ -51,7 +53,8 @@ def space_live(panels):
             figure.add_trace(go.Scatter3d(
                 x=x, y=y, z=z, mode="markers", name=name, legendgroup=name, showlegend=column == 1,
                 hovertemplate=f"{name}<extra></extra>",
-                marker={"color": COLOURS[name], "symbol": SYMBOLS_3D[MARKERS[name]], "size": 3, "opacity": 0.8}),
+                marker={"color": COLOURS[name], "symbol": SYMBOLS_3D[MARKERS[name]], "size": 3,
+                        "line": {"color": deep(COLOURS[name]), "width": 1}}),
                 row=1, col=column)
     titles = {f"{axis}axis_title": title for axis, title in zip("xyz", AXES)}
     return figure.update_scenes(**titles).update_layout(
@@ -59,10 +62,15 @@ def space_live(panels):
 
 
 def scatter(axis, points, labels):
+    """Points of each class in its colour and its marker; the fill is pale, the outline dark enough to be seen."""
     for label, name in enumerate(EMOTIONS):
         mine = labels == label
-        axis.scatter(points[mine, 0], points[mine, 1], s=12, alpha=0.6, color=COLOURS[name], marker=MARKERS[name],
-                     linewidths=0, label=name)
+        axis.scatter(points[mine, 0], points[mine, 1], s=12, facecolors=(COLOURS[name], 0.6), marker=MARKERS[name],
+                     edgecolors=deep(COLOURS[name]), linewidths=0.4, label=name)
+
+
+def _pale(colour):
+    return "rgba({:.0f}, {:.0f}, {:.0f}, 0.65)".format(*(255 * part for part in to_rgb(colour)))
 
 
 def compact(points, rows):
@@ -81,10 +89,10 @@ def mean_distances(panels):
             table = np.array(distances, float)
             table[np.diag_indices(len(table))] = scatter
             table /= np.asarray(distances)[np.triu_indices(len(table), 1)].mean()
-            axis.imshow(table, cmap="Blues_r", vmin=0, vmax=2)
+            squares = axis.imshow(table, cmap="Blues_r", vmin=0, vmax=2)
             for row, column in np.ndindex(table.shape):
                 axis.text(column, row, f"{table[row, column]:.1f}", ha="center", va="center", fontsize=8.5,
-                          color="white" if table[row, column] < 0.9 else INK,
+                          color=readable_on(squares.to_rgba(table[row, column])[:3]),
                           fontweight="bold" if row == column else "normal")
             axis.set_xticks(range(len(table)), EMOTIONS, rotation=40, ha="right")
             axis.set_yticks(range(len(table)), EMOTIONS)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..emotions import EMOTIONS
-from .display import ACCENT, INK, SECOND, STYLE, png
+from .display import ACCENT, INK, SECOND, STYLE, png, readable_on
 from .features import scatter
 
 
@@ -17,7 +17,7 @@ def learning_curves(histories):
         loss, accuracy, ratio = figure.subplots(1, 3)
         for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
             style = {"color": colour, "marker": marker, "markersize": 4}
-            pale = {**style, "alpha": 0.45, "linestyle": ":"}
+            pale = {**style, "markerfacecolor": "white", "linestyle": ":"}
             loss.plot(history.epoch, history.cross_entropy, **pale, label=f"{name}, training")
             loss.plot(history.epoch, history.validation_cross_entropy, **style, label=f"{name}, validation")
             accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
@@ -88,10 +88,10 @@ def confusion_matrices(matrices):
 def _confusion(axis, counts):
     counts = np.asarray(counts)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    squares = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for row, column in np.ndindex(shares.shape):
         axis.text(column, row, int(shares[row, column] + 0.5), ha="center", va="center", fontsize=8.5,
-                  color="white" if shares[row, column] > 55 else INK)
+                  color=readable_on(squares.to_rgba(shares[row, column])[:3]))
     axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
     axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
     axis.set(xlabel="predicted", ylabel="true")

@@ -1,0 +1,71 @@
+"""Write the table of MODEL_CARD.md anew, from the predictions of the runs whose networks lie in results/checkpoints/.
+
+    python tools/card.py [--here]
+"""
+
+import re
+
+from environment import ROOT, enter, parser
+
+PAGE = ROOT / "MODEL_CARD.md"
+TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main():
+    """Write the table; returns the exit code."""
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"{PAGE} is up to date.")
+    return 0
+
+
+def filled(page):
+    """The page's text with the table of today's files."""
+    return TABLE.sub(lambda found: found[1] + table() + "\n" + found[2], page)
+
+
+def runs():
+    """{"softmax" or "centre loss": published run} of the networks in results/checkpoints/."""
+    from fer_utils.runs import load_published
+
+    found = [load_published(ROOT / "results" / path.parent.name)
+             for path in sorted((ROOT / "results" / "checkpoints").glob("*/card.json"))]
+    return {"centre loss" if run.config["recipe"]["lam"] else "softmax": run for run in found}
+
+
+def table():
+    """Recall with its interval and precision of each class, and accuracy and macro F1, as a table in Markdown."""
+    import numpy as np
+
+    from fer_utils import EMOTIONS, evaluation
+
+    columns = {}
+    for loss in ("softmax", "centre loss"):
+        predictions = runs()[loss].predictions
+        labels, answers = predictions["labels"].astype(int), predictions["probabilities"].argmax(axis=1)
+        names = np.array(EMOTIONS)
+        recall, precision = (evaluation.by_group(labels, answers, names[by]) for by in (labels, answers))
+        whole = evaluation.by_group(labels, answers, np.full(len(labels), "all"))
+        columns[loss] = recall, precision, whole, evaluation.scores(labels, answers)["macro_f1"]
+    lines = ["| class | images | softmax: recall | precision | centre loss: recall | precision |",
+             "| --- | --- | --- | --- | --- | --- |"]
+    for name in EMOTIONS:
+        cells = [f"{_percent(recall.loc[name])} | {_share(precision, name)}"
+                 for recall, precision, _, _ in columns.values()]
+        lines.append(f"| {name} | {recall.n[name]} | {' | '.join(cells)} |")
+    wholes = [f"accuracy {_percent(whole.loc['all'])} | macro F1 {100 * macro:.1f}"
+              for _, _, whole, macro in columns.values()]
+    lines.append(f"| all | {len(labels)} | {' | '.join(wholes)} |")
+    return "\n".join(lines)
+
+
+def _percent(row):
+    return f"{100 * row.accuracy:.1f} ({100 * row.low:.0f} to {100 * row.high:.0f})"
+
+
+def _share(precision, name):
+    return f"{100 * precision.accuracy[name]:.1f}" if name in precision.index else "never said"
+
+
+if __name__ == "__main__":
+    enter(parser(__doc__).parse_args().here)
+    raise SystemExit(main())
