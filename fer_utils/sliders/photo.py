@@ -37,13 +37,15 @@ class PhotoLab(anywidget.AnyWidget):
         self.observe(lambda _: self._show(), self.CHOICES)
 
     def answer(self):
-        """(figure, words) on the photo as it is cropped now. Both are for the lab alone: shown by a cell, they would
-        be stored in the notebook; ``still`` is what may be."""
+        """(figure, words) on the photo as it is cropped now. They are for the lab alone: what a cell shows is stored in
+        the notebook; for that there is ``still``."""
         return self._answer(self._photo)
 
     def still(self):
-        """(figure, words) on the drawn face that the lab began with, whatever was uploaded since."""
-        return self._answer(self._drawn)
+        """(figure, alt text) on the drawn face that the lab began with, whatever was uploaded since."""
+        figure, words = self._answer(self._drawn)
+        return figure, ("A drawn face with a square around it, what the network gets of it, a bar for each emotion and "
+                        f"the nearest known faces. {words}")
 
     def _answer(self, photo):
         box = square(photo, self.across / 100, self.down / 100, self.side / 100)
@@ -106,6 +108,6 @@ def told(probabilities, names, distance, usual):
                    "like this, and its percentages mean nothing.")
     else:
         strange = (f"{100 * farther:.0f} % of the test faces lie nearer to a known face than this one does: it is "
-                   + ("strange to the network." if farther > 0.95 else "nothing out of the ordinary."))
+                   + ("strange to the network." if farther > 0.95 else "not strange, which does not make it right."))
     return (f"The network says {', '.join(said)}; {doubt}, as between {between:.1f} equally likely emotions. The "
             f"{len(names)} nearest known faces: {near}. {strange}")
