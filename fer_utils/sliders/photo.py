@@ -27,14 +27,15 @@ class PhotoLab(anywidget.AnyWidget):
     side = traitlets.CFloat(100.0, min=10, max=100).tag(sync=True)
     light = traitlets.CFloat(100.0, min=10, max=300).tag(sync=True)
     mirror = traitlets.Bool(False).tag(sync=True)
-    CHOICES = ("across", "down", "side", "light", "mirror")
+    CHOICES = {"across": 50.0, "down": 50.0, "side": 100.0, "light": 100.0, "mirror": False}  # of a new photo
 
     def __init__(self, ask, photo, known, usual, **choices):
         self.ask, self.known, self.usual = ask, known, np.sort(np.ravel(usual))
         self._photo = self._drawn = photo
         super().__init__(**choices)
+        self._first, self._quiet = {name: getattr(self, name) for name in self.CHOICES}, False
         self.on_msg(self._heard)
-        self.observe(lambda _: self._show(), self.CHOICES)
+        self.observe(lambda _: self._quiet or self._show(), list(self.CHOICES))
 
     def answer(self):
         """(figure, words) on the photo as it is cropped now. They are for the lab alone: what a cell shows is stored in
@@ -62,13 +63,21 @@ class PhotoLab(anywidget.AnyWidget):
         try:
             if content.get("kind") == "photo":
                 name = str(content.get("name") or "the photo")[:80]
-                self._photo = read_photo(bytes(buffers[0]), name, colour=self.known.images.ndim == 4)
+                self._begin(read_photo(bytes(buffers[0]), name, colour=self.known.images.ndim == 4), self.CHOICES)
             elif content.get("kind") == "forget":
-                self._photo = self._drawn
+                self._begin(self._drawn, self._first)
         except (FerError, IndexError) as error:
             self.send({"kind": "refused", "words": str(error)})
             return
         self._show()
+
+    def _begin(self, photo, choices):
+        self._photo, self._quiet = photo, True  # one picture, not one for each control
+        try:
+            for name, value in choices.items():
+                setattr(self, name, value)
+        finally:
+            self._quiet = False
 
     def _show(self):
         figure, words = self.answer()
@@ -102,7 +111,7 @@ def told(probabilities, names, distance, usual):
             if k == probabilities.argmax() or probabilities[k] >= 0.05]
     between, farther = hesitation(probabilities), float(np.searchsorted(usual, distance) / len(usual))
     doubt = "it hardly hesitates" if between < 1.5 else "it hesitates" if between < 3 else "it is guessing"
-    near = " and ".join(f"{count} of {name}" for name, count in Counter(names).most_common())
+    near = ", ".join(f"{count} of {name}" for name, count in Counter(names).most_common())
     if farther == 1:
         strange = ("It lies farther from every known face than any test face does: the network has never seen anything "
                    "like this, and its percentages mean nothing.")
