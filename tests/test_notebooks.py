@@ -176,7 +176,7 @@ def test_notebook_8_trains_on_a_folder_of_your_own(tmp_path, monkeypatch):
         Image.fromarray(image).save(tmp_path / "faces" / EMOTIONS[label] / f"{number}.png")
     executed = execute(NOTEBOOKS / "08_your_own_faces.ipynb", tmp_path / "out.ipynb", {
         "dataset": "folder", "data_dir": str(tmp_path / "faces"),
-        "overrides": {"epochs": 1, "backbone": "resnet18", "image_size": 32}})
+        "overrides": {"epochs": 3, "backbone": "resnet18", "image_size": 32, "batch_size": 16}})
     assert all(cell.execution_count for cell in code(executed))
     assert [path.name[:12] for path in (tmp_path / "FER_UTILS_RUNS").iterdir()] == ["folder-quick"]
     kept = [(path / "about.json").read_text() for path in (tmp_path / "FER_UTILS_CACHE").iterdir()]
