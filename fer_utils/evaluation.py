@@ -91,6 +91,13 @@ def most_confused_pair(labels, predicted):
     return EMOTIONS[first], EMOTIONS[second], float(both[first, second])
 
 
+def hesitation(probabilities):
+    """How many equally likely classes would leave one as unsure as each row of probabilities (N, C) does: float64 (N,),
+    1 for a certain answer, C for none at all. It is 2 to the power of the entropy in bits, known as perplexity."""
+    rows = np.asarray(probabilities, np.float64)
+    return np.exp(-np.where(rows > 0, rows * np.log(np.where(rows > 0, rows, 1)), 0).sum(-1))
+
+
 @dataclass(frozen=True)
 class Compactness:
     """``intra``: mean distance of a feature to the mean of its class, classes weighted alike; ``inter``: mean distance

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances_argmin
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from .errors import FerError
 from .evaluation import compactness
@@ -97,6 +97,20 @@ def knn_accuracy(train, train_labels, test, test_labels, neighbours=NEIGHBOURS):
     test, test_labels = _checked(test, test_labels)
     vote = KNeighborsClassifier(min(neighbours, len(train)), algorithm="brute").fit(train, train_labels)
     return float(vote.score(test, test_labels))
+
+
+def nearest(features, known, count=5):
+    """The ``count`` nearest of the features ``known`` (M, D) to each of ``features`` (N, D), by Euclidean distance.
+
+    Returns their rows, int64 (N, count), and how far they are, float64 (N, count), the nearest first; all M where there
+    are fewer. Raises ``FerError`` for features of another dimension, and where none is known.
+    """
+    features, known = np.asarray(features, np.float64), np.asarray(known, np.float64)
+    if features.ndim != 2 or known.ndim != 2 or features.shape[1] != known.shape[1] or not len(known):
+        raise FerError(f"{features.shape} features and {known.shape} known ones; give (N, D) and (M, D) of one model.")
+    distances, rows = NearestNeighbors(n_neighbors=min(count, len(known)), algorithm="brute").fit(known).kneighbors(
+        features)
+    return rows, distances
 
 
 def shown(labels, each=SHOWN):

@@ -189,6 +189,8 @@ SERIES = {
     "seeds_needed": lambda: plots.seeds_needed({s: ([1, 2], [10, 4]) for s in (0.5, 1.0, 1.7)}, {"RAF-DB": 2.44}),
     "learning_curves": lambda: plots.learning_curves({"softmax": HISTORY, "centre loss": HISTORY, "third": HISTORY}),
     "both_losses": lambda: plots.both_losses(HISTORY, 0.2),
+    "photo_answer": lambda: plots.photo_answer(FACES.images[0], (2, 2, 18), FACES.images[0], np.full(7, 1 / 7),
+                                               [(FACES.images[1], "anger")] * 3),
     "class_shares": lambda: plots.class_shares({name: np.full(7, 1 / 7) for name in ("a", "b", "c", "d")}),
     "confusion_matrices": lambda: plots.confusion_matrices({"a": SHARES, "b": np.eye(7, dtype=int)}),
     "mean_distances": lambda: plots.mean_distances({"a": (SHARES + 20.0, np.linspace(0, 60, 7))}),

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -26,6 +27,7 @@ from fer_utils.datasets import (
     load_dataset,
     split_train_validation,
 )
+from fer_utils.datasets.cache import entries, forget
 from fer_utils.emotions import EMOTIONS, label_of
 from fer_utils.errors import FerError
 from fer_utils.runs import load_held_out
@@ -210,6 +212,20 @@ def test_the_cache_lies_where_fer_utils_cache_says(fer2013, cache):
     assert not cache.exists()
     load_dataset("fer2013", fer2013)
     assert len(list(cache.iterdir())) == 1
+
+
+def test_what_was_read_from_a_folder_is_forgotten_and_nothing_else(fer2013, tmp_path, cache):
+    sibling = shutil.copytree(fer2013, fer2013.with_name(f"{fer2013.name} and more"))
+    for root in (fer2013, sibling):
+        load_dataset("fer2013", root)
+    (fer2013 / "train" / "note.txt").write_text("another state of the same folder")
+    load_dataset("fer2013", fer2013)
+    archive = write_zip(tmp_path / "archive.zip", sibling)
+    load_dataset("fer2013", archive)
+    assert len(entries()) == 4 and forget(fer2013) == (2, 2) and forget(fer2013) == (0, 0)
+    assert len(entries()) == 2 and forget(archive) == (1, 1)
+    load_dataset("fer2013", sibling)
+    assert len(entries()) == 1
 
 
 def test_labels_and_names_of_a_cached_data_set_can_be_changed_without_harm(fer2013):

@@ -9,7 +9,16 @@ from torch import nn
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
-from fer_utils.evaluation import autocast, by_group, compactness, confusion, most_confused_pair, predict, scores
+from fer_utils.evaluation import (
+    autocast,
+    by_group,
+    compactness,
+    confusion,
+    hesitation,
+    most_confused_pair,
+    predict,
+    scores,
+)
 from fer_utils.transforms import channel_statistics
 
 # Eight faces: three of anger (one taken for fear), four of happiness (one for anger, one for fear), one of fear.
@@ -247,3 +256,9 @@ def test_groups_add_up_to_the_whole():
 def test_groups_that_do_not_fit_are_refused(shapes):
     with pytest.raises(FerError, match="one of each"):
         by_group(*(np.zeros(size) for size in shapes))
+
+
+def test_hesitation_counts_equally_likely_classes():
+    rows = [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.5, 0.25, 0.25, 0]]
+    assert hesitation(rows) == pytest.approx([1, 2, 4, 2**1.5])
+    assert hesitation(np.float32([0.1, 0.9])) == pytest.approx(math.exp(-0.1 * math.log(0.1) - 0.9 * math.log(0.9)))

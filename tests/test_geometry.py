@@ -14,6 +14,7 @@ from fer_utils.geometry import (
     fig1,
     geometry,
     knn_accuracy,
+    nearest,
     nearest_mean_accuracy,
     neural_collapse,
     shown,
@@ -143,6 +144,15 @@ def test_twenty_vote_and_all_where_there_are_fewer():
 
 
 # Points for a picture
+
+
+def test_nearest_by_hand_and_all_where_there_are_fewer():
+    rows, distances = nearest([[0.0, 0.0], [5.0, 0.0]], [[3.0, 4.0], [1.0, 0.0], [5.0, 0.0]], 2)
+    assert rows.tolist() == [[1, 0], [2, 1]] and distances.tolist() == [[1.0, 5.0], [0.0, 4.0]]
+    assert nearest([[0.0]], [[1.0], [-3.0]], 5)[0].tolist() == [[0, 1]]
+    for known in (np.zeros((4, 3)), np.zeros((0, 2)), np.zeros(2)):
+        with pytest.raises(FerError, match="known"):
+            nearest([[0.0, 0.0]], known)
 
 
 def test_shown_are_at_most_so_many_of_each_class_and_always_the_same():

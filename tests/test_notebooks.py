@@ -11,10 +11,14 @@ from pathlib import Path
 import nbformat
 import pytest
 from execute import CELL_SECONDS, NOTEBOOKS, NotebookFailed, execute, find_notebooks
+from PIL import Image
+
+from fer_utils import EMOTIONS
+from fer_utils.faces import synthetic_faces
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ["01_data_exploration", "02_resnet50_baseline", "03_center_loss_derivation", "04_cl_resnet50_training",
-         "05_ablation", "06_pca_visualisation", "07_reproduction"]
+         "05_ablation", "06_pca_visualisation", "07_reproduction", "08_your_own_faces"]
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
 CLAIM = re.compile(r": (True|False)$", re.MULTILINE)
 
@@ -160,3 +164,20 @@ def test_unknown_parameter_is_refused_before_anything_is_trained(tmp_path, monke
 def test_notebook_1_explores_other_data_as_well(parameters, tmp_path):
     executed = execute(NOTEBOOKS / "01_data_exploration.ipynb", tmp_path / "out.ipynb", parameters)
     assert all(cell.execution_count for cell in code(executed))
+
+
+@pytest.mark.course
+def test_notebook_8_trains_on_a_folder_of_your_own(tmp_path, monkeypatch):
+    for name in ("FER_UTILS_RUNS", "FER_UTILS_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    images, labels = synthetic_faces([12] * 7, seed=9, size=64, colour=True)
+    for number, (image, label) in enumerate(zip(images, labels)):
+        (tmp_path / "faces" / EMOTIONS[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "faces" / EMOTIONS[label] / f"{number}.png")
+    executed = execute(NOTEBOOKS / "08_your_own_faces.ipynb", tmp_path / "out.ipynb", {
+        "dataset": "folder", "data_dir": str(tmp_path / "faces"),
+        "overrides": {"epochs": 3, "backbone": "resnet18", "image_size": 32, "batch_size": 16}})
+    assert all(cell.execution_count for cell in code(executed))
+    assert [path.name[:12] for path in (tmp_path / "FER_UTILS_RUNS").iterdir()] == ["folder-quick"]
+    kept = [(path / "about.json").read_text() for path in (tmp_path / "FER_UTILS_CACHE").iterdir()]
+    assert not any("faces" in what for what in kept), "the last cell deletes what was read of the folder"

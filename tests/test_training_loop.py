@@ -232,6 +232,12 @@ def rates(recipe, steps):
     return found
 
 
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_the_one_cycle_is_there_for_the_shortest_trainings(steps, make_recipe):
+    found = rates(make_recipe(schedule="one_cycle", epochs=1, learning_rate=0.01), steps)
+    assert len(found) == steps and all(0 <= rate <= 0.01 for rate in found)
+
+
 def test_the_one_cycle_climbs_to_the_rate_and_falls_to_nothing(make_recipe):
     found = rates(make_recipe(schedule="one_cycle", epochs=4, learning_rate=0.01), 25)
     top = int(np.argmax(found))

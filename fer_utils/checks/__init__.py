@@ -4,10 +4,10 @@ A module for each notebook; ``CHECKS`` has all checks by their names, which are 
 with a function or a value and returns a ``Verdict``, which a notebook shows as a line or two.
 """
 
-from . import ablation, baseline, center_loss, data, pca, reproduction, training
+from . import ablation, baseline, center_loss, data, own_faces, pca, reproduction, training
 from .core import FunctionCheck, Mistake, ValueCheck, Verdict
 
-CHECKS = {name: check for module in (data, baseline, center_loss, training, ablation, pca, reproduction)
+CHECKS = {name: check for module in (data, baseline, center_loss, training, ablation, pca, reproduction, own_faces)
           for name, check in vars(module).items() if isinstance(check, (FunctionCheck, ValueCheck))}
 globals().update(CHECKS)
 

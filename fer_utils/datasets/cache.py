@@ -44,6 +44,19 @@ def clear():
     return len(folders)
 
 
+def forget(root):
+    """Delete what was read from this folder or file, in whatever state it was then: (deleted, found) entries.
+
+    On Windows those stay that a program still has open; call again when it has ended.
+    """
+    path = str(Path(root).expanduser().resolve())
+    state = r"([0-9a-f]{64}|\d+ \d+)"  # as ``identity`` in files.py ends: a folder's listing, or a file's size and time
+    found = [folder for folder, what, _ in entries() if re.fullmatch(rf"\w+ {re.escape(path)} {state}", what)]
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return sum(not folder.exists() for folder in found), len(found)
+
+
 def _is_entry(path):
     return path.is_dir() and re.fullmatch(r"[0-9a-f]{24}|part-\w+", path.name) is not None
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from ..errors import FerError
@@ -295,8 +295,8 @@ def decode(name, read, where, mode=None):
     except FerError:
         raise
     except Exception as error:  # Pillow raises whatever the damaged bytes lead it to
-        raise FerError(f"{where}: {name}: cannot be read as an image ({_brief(error)}); replace or remove "
-                       "it.") from error
+        why = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else _brief(error)
+        raise FerError(f"{where}: {name}: cannot be read as an image ({why}); replace or remove it.") from error
 
 
 def is_image(name):

@@ -6,9 +6,10 @@ from .display import SYMBOLS, picture, png, show
 from .evidence import alpha_curves, lambda_curves, paired_runs, seeds_needed
 from .faces import class_shares, face_grid, face_wall
 from .features import mean_distances, projections, projections_live, space_live
+from .photo import photo_answer
 from .runs import both_losses, confusion_matrices, follow, learning_curves, result_panels
 
 __all__ = ["SYMBOLS", "alpha_curves", "both_losses", "class_shares", "confusion_matrices", "face_grid", "face_wall",
            "feature_film", "follow", "lambda_curves", "learning_curves", "mean_distances", "moving_centers",
-           "noise_floor", "paired_runs", "paths_by_alpha", "picture", "png", "projections", "projections_live",
-           "result_panels", "seeds_needed", "show", "space_live", "staircase"]
+           "noise_floor", "paired_runs", "paths_by_alpha", "photo_answer", "picture", "png", "projections",
+           "projections_live", "result_panels", "seeds_needed", "show", "space_live", "staircase"]

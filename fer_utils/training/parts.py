@@ -112,7 +112,8 @@ def make_scheduler(optimizer, recipe, steps):
     """The learning rate of every step; an epoch has ``steps`` of them."""
     total, warmup = recipe.epochs * steps, round(recipe.warmup * steps)
     if recipe.schedule == "one_cycle":
-        return lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=total + 1, pct_start=0.25)
+        rise = 0.3 if total == 3 else 0.25  # torch would divide by the length of the rise, which is 0 in a quarter of 4
+        return lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=total + 1, pct_start=rise)
 
     def cosine(step):
         if step < warmup:

@@ -1,5 +1,4 @@
-"""The interactive labs. Each leaves a static picture and alt text for those who read without a kernel; the lab of
-centre loss and the explorer of stored runs also live in a plain web page."""
+"""The labs of centre loss, of stored runs and of the drawn face, and how a lab gets into a notebook."""
 
 import json
 import string
@@ -11,11 +10,11 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from . import plots
-from .emotions import COLOURS, EMOTIONS, MARKERS
-from .errors import FerError
-from .faces import ACTION_UNITS, UNITS, draw_faces
-from .simulation import RULES, simulate
+from .. import plots
+from ..emotions import COLOURS, EMOTIONS, MARKERS
+from ..errors import FerError
+from ..faces import ACTION_UNITS, UNITS, draw_faces
+from ..simulation import RULES, simulate
 
 # What each action unit does, in the words of the Facial Action Coding System.
 UNIT_NAMES = {1: "inner brow raiser", 2: "outer brow raiser", 4: "brow lowerer", 5: "upper lid raiser",
@@ -26,7 +25,7 @@ UNIT_NAMES = {1: "inner brow raiser", 2: "outer brow raiser", 4: "brow lowerer",
 
 def module_source(name):
     """A lab's JavaScript as one module: what the labs share, and its own."""
-    return "".join(Path(__file__).with_name(f"{part}.js").read_text(encoding="utf-8") for part in ("lab", name))
+    return "".join(Path(__file__).parent.with_name(f"{part}.js").read_text(encoding="utf-8") for part in ("lab", name))
 
 
 class CenterLab(anywidget.AnyWidget):

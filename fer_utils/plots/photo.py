@@ -1,0 +1,55 @@
+"""Picture of what a network answers to one photo."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ..emotions import COLOURS, EMOTIONS
+from .display import ACCENT, INK, STYLE, deep
+
+GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
+
+
+def photo_answer(photo, box, face, probabilities, neighbours):
+    """A photo with its square, the face in it as the network gets it, a bar with name and number for each emotion, and
+    below the nearest known faces.
+
+    ``photo`` uint8 (H, W) or (H, W, 3); ``box``: (left, top, side); ``face``: what was cut out; ``probabilities`` (7,);
+    ``neighbours``: pairs of a face and its title.
+    """
+    probabilities = np.asarray(probabilities, float)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(9.4, 4.6))  # places by hand: a lab draws this for every move of a slider
+        whole, seen, bars = (figure.add_axes(place) for place in (
+            (0.01, 0.42, 0.3, 0.5), (0.33, 0.42, 0.2, 0.5), (0.65, 0.4, 0.34, 0.53)))
+        whole.imshow(photo, **GREY)
+        left, top, side = box
+        for colour, width in (("white", 4), (ACCENT, 2)):  # seen on light and on dark
+            whole.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor=colour,
+                                      linewidth=width, clip_on=False))
+        whole.set(title="the photo and the square")
+        seen.imshow(face, **GREY)
+        seen.set(title=f"what the network gets\n({face.shape[1]} × {face.shape[0]} pixels)")
+        largest = probabilities.argmax()
+        colours = [COLOURS[name] for name in EMOTIONS]
+        places = bars.barh(EMOTIONS, 100 * probabilities, height=0.7, color=colours,
+                           edgecolor=[deep(colour) for colour in colours])
+        places[largest].set(edgecolor=INK, linewidth=2)
+        for row, share in enumerate(100 * probabilities):
+            bars.text(share + 1.5, row, f"{share:.0f} %", va="center", fontsize=9.5, color=INK,
+                      fontweight="bold" if row == largest else "normal")
+        bars.invert_yaxis()
+        bars.set(title="what it says", xlim=(0, 118), xticks=())
+        bars.spines[["bottom"]].set_visible(False)
+        bars.tick_params(axis="y", length=0)
+        row = [figure.add_axes((0.01 + k / len(neighbours), 0.0, 0.98 / len(neighbours), 0.24))
+               for k in range(len(neighbours))]
+        for axis, (image, title) in zip(row, neighbours):
+            axis.imshow(image, **GREY)
+            axis.set_title(title, fontsize=9.5, loc="center")
+        figure.text(0.01, 0.32, "the nearest known faces, by their features", fontsize=11)
+        for axis in (whole, seen, *row):
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        return figure

@@ -1,0 +1,136 @@
+"""One photo in memory: what is read, what is refused, and a square that never leaves it."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fer_utils.datasets import files, photo
+from fer_utils.errors import FerError
+
+
+def packed(image, kind="PNG", **options):
+    """An image as the bytes of a file."""
+    buffer = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def gradient(height=40, width=60):
+    """Grey levels that rise from left to right."""
+    return np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
+
+
+def test_grey_photo_is_read_as_it_is():
+    image = gradient()
+    read = photo.read_photo(packed(image))
+    assert read.dtype == np.uint8 and np.array_equal(read, image)
+    assert photo.read_photo(packed(image), colour=True).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_of_pixels_becomes_grey_or_colour(mode):
+    image = Image.fromarray(gradient()).convert("RGB").convert(mode)
+    grey, colour = (photo.read_photo(packed(image), colour=colour) for colour in (False, True))
+    assert grey.shape == (40, 60) and colour.shape == (40, 60, 3)
+    assert grey[:, -10:].mean() > 200 > 55 > grey[:, :10].mean()
+
+
+def test_cmyk_is_no_negative():
+    grey = photo.read_photo(packed(Image.fromarray(gradient()).convert("CMYK"), "JPEG", quality=95))
+    assert grey[:, -5:].mean() > 220 and grey[:, :5].mean() < 35
+
+
+def test_photo_stands_as_the_camera_was_held():
+    image = Image.fromarray(gradient())
+    exif = image.getexif()
+    exif[0x0112] = 6  # turned by 90 degrees: what was left is now above
+    read = photo.read_photo(packed(image, "JPEG", exif=exif, quality=95))
+    assert read.shape == (60, 40) and read[:5].mean() < 30 < 220 < read[-5:].mean()
+
+
+def test_another_kind_of_file_is_not_opened():
+    with pytest.raises(FerError, match="cannot be read as an image"):
+        photo.read_photo(packed(gradient(), "TIFF"))
+
+
+def test_sixteen_bits_are_told_and_not_cut_off():
+    with pytest.raises(FerError, match="selfie.png.*8 bits"):
+        photo.read_photo(packed(np.full((40, 40), 40_000, np.uint16)), "selfie.png")
+
+
+def test_large_photo_is_made_smaller_and_keeps_its_shape():
+    assert photo.read_photo(packed(gradient(600, 3000))).shape == (205, 1024)
+    assert photo.read_photo(packed(gradient(3000, 20))).shape == (1024, 16)  # no thinner than a face may be
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n" + bytes(200), b"GIF89a" + bytes(20),
+                                     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"<svg></svg>",
+                                     packed(gradient())[:-60][:80]], ids=range(7))
+def test_what_is_no_image_is_told_in_a_sentence(content):
+    with pytest.raises(FerError, match="selfie.png: cannot be read as an image"):
+        photo.read_photo(content, "selfie.png")
+
+
+def test_too_large_a_file_is_not_even_opened(monkeypatch):
+    monkeypatch.setattr(photo, "decode", lambda *given: pytest.fail("it was opened"))
+    with pytest.raises(FerError, match="8,000,001 bytes"):
+        photo.read_photo(bytes(photo.BYTES + 1))
+
+
+def test_bomb_is_refused_by_its_header(monkeypatch):
+    content = packed(Image.new("1", (10_000, 5_001)))
+    assert len(content) < 20_000
+    monkeypatch.setattr(files.np, "asarray", lambda *given: pytest.fail("its pixels were unpacked"))
+    with pytest.raises(FerError, match="10000x5001 pixels are too many"):
+        photo.read_photo(content)
+
+
+@pytest.mark.parametrize("shape", [(15, 40), (40, 15), (1, 1)])
+def test_too_small_a_photo_is_told(shape):
+    with pytest.raises(FerError, match=f"{shape[1]} x {shape[0]} pixels"):
+        photo.read_photo(packed(np.zeros(shape, np.uint8)))
+
+
+shares = st.floats(0, 1)
+
+
+@given(st.integers(16, 90), st.integers(16, 90), shares, shares, shares)
+def test_square_never_leaves_the_photo(height, width, across, down, side):
+    image = np.zeros((height, width), np.uint8)
+    left, top, size = photo.square(image, across, down, side)
+    assert 16 <= size <= min(height, width)
+    assert 0 <= left <= width - size and 0 <= top <= height - size
+    assert photo.face_in(image, (left, top, size), 48).shape == (48, 48)
+
+
+def test_square_reaches_all_edges():
+    image = np.zeros((40, 60), np.uint8)
+    assert photo.square(image) == (10, 0, 40)
+    assert photo.square(image, 0, 0, 0.5) == (0, 0, 20) and photo.square(image, 1, 1, 0.5) == (40, 20, 20)
+    assert photo.square(image, 0.5, 0.5, 0) == (22, 12, 16)
+
+
+@pytest.mark.parametrize("wrong", [{"across": -0.1}, {"down": 1.01}, {"side": float("nan")}, {"side": 50}])
+def test_square_takes_shares(wrong):
+    with pytest.raises(FerError, match=next(iter(wrong))):
+        photo.square(np.zeros((40, 60), np.uint8), **wrong)
+
+
+def test_face_is_what_lies_in_the_square():
+    image = np.zeros((40, 60), np.uint8)
+    image[10:30, 30:50] = 200
+    assert (photo.face_in(image, (30, 10, 20)) == 200).all()
+    assert (photo.face_in(image, (0, 10, 20)) == 0).all()
+    colour = np.stack([image, image // 2, image // 4], 2)
+    assert photo.face_in(colour, (30, 10, 20), 32)[0, 0].tolist() == [200, 100, 50]
+
+
+def test_light_ends_at_white_and_the_mirror_swaps_sides():
+    image = gradient(40, 40)
+    plain, bright, dark = (photo.face_in(image, (0, 0, 40), light=light) for light in (1.0, 3.0, 0.1))
+    assert bright.max() == 255 and dark.max() in (25, 26) and (np.diff(bright[0].astype(int)) >= 0).all()
+    assert np.array_equal(photo.face_in(image, (0, 0, 40), mirror=True), plain[:, ::-1])
