@@ -23,8 +23,8 @@ def require_version(wanted):
                        "kernel.")
     unmet = _unmet()
     if unmet:
-        raise FerError(f"fer_utils {__version__} cannot run here: {'; '.join(unmet)}. On Colab: Runtime, Change runtime "
-                       "type, and take the latest runtime version; this cell does not change Colab's own packages. "
+        raise FerError(f"fer_utils {__version__} cannot run here: {'; '.join(unmet)}. On Colab: Runtime, Change "
+                       "runtime type, and take the latest version; this cell leaves Colab's own packages as they are. "
                        "Elsewhere: call python tools/environment.py in the course, and restart the kernel.")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of notebooks share that run some cells only: IPython in this process, for as long as a with block takes."""
+"""What the tests share that run some cells of a notebook: IPython in this process, for as long as a with block."""
 
 import contextlib
 import os

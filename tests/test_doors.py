@@ -1,5 +1,5 @@
-"""The doors: set-up cells, badges, and the one place of the public address. Colab is simulated: a module of its name, and
-a shell that writes down what it should call."""
+"""The doors: set-up cells, badges, and the one place of the public address. Colab is simulated: a module of its name,
+and a shell that writes down what it should call."""
 
 import os
 import re
@@ -134,7 +134,7 @@ def test_check_says_what_is_stale_and_a_call_mends_it(course, capsys):
     assert (folder / "README.md").read_text() == README, "check has written"
     assert doors.main() == 0 and doors.main(check=True) == 0
     setup = nbformat.read(folder / "notebooks" / "01_toy.ipynb", as_version=4).cells[1].source
-    assert f"-b v1.2.3 {ADDRESS} " in setup and 'require_version("1.2.3")' in setup
+    assert f"{ADDRESS}/archive/refs/tags/v1.2.3.tar.gz" in setup and 'require_version("1.2.3")' in setup
     course("https://github.com/someone/moved")
     assert doors.main(check=True) == 1 and doors.main() == 0
     assert "course-of-hers" not in (folder / "README.md").read_text()
@@ -193,10 +193,11 @@ def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(visited, caps
 
 
 def test_on_colab_the_tag_is_fetched_and_pip_gets_the_package_alone(visited):
-    error, (clone, pip), went = visited(doors.setup(VERSION, ADDRESS), colab=True)
+    error, (fetch, pip), went = visited(doors.setup(VERSION, ADDRESS), colab=True)
     assert error is None
-    folder = f"/content/course-{VERSION}"
-    assert shlex.split(clone) == ["git", "clone", "-q", "--depth", "1", "-b", f"v{VERSION}", ADDRESS, folder]
+    folder = f"/content/course-of-hers-{VERSION}"  # GitHub's archive of the tag v1.2.3 of x/y holds the folder y-1.2.3
+    assert shlex.split(fetch) == ["curl", "-sSfL", f"{ADDRESS}/archive/refs/tags/v{VERSION}.tar.gz", "|", "tar", "xz",
+                                  "-C", "/content"]
     words = shlex.split(pip)
     words = words[words.index("pip") + 1:]
     named = [word for word in words[1:] if not word.startswith("-")]
@@ -227,7 +228,7 @@ def test_on_colab_without_an_address_the_cell_says_so_and_calls_nothing(visited)
 
 
 def test_colab_has_all_that_the_cell_does_not_bring():
-    """--no-deps is right only if Colab has the rest, in versions that our ranges take; and pip would not stop at them."""
+    """--no-deps is right only if Colab has the rest, in versions that our ranges take."""
     needed = [Requirement(line) for line in PROJECT["dependencies"]]
     needed += [Requirement(line) for line in PROJECT["optional-dependencies"]["notebooks"]
                if Requirement(line).name in ("anywidget", "kagglehub")]  # the others serve JupyterLab and the tools

@@ -1,5 +1,5 @@
-"""PAPERMILL.md does what it says: each command is read by papermill's and the package's own command lines, each parameter
-goes through its notebook's own check, and each refusal on the page is the one that comes."""
+"""PAPERMILL.md does what it says: papermill's and the package's own command lines read each command, a parameter goes
+through its notebook's check, and each refusal on the page is the one that comes."""
 
 import ast
 import json
@@ -76,8 +76,7 @@ def refusal(path, parameters, folder):
 
 
 @pytest.mark.parametrize("path", [*find_notebooks(), NOTEBOOK], ids=lambda path: path.stem)
-def test_every_notebook_takes_its_own_parameters_and_refuses_an_unknown_one_before_anything_else(path, tmp_path,
-                                                                                               monkeypatch):
+def test_every_notebook_takes_its_parameters_and_refuses_an_unknown_one_first(path, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT / "notebooks")
     monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "runs"))
     assert refusal(path, {}, tmp_path) is None
@@ -104,7 +103,8 @@ def test_a_papermill_command_of_the_page_is_taken_by_its_notebook(command, tmp_p
 
 def test_the_page_has_a_command_for_each_thing_it_promises():
     assert len(of("papermill")) >= 10 and len(of("python -m fer_utils sweep")) >= 4 and len(of("dask")) == 2
-    assert len(REFUSED) >= 4 and len(COMMANDS) == sum(len(of(it)) for it in ("papermill", "python -m fer_utils", "dask"))
+    programs = ("papermill", "python -m fer_utils", "dask")
+    assert len(REFUSED) >= 4 and len(COMMANDS) == sum(len(of(program)) for program in programs)
 
 
 @pytest.mark.parametrize("command, words", REFUSED, ids=WRONG)

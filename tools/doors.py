@@ -3,8 +3,8 @@
     python tools/doors.py            write them
     python tools/doors.py --check    write nothing; say which are not as they would be written, and exit with 1
 
-They follow from two lines of pyproject.toml: the version, and the repository's public address, which stands nowhere else.
-As long as its owner is called OWNER there is no address: then the README shows no badges, and the cell says so on Colab.
+They follow from two lines of pyproject.toml: the version, and the repository's public address, which stands nowhere
+else. As long as its owner is called OWNER there is none: the README shows no badges, and on Colab the cell says so.
 """
 
 import re
@@ -16,25 +16,25 @@ from execute import find_notebooks, normalise
 
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)/?")
 NOBODY = "OWNER"  # pyproject.toml's owner until somebody publishes the repository
-UNSET = (f"The repository has no public address yet. Put it into pyproject.toml, [project.urls], instead of the one with "
-         f"{NOBODY}; then call python tools/doors.py and publish the tag that it names.")
+UNSET = (f"The repository has no public address yet. Put it into pyproject.toml, [project.urls], instead of the one "
+         f"with {NOBODY}; then call python tools/doors.py and publish the tag that it names.")
 UPGRADED = ("plotly>=6.0",)  # Colab's own is older; nothing that torch or numpy would follow
 
 CELL = """\
-# Colab gets this version of the course here, and keeps its own torch and numpy. Elsewhere nothing is installed.
+# On Colab this fetches the course and leaves Colab's torch and numpy alone.
 import sys
 
 if "google.colab" in sys.modules and "fer_utils" not in sys.modules:
 {colab}
-import fer_utils  # not found? In the course's folder: python tools/environment.py, and take that kernel
+import fer_utils  # not found? In the course's folder: python tools/environment.py
 
 fer_utils.require_version("{version}")"""
 COLAB = """\
-    !git clone -q --depth 1 -b v{version} {address} /content/course-{version}
-    %pip install -q --no-deps /content/course-{version} {upgraded}
-    %cd -q /content/course-{version}/notebooks"""
+    !curl -sSfL {address}/archive/refs/tags/v{version}.tar.gz | tar xz -C /content
+    %pip install -q --no-deps {folder} {upgraded}
+    %cd -q {folder}/notebooks"""
 NO_COLAB = """\
-    raise RuntimeError("This copy of the course has no public address, so Colab can't fetch it: run it elsewhere.")"""
+    raise RuntimeError("This copy has no public address yet: Colab can't fetch it.")"""
 
 BLOCK = re.compile(r"(<!-- doors -->\n).*?(<!-- end -->)", re.DOTALL)
 BADGES = """\
@@ -109,7 +109,10 @@ def with_setup(notebook, stem, version, address):
 def setup(version, address):
     """The source of the set-up cell. What pip gets is named one by one: with --no-deps it installs nothing else."""
     upgraded = " ".join(f'"{requirement}"' for requirement in UPGRADED)
-    colab = COLAB.format(version=version, address=address, upgraded=upgraded) if address else NO_COLAB
+    colab = NO_COLAB
+    if address:
+        folder = f"/content/{address.rpartition('/')[2]}-{version}"  # so GitHub names it in its archive of a tag
+        colab = COLAB.format(version=version, address=address, folder=folder, upgraded=upgraded)
     return CELL.format(version=version, colab=colab)
 
 
