@@ -82,7 +82,7 @@ class jupyterlab:
 class voila(jupyterlab):
     """Voilà instead of JupyterLab, serving one notebook as a page; each visit starts a kernel."""
 
-    answers = "/voila/static/extension.js"
+    answers = "/voila/static/voila.js"
 
     def __init__(self, folder, notebook):
         super().__init__(folder)

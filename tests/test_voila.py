@@ -24,6 +24,7 @@ def test_the_readme_serves_this_notebook_and_it_holds_the_lab_and_no_more():
     assert isinstance(eval(code.source.splitlines()[-1], found), sliders.CenterLab)
 
 
+@pytest.mark.course
 def test_the_lab_comes_up_alone_and_its_slider_moves_it(browser, tmp_path):
     pytest.importorskip("voila")
     with voila(tmp_path, NOTEBOOK) as address:
