@@ -6,7 +6,7 @@ from .emotions import EMOTIONS
 from .errors import FerError
 from .model import CLResNet50
 from .training import RECIPES, Recipe, fit, get_recipe
+from .version import __version__, require_version
 
-__all__ = ["EMOTIONS", "RECIPES", "CLResNet50", "CenterLoss", "FaceDataset", "FerError", "Recipe", "fit", "get_recipe",
-           "load_dataset"]
-__version__ = "0.1.0"
+__all__ = ["EMOTIONS", "RECIPES", "CLResNet50", "CenterLoss", "FaceDataset", "FerError", "Recipe", "__version__",
+           "fit", "get_recipe", "load_dataset", "require_version"]

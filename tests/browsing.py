@@ -1,6 +1,5 @@
 """What the tests of the labs share: drawn frames, a dragging mouse, and JupyterLab for as long as it is needed."""
 
-import json
 import os
 import signal
 import socket
@@ -40,8 +39,16 @@ def drag(page, slider, start, end, steps=8):
 class jupyterlab:
     """JupyterLab in a folder for as long as a with block takes, its kernels included."""
 
+    answers = "/api"
+
     def __init__(self, folder):
         self.folder = folder
+
+    def command(self, port):
+        """What is called after the Python."""
+        return ["-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
+                "--IdentityProvider.token=", "--LabApp.news_url=", "--LabApp.check_for_updates_class="
+                "jupyterlab.NeverCheckForUpdate"]
 
     def __enter__(self):
         with socket.socket() as free:
@@ -52,14 +59,12 @@ class jupyterlab:
         environment = {**os.environ, **{name: str(path) for name, path in own.items()},
                        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
-             "--IdentityProvider.token=", "--LabApp.news_url=", "--LabApp.check_for_updates_class="
-             "jupyterlab.NeverCheckForUpdate"], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
+            [sys.executable, *self.command(port)], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
             stderr=(self.folder / "log").open("w"))
         address, end = f"http://127.0.0.1:{port}", monotonic() + 60
         while monotonic() < end and self.process.poll() is None:
             try:
-                json.load(urlopen(f"{address}/api", timeout=2))
+                urlopen(f"{address}{self.answers}", timeout=2).close()
                 return address
             except OSError:
                 sleep(0.2)
@@ -72,3 +77,16 @@ class jupyterlab:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+
+
+class voila(jupyterlab):
+    """Voilà instead of JupyterLab, serving one notebook as a page; each visit starts a kernel."""
+
+    answers = "/voila/static/voila.js"
+
+    def __init__(self, folder, notebook):
+        super().__init__(folder)
+        self.notebook = notebook
+
+    def command(self, port):
+        return ["-m", "voila", str(self.notebook), "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]

@@ -1,6 +1,8 @@
 """The files that say what is installed agree with each other, and the commands in the README exist."""
 
+import json
 import re
+import shlex
 import tomllib
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -77,8 +79,31 @@ def test_conda_and_binder_agree_with_pyproject():
     assert python == binder_python and python in SpecifierSet(PROJECT["requires-python"])
     assert len(installed) == 1 and extras_in(installed[0]) == set(EXTRAS)
     assert not binder_installed, "Binder installs in postBuild, where the repository is there"
-    post_build = text("binder/postBuild")
-    assert extras_in(post_build) <= set(EXTRAS) and "-c constraints.txt" in post_build
+    assert extras_in(text("binder/postBuild")) == {"notebooks"}, "Binder's visitors run notebooks and no tests"
+
+
+def commands(name):
+    """The lines of a shell script that do something, in words."""
+    return [shlex.split(line) for line in text(name).splitlines() if line and not line.startswith("#")]
+
+
+def test_binder_gets_the_pinned_cpu_wheels_of_torch():
+    (install,) = (words for words in commands("binder/postBuild") if words[0] == "pip")
+    assert install[install.index("-c") + 1] == "constraints.txt"
+    assert install[install.index("--extra-index-url") + 1].endswith("/whl/cpu")  # its 2.14.1+cpu goes before 2.14.1
+    assert {"torch", "torchvision"} <= pins().keys()
+    assert install[1] == "install" and install[-2:] == ["-e", ".[notebooks]"]
+
+
+def test_binder_trains_what_its_notebooks_load_and_opens_the_readme_as_a_page():
+    import test as tool
+
+    (course,) = (words for words in commands("binder/postBuild") if words[0] == "python")
+    only = course.index("--only") + 1
+    assert course[1:3] == ["tools/course.py", "--here"] and tuple(course[only:course.index("||")]) == tool.TRAINING
+    assert course[course.index("||") + 1] == "echo", "a training that fails must not keep Binder from opening"
+    viewers = json.loads(text("binder/overrides.json"))["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
+    assert viewers == {"markdown": "Markdown Preview"} and "binder/overrides.json" in text("binder/postBuild")
 
 
 def test_tools_install_what_pyproject_offers():

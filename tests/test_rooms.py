@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fer_utils"
-ROOMS = ["errors", "emotions", "paper", "faces", "datasets", "transforms", "model", "center_loss", "simulation",
-         "evaluation", "geometry", "statistics", "training", "runs", "evidence", "plots", "sliders",
+ROOMS = ["errors", "version", "emotions", "paper", "faces", "datasets", "transforms", "model", "center_loss",
+         "simulation", "evaluation", "geometry", "statistics", "training", "runs", "evidence", "plots", "sliders",
          "checks"]  # bottom to top
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -48,7 +48,7 @@ def prepare():
                      "missing; elsewhere see the message above. Then call the same command again.")
     print("Installing the packages into .venv: once, a few minutes, 1 GB (CPU) to 6 GB (with CUDA) of disk", flush=True)
     code = subprocess.run([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "-c", "constraints.txt",
-                           "-e", ".[notebooks,tests]"], cwd=ROOT).returncode
+                           "-e", ".[notebooks,tests,voila]"], cwd=ROOT).returncode
     if code:
         sys.exit("The installation failed; pip's last lines say why. Most often the network was away or the disk is "
                  "full (README.md has the line for CPU-only wheels, which are much smaller). Mend that and call the "

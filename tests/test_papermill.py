@@ -1,0 +1,160 @@
+"""PAPERMILL.md does what it says: papermill's and the package's own command lines read each command, a parameter goes
+through its notebook's check, and each refusal on the page is the one that comes."""
+
+import ast
+import json
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import nbformat
+import papermill.cli
+import pytest
+import yaml
+from click.testing import CliRunner
+from execute import execute, find_notebooks
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+from shell import ipython, run
+from test_runs_sweep import TINY, trained  # noqa: F401  (a fixture)
+
+import fer_utils.__main__ as command_line
+from fer_utils.errors import FerError
+from fer_utils.runs import run as room
+from fer_utils.runs import sweep
+from fer_utils.runs.table import NOTEBOOK
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "PAPERMILL.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+REFUSED = [(first.strip(), second.strip()) for (kind, first), (after, second) in zip(BLOCKS, BLOCKS[1:])
+           if kind == "bash" and after == "text"]
+WRONG = [command for command, _ in REFUSED]
+FILE = yaml.safe_load(next(text for kind, text in BLOCKS if kind == "yaml"))
+
+
+def of(program, commands=COMMANDS):
+    return [command for command in commands if command.startswith(program)]
+
+
+def papermills(command, monkeypatch):
+    """(notebook, output, parameters) as papermill's own command line reads them."""
+    seen = []
+
+    def execute_notebook(input_path, output_path, parameters, **_):
+        seen.append((input_path, output_path, parameters))
+
+    monkeypatch.setattr(papermill.cli, "execute_notebook", execute_notebook)
+    answer = CliRunner().invoke(papermill.cli.papermill, shlex.split(command.replace("$SLURM_ARRAY_TASK_ID", "3"))[1:])
+    assert answer.exit_code == 0, answer.output
+    return seen[0] if seen else answer.output
+
+
+def until_checked(notebook):
+    """Code cells as they are, up to the call of ``check_parameters`` and no further."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        if "check_parameters(" not in cell.source:
+            yield cell.source
+            continue
+        body = ast.parse(cell.source).body
+        last = next(k for k, node in enumerate(body) if "check_parameters(" in ast.unparse(node)
+                    and not isinstance(node, (ast.Import, ast.ImportFrom)))
+        yield "\n".join(ast.unparse(node) for node in body[:last + 1])
+        return
+    raise AssertionError("this notebook does not check its parameters")
+
+
+def refusal(path, parameters, folder):
+    """What a notebook raises when papermill gives it these parameters; None if it takes them. Nothing heavy is run."""
+    notebook = parameterize_notebook(load_notebook_node(str(path)), parameters)
+    with ipython(folder) as shell:
+        return run(shell, *until_checked(notebook))
+
+
+@pytest.mark.parametrize("path", [*find_notebooks(), NOTEBOOK], ids=lambda path: path.stem)
+def test_every_notebook_takes_its_parameters_and_refuses_an_unknown_one_first(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT / "notebooks")
+    monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "runs"))
+    assert refusal(path, {}, tmp_path) is None
+    error = refusal(path, {"lamda": 0.3}, tmp_path)
+    assert isinstance(error, FerError) and "no parameter 'lamda'" in str(error) and "It takes" in str(error)
+    assert not (tmp_path / "runs").exists()
+    before = [cell for cell in until_checked(nbformat.read(path, as_version=4))][:-1]
+    assert not [cell for cell in before if re.search(r"\b(load_dataset|settings|fit|find_or_train)\b.*\(", cell)]
+
+
+@pytest.mark.parametrize("command", [command for command in of("papermill") if command not in WRONG])
+def test_a_papermill_command_of_the_page_is_taken_by_its_notebook(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(json.dumps(FILE))
+    if "--help-notebook" in command:
+        monkeypatch.chdir(ROOT)
+        assert "alpha: Unknown type" in papermills(command, monkeypatch)
+        return
+    name, output, parameters = papermills(command, monkeypatch)
+    assert parameters and output.startswith("build/") and (ROOT / name).exists()
+    assert set(parameters) <= set(papermill.inspect_notebook(str(ROOT / name)))
+    assert refusal(ROOT / name, parameters, tmp_path) is None
+
+
+def test_the_page_has_a_command_for_each_thing_it_promises():
+    assert len(of("papermill")) >= 10 and len(of("python -m fer_utils sweep")) >= 4 and len(of("dask")) == 2
+    programs = ("papermill", "python -m fer_utils", "dask")
+    assert len(REFUSED) >= 4 and len(COMMANDS) == sum(len(of(program)) for program in programs)
+
+
+@pytest.mark.parametrize("command, words", REFUSED, ids=WRONG)
+def test_a_wrong_parameter_of_the_page_says_what_the_page_says(command, words, tmp_path, monkeypatch):
+    if command.startswith("papermill"):
+        name, _, parameters = papermills(command, monkeypatch)
+        monkeypatch.chdir(ROOT / "notebooks")
+        error = refusal(ROOT / name, parameters, tmp_path)
+        assert isinstance(error, FerError) and words.removeprefix("FerError: ") in str(error)
+    else:
+        with pytest.raises(SystemExit, match=re.escape(words)):
+            command_line.main(shlex.split(command)[3:])
+
+
+@pytest.mark.parametrize("command", [command for command in of("python -m fer_utils sweep") if command not in WRONG])
+def test_a_sweep_of_the_page_plans_what_the_page_says(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("runs.csv").write_text(next(text for kind, text in BLOCKS if kind == "csv"))
+    monkeypatch.setattr(command_line, "sweep", lambda *_, **__: pytest.fail("a dry run has trained"))
+    arguments = shlex.split(command)[3:]
+    command_line.main([*arguments, *["--dry-run"] * ("--dry-run" not in arguments)])
+    runs = capsys.readouterr().out.splitlines()[-1]
+    assert runs == {"3": "12 runs", "2": "10 runs", "0": "3 runs"}[str(arguments.count("--grid"))]
+    assert "makes 12 runs, not 18" in PAGE
+
+
+@pytest.mark.parametrize("command", of("dask"))
+def test_an_option_of_dask_on_the_page_exists(command):
+    pytest.importorskip("distributed")
+    words = shlex.split(command)
+    takes = {name for option in import_module(f"distributed.cli.dask_{words[1]}").main.params for name in option.opts}
+    assert {word for word in words if word.startswith("--")} <= takes
+
+
+def test_the_python_of_the_page_reads_runs(trained, tmp_path, capsys):  # noqa: F811
+    sweep([{**TINY, "lam": lam, "seed": seed} for lam in (0, 0.2) for seed in (0, 1)], progress=False)
+    names = {}
+    for text in (text for kind, text in BLOCKS if kind == "python"):
+        exec(compile(text, "PAPERMILL.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert len(names["finished"]) == 4 and "accuracy_sd" in printed and "(28, 7)" in printed
+    assert room.default_runs_dir() == tmp_path
+
+
+@pytest.mark.course
+def test_the_small_command_of_the_page_runs_to_its_end_in_a_notebook(tmp_path, monkeypatch):
+    (command,) = (command for command in of("papermill") if "small.ipynb" in command)
+    name, _, parameters = papermills(command, monkeypatch)
+    monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "runs"))
+    executed = execute(ROOT / name, tmp_path / "small.ipynb", parameters)
+    assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert "resnet18" in folder.name and json.loads((folder / "metrics.json").read_text())["accuracy"] > 0
