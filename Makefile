@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: course test stress refresh lint clean
+.PHONY: course test stress refresh preflight bundle lint clean
 
 course:  ## set everything up, run the notebooks, write build/index.html
 	$(PYTHON) tools/course.py $(ARGS)
@@ -16,6 +16,12 @@ stress:  ## the slow proofs in full: 10,000 hostile inputs, bombs of 10 GB, a sw
 
 refresh:  ## for contributors: run notebooks and store their outputs in notebooks/
 	$(PYTHON) tools/refresh.py $(ARGS)
+
+preflight:  ## is this machine ready, and how many minutes will each notebook take: ARGS=--offline for a workshop
+	$(PYTHON) tools/preflight.py $(ARGS)
+
+bundle:  ## one zip for a workshop without a network, in build/
+	$(PYTHON) tools/bundle.py $(ARGS)
 
 lint:
 	$(PYTHON) tools/environment.py ruff check . $(ARGS)
