@@ -27,12 +27,12 @@ KERNEL_GB, ROOMY_GB = 1.8, 3.0  # the largest kernel of the course; the same wit
 RUNS_GB, INSTALLED_GB = 2.0, 3.0  # all runs and a checkpoint; the packages, with torch's CPU-only wheels
 EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab-widgets", "anywidget": "anywidget"}
 
-# The clock of a notebook. BASE: processor seconds of all its cells but the trainings, with torch's import, measured on
-# one core of an AMD EPYC on which DRAWING seconds drew 700 faces. An epoch of the recipe quick is 41 steps and 450
-# validation faces, which cost as much as 2.4 steps, and then a checkpoint. A step of ResNet-18 costs SMALL of one of
-# ResNet-50. TRAININGS: (network, epochs) of what is new in each notebook.
+# The clock of a notebook. BASE: processor seconds of all its cells but imports and trainings, on one core of an AMD
+# EPYC on which DRAWING seconds drew 700 faces. An epoch of the recipe quick is 41 steps and 450 validation faces, which
+# cost as much as 2.4 steps, and then a checkpoint. A step of ResNet-18 costs SMALL of one of ResNet-50 (benchmarks/).
+# TRAININGS: (network, epochs) of what is new in each notebook.
 DRAWING = 0.45
-BASE = {"01": 45, "02": 40, "03": 45, "04": 40, "05": 25, "06": 45, "07": 25}
+BASE = {"01": 10, "02": 9, "03": 35, "04": 15, "05": 10, "06": 20, "07": 10}
 STEPS, CHECKPOINT, SMALL = 43.4, 1.0, 0.4
 TRAININGS = {"02": [("resnet50", 6)], "04": [("resnet50", 6), ("resnet50", 2)], "05": [("resnet18", 3)] * 7}
 
@@ -248,18 +248,18 @@ def judge_bundle(expected, found, root=ROOT):
     return Check("yes", "bundle", f"all {len(expected)} files are as they were packed")
 
 
-def clock(step_seconds, drawing_seconds, stored=()):
-    """{notebook: (minutes the first time, minutes when its runs are there)} on this machine.
+def clock(importing, drawing, step, stored=()):
+    """{notebook: (minutes as things are, minutes if all is trained anew)} on this machine, from measured seconds.
 
-    Each notebook is a base, which goes by how fast one core draws faces, and its epochs, which go by the measured
+    A notebook is its imports, a base, which goes by how fast one core draws faces, and its epochs, which go by the
     step. ``stored``: notebooks all of whose runs are there already.
     """
     minutes = {}
     for number, base in BASE.items():
-        least = base * drawing_seconds / DRAWING
-        training = sum(epochs * (STEPS * step_seconds + CHECKPOINT) * (SMALL if network == "resnet18" else 1)
+        least = importing + base * drawing / DRAWING
+        training = sum(epochs * (STEPS * step + CHECKPOINT) * (SMALL if network == "resnet18" else 1)
                        for network, epochs in TRAININGS.get(number, ()))
-        minutes[number] = ((least + training * (number not in stored)) / 60, least / 60)
+        minutes[number] = ((least + training * (number not in stored)) / 60, (least + training) / 60)
     return minutes
 
 
@@ -284,17 +284,17 @@ def lines(check, signs, width=80):
                                  subsequent_indent=" " * 17, **options) if check.advice else [])
 
 
-def clock_lines(minutes, stored, titles):
+def clock_lines(minutes, titles):
     """The minutes of each notebook as a table."""
-    yield f"\nMinutes on this machine{'':20}first time   runs stored"
-    for number, (first, again) in minutes.items():
+    yield f"\nMinutes on this machine{'':21}as it is now   trained anew"
+    for number, (now, anew) in minutes.items():
         if number in titles:
-            here = "   <- here" if number in stored else ""
-            yield f"  {number} {titles[number]:<38}{max(first, 0.1):9.1f}{max(again, 0.1):14.1f}{here}"
+            more = f"{anew:15.1f}" if number in TRAININGS else ""
+            yield f"  {number} {titles[number]:<39}{max(now, 0.1):12.1f}{more}"
     yield from textwrap.wrap(
-        "Computed: what a notebook does beside training, measured once, scaled by how fast the faces were drawn here; "
-        f"plus, for each epoch, {STEPS:g} times the step above (41 steps and the validation; {SMALL:g} of that for "
-        "ResNet-18) and a second for the checkpoint. Other work on the machine makes all of it slower.", 80)
+        "Computed: the imports as timed above; what a notebook does beside training, measured once and scaled by how "
+        f"fast the faces were drawn here; and for each epoch {STEPS:g} times the step (41 steps and the validation; "
+        f"{SMALL:g} of that for ResNet-18) and a second for the checkpoint. Other work makes all of it slower.", 80)
 
 
 def main(offline=False, out=print):
@@ -331,10 +331,11 @@ def main(offline=False, out=print):
                 tell(check)
             if part == "imports" and "error" in found:
                 break
-    if facts.get("step", {}).get("seconds") and facts.get("faces", {}).get("seconds"):
-        stored = started_from_stored(facts["runs"]) if "error" not in facts.get("runs", {"error": 1}) else []
+    seconds = [facts.get(part, {}).get("seconds") for part in ("imports", "faces", "step")]
+    if all(seconds):
+        stored = started_from_stored(facts["runs"]) if "runs" in facts["runs"] else []
         titles = {path.stem[:2]: path.stem[3:].replace("_", " ") for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
-        for line in clock_lines(clock(facts["step"]["seconds"], facts["faces"]["seconds"]), stored, titles):
+        for line in clock_lines(clock(*seconds, stored), titles):
             out(line)
     crosses = [check.name for check in checks if check.state == "no"]
     out(f"\n{len(crosses)} to mend: {', '.join(crosses)}." if crosses else
