@@ -2,11 +2,11 @@
 
     python tools/bundle.py    writes build/cl-resnet50-course-VERSION.zip and says how large it is
 
-In it are the files of the last commit (without the large networks of results/), the runs with which the notebooks
-start, the notebooks for students and instructors, the pages in build/ where they were made, a START page, and a
-manifest with the SHA-256 of every file, which ``python tools/preflight.py`` compares in the unpacked folder. The faces
-are not in it: drawing them takes seconds. Nor is anything of a run on real data, nor the packages, which are installed
-beforehand.
+In it are the files of the last commit (without tests and the large networks of results/), the runs with which the
+notebooks start, the notebooks for students and instructors, the pages in build/ where they were made, a START page,
+and a manifest with the SHA-256 of every file, which ``python tools/preflight.py`` compares in the unpacked folder. The
+faces are not in it: drawing them takes seconds. Nor is anything of a run on real data, nor the packages, which are
+installed beforehand.
 
 The same commit, runs and pages give the same zip, byte for byte.
 """
@@ -29,7 +29,7 @@ import machine
 from environment import ROOT, enter, parser
 
 NAME = "cl-resnet50-course"
-LEFT_OUT = ("results/checkpoints/", ".")  # how the paths begin of what is large, or for git and its hosts alone
+LEFT_OUT = ("results/checkpoints/", "tests/", ".")  # how the paths begin of what is large, or for contributors alone
 RUN_FILES = ("config.json", "environment.json", "history.json", "metrics.json", "predictions.npz")
 WEIGHTS = "model.safetensors"
 PACKED = (".png", ".npz", ".zip")  # not worth compressing again
