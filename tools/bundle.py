@@ -103,7 +103,8 @@ def workshop():
 def committed(root):
     """(commit, its time in seconds, {path: bytes}) of what git has at HEAD, but for ``LEFT_OUT``."""
     def git(*arguments):
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True).stdout
+        command = ["git", "-c", "core.autocrlf=false", "-c", "core.eol=lf", *arguments]  # one zip on every system
+        return subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
 
     try:
         commit, stamp = git("show", "-s", "--format=%H %ct", "HEAD").decode().split()
