@@ -23,7 +23,7 @@ FINGERPRINTS = {"train": "48986ac8e58e9401459f1a4c4b0995912d72c40bc5d90746257e71
                 "test": "b153b8ab8326a6ed86f3581b370cb678b361911387c7e299b7e51ad49cd75989",
                 "probe": "b03641c06f8245ec24d07fdc96d639ed85055420bd060bdb5e532eab43346f4a"}
 EMOTIONS = "anger disgust fear happiness neutral sadness surprise".split()
-KERNEL_GB, ROOMY_GB = 1.8, 3.0  # the largest kernel of the course; the same with a browser and JupyterLab beside it
+KERNEL_GB, ROOMY_GB = 2.0, 3.0  # the largest kernel of the course; the same with a browser and JupyterLab beside it
 RUNS_GB, INSTALLED_GB = 2.0, 3.0  # all runs and a checkpoint; the packages, with torch's CPU-only wheels
 EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab-widgets", "anywidget": "anywidget"}
 
@@ -32,7 +32,7 @@ EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab-widgets", "anyw
 # cost as much as 2.4 steps, and then a checkpoint. A step of ResNet-18 costs SMALL of one of ResNet-50 (benchmarks/).
 # TRAININGS: (network, epochs) of what is new in each notebook.
 DRAWING = 0.45
-BASE = {"01": 10, "02": 9, "03": 35, "04": 15, "05": 10, "06": 20, "07": 10}
+BASE = {"01": 10, "02": 9, "03": 35, "04": 16, "05": 10, "06": 20, "07": 10}
 STEPS, CHECKPOINT, SMALL = 43.4, 1.0, 0.4
 TRAININGS = {"02": [("resnet50", 6)], "04": [("resnet50", 6), ("resnet50", 2)], "05": [("resnet18", 3)] * 7}
 
