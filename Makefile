@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: course test stress refresh workshop lint clean
+.PHONY: course site test stress refresh workshop preflight bundle lint clean
 
 course:  ## set everything up, run the notebooks, write build/index.html
 	$(PYTHON) tools/course.py $(ARGS)
@@ -19,6 +19,12 @@ refresh:  ## for contributors: run notebooks and store their outputs in notebook
 
 workshop:  ## for teachers: the notebooks for students and for instructors, in build/workshop/
 	$(PYTHON) tools/workshop.py $(ARGS)
+
+preflight:  ## is this machine ready, and how many minutes will each notebook take: ARGS=--offline for a workshop
+	$(PYTHON) tools/preflight.py $(ARGS)
+
+bundle:  ## one zip for a workshop without a network, in build/
+	$(PYTHON) tools/bundle.py $(ARGS)
 
 lint:
 	$(PYTHON) tools/environment.py ruff check . $(ARGS)

@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 import re
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -176,6 +178,40 @@ def test_a_run_opens_its_two_splits_and_never_private_test(train, make_recipe, d
     assert {split for _, _, split in data.asked} == splits
     assert {(name, root) for name, root, _ in data.asked} == {(dataset, "somewhere")}
     assert run.metrics["test_split"] in splits - {"train"}
+
+
+# Where it comes from
+
+
+def test_it_is_said_in_a_line_whether_a_run_was_trained_or_loaded_and_where_it_comes_from(train, make_recipe, capsys):
+    run = train(make_recipe(), progress=True)
+    first = capsys.readouterr().out
+    train(make_recipe(), progress=True)
+    second = capsys.readouterr().out
+    when = datetime.fromisoformat(run.environment["finished"])
+    assert abs((datetime.now(UTC) - when).total_seconds()) < 600
+    assert run.origin == f"trained on {when.day} {when:%B %Y} in 0 s on {run.environment['hardware']}"
+    assert first == f"{run.folder.name}: new; {run.origin}.\n"
+    assert second == f"{run.folder.name}: loaded, not trained again; {run.origin}.\n"
+    train(make_recipe())
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("seconds, words", [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (780.3, "13 min 0 s")])
+def test_the_origin_of_a_run_without_a_date_is_when_it_was_written(tmp_path, seconds, words):
+    (tmp_path / "metrics.json").write_text("{}")
+    os.utime(tmp_path / "metrics.json", (1_000_000_000, 1_000_000_000))
+    run = room.Run(tmp_path, {}, {"hardware": "an abacus, 2 beads"}, {"seconds": seconds})
+    assert run.origin == f"trained on 9 September 2001 in {words} on an abacus, 2 beads"
+
+
+def test_a_run_without_its_network_says_what_to_do(train, make_recipe, data):
+    run = train(make_recipe())
+    (run.folder / "model.safetensors").unlink()
+    again = train(make_recipe())
+    assert again.metrics == run.metrics
+    with pytest.raises(FerError, match="model.safetensors: this run was passed on without its network; delete"):
+        again.predict(data.splits["test"])
 
 
 # Without a validation share

@@ -35,7 +35,7 @@ def test_tool_is_imported_without_doing_anything_and_says_how_to_call_it(name, c
     assert f"python tools/{name}.py" in module.__doc__ or "not called by itself" in module.__doc__
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("environment", "execute", "pin")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("environment", "execute", "machine", "pin")])
 def test_tool_has_help_that_needs_no_environment(name, tmp_path):
     answer = subprocess.run([sys.executable, "-S", TOOLS / f"{name}.py", "--help"], cwd=tmp_path, capture_output=True,
                             text=True)  # -S: without the installed packages, as before the first set-up

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -56,9 +57,23 @@ class Run:
 
     @cached_property
     def model(self):
-        """The trained network, on the CPU, in evaluation mode."""
+        """The trained network, on the CPU, in evaluation mode; ``FerError`` where the run came without it."""
+        path = self.folder / "model.safetensors"
+        if not path.exists():
+            raise FerError(f"{path}: this run was passed on without its network; delete the folder and run its "
+                           "notebook again, which trains it.")
         return CLResNet50(len(self.config["classes"]), backbone=self.config["recipe"]["backbone"],
-                          weights=str(self.folder / "model.safetensors")).eval()
+                          weights=str(path)).eval()
+
+    @property
+    def origin(self):
+        """When it was trained, how long that took and on what, as half a sentence."""
+        path = self.folder / "metrics.json"  # written last: its time stands in where the run is older than "finished"
+        told = self.environment.get("finished")
+        when = datetime.fromisoformat(told) if told else datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        minutes, seconds = divmod(round(self.metrics["seconds"]), 60)
+        took = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+        return f"trained on {when.day} {when:%B %Y} in {took} on {self.environment['hardware']}"
 
     def predict(self, dataset):
         """Features float32 (N, D) and probabilities float32 (N, 7) of a ``FaceDataset``, normalised as in training."""
@@ -71,29 +86,34 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
 
     The training split is divided into training and validation by the recipe's share and the seed; the test split is
     looked at once, by the epoch that validation chose. Where the share is 0, all of it trains and the test split
-    chooses: ``metrics["chosen_on"]`` says so, and the figure is a validation figure. Raises ``FerError`` as
-    ``load_dataset`` and ``fit`` do.
+    chooses: ``metrics["chosen_on"]`` says so, and the figure is a validation figure. ``progress`` shows a bar, and says
+    in a line whether the run was loaded or trained, and where it comes from. Raises ``FerError`` as ``load_dataset``
+    and ``fit`` do.
     """
     options = data_options or {}
     whole = load_dataset(dataset, data_dir, "train", **options)
     test = load_held_out(dataset, data_dir, options)
     folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
-    if _finished(folder):
-        return load_run(folder)
-    train, validation = divide(whole, test, recipe.validation_fraction, seed)
-    with checkpoint.locked(folder):
-        if not _finished(folder):  # or another process did it while this one waited
-            result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress,
-                         on_epoch=on_epoch)
-            config = {"dataset": dataset, "source": whole.source, "data_options": options, "seed": seed,
-                      "engine": ENGINE, "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
-                      "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
-                               for split in (train, validation, test)}}
-            if checkpoint.is_main():
-                with checkpoint.explained(folder, "training is done, but its results cannot be written"):
-                    _finish(folder, config, result, test)
-            PartialState().wait_for_everyone()
-    return load_run(folder)
+    found = _finished(folder)
+    if not found:
+        train, validation = divide(whole, test, recipe.validation_fraction, seed)
+        with checkpoint.locked(folder):
+            found = _finished(folder)  # another process did it while this one waited
+            if not found:
+                result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress,
+                             on_epoch=on_epoch)
+                config = {"dataset": dataset, "source": whole.source, "data_options": options, "seed": seed,
+                          "engine": ENGINE, "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
+                          "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
+                                   for split in (train, validation, test)}}
+                if checkpoint.is_main():
+                    with checkpoint.explained(folder, "training is done, but its results cannot be written"):
+                        _finish(folder, config, result, test)
+                PartialState().wait_for_everyone()
+    run = load_run(folder)
+    if progress and checkpoint.is_main():
+        print(f"{folder.name}: {'loaded, not trained again' if found else 'new'}; {run.origin}.")
+    return run
 
 
 def load_held_out(dataset, data_dir, options):
@@ -189,7 +209,8 @@ def _finish(folder, config, result: FitResult, test):
                         probabilities=probabilities.astype(np.float16))
     write_json(folder / "history.json", result.history.to_dict("records"))
     write_json(folder / "config.json", {**config, "inputs": result.inputs, "classes": test.classes})
-    write_json(folder / "environment.json", environment(device))
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(folder / "environment.json", {**environment(device), "finished": finished})
     write_json(folder / "metrics.json", metrics)  # last: its presence says that the run is finished
     checkpoint.clear(folder)
 

@@ -1,0 +1,261 @@
+"""Pack the course for a workshop without a network: one zip that is unpacked, checked and worked in.
+
+    python tools/bundle.py    writes build/cl-resnet50-course-VERSION.zip and says how large it is
+
+In it are the files of the last commit (without tests and the large networks of results/), the runs with which the
+notebooks start, the notebooks for students and instructors, the pages in build/ where they were made, a START page,
+and a manifest with the SHA-256 of every file, which ``python tools/preflight.py`` compares in the unpacked folder. The
+faces are not in it: drawing them takes seconds. Nor is anything of a run on real data, nor the packages, which are
+installed beforehand.
+
+The same commit, runs and pages give the same zip, byte for byte.
+"""
+
+import hashlib
+import html
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import textwrap
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import machine
+from environment import ROOT, enter, parser
+
+NAME = "cl-resnet50-course"
+LEFT_OUT = ("results/checkpoints/", "tests/", ".")  # how the paths begin of what is large, or for contributors alone
+RUN_FILES = ("config.json", "environment.json", "history.json", "metrics.json", "predictions.npz")
+WEIGHTS = "model.safetensors"
+PACKED = (".png", ".npz", ".zip")  # not worth compressing again
+SMALL_FACES = 64  # so many test faces must get the same answers from a network in half precision
+STEPS = [
+    ("The day before, with a network, on each machine",
+     "Unpack the zip. In its folder call the line below; it makes .venv and installs the packages, once, in some "
+     "minutes (1 GB to 6 GB). README.md has a line for PyTorch without CUDA, which is much smaller.",
+     ["python tools/environment.py"]),
+    ("Check the machine; no network is needed from here on",
+     "Each cross in the table says what to do.",
+     ["python tools/preflight.py --offline"]),
+    ("Begin",
+     "Open {first} in the browser's list. A cell that trains finds a stored run and says so.",
+     [".venv/bin/jupyter lab {folder}", r".venv\Scripts\jupyter lab {folder}   (Windows)"]),
+]
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+  body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem;
+         color: #1a1a1a; background: #fff; }}
+  h2 {{ font-size: 1.15rem; margin: 1.2rem 0 .2rem; }} p {{ margin: .3rem 0; }} a {{ color: #0b5394; }}
+  pre {{ background: #f2f2f2; padding: .6rem; overflow-x: auto; }}
+  @media (prefers-color-scheme: dark) {{
+    body {{ color: #eee; background: #181818; }} a {{ color: #8ab8ff; }} pre {{ background: #2a2a2a; }}
+  }}
+</style>
+<main>
+<h1>{title}</h1>
+{steps}
+<p>{links}</p>
+</main>
+</html>
+"""
+
+
+class Refused(Exception):
+    """The bundle cannot be made; the message says why, and what to do."""
+
+
+def main():
+    """Gather, write, tell; returns the exit code."""
+    try:
+        version = machine.read_project()["version"]
+        workshop()
+        commit, stamp, files = committed(ROOT)
+        from fer_utils.runs import default_runs_dir
+
+        with tempfile.TemporaryDirectory() as folder:
+            files.update(stored_runs(default_runs_dir(), machine.needed_runs(), Path(folder)))
+            files.update(pages(ROOT))
+            target = ROOT / "build" / f"{NAME}-{version}.zip"
+            count = write(target, files, version, commit, stamp)
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{target}: {count} files, {target.stat().st_size / 1e6:.0f} MB")
+    return 0
+
+
+def workshop():
+    """Write the notebooks of students and instructors anew, where the program for it is there."""
+    program = ROOT / "tools" / "workshop.py"
+    if program.exists() and subprocess.run([sys.executable, program, "--here"], cwd=ROOT).returncode:
+        raise Refused("tools/workshop.py failed, see above: the notebooks for students and instructors are not made.")
+
+
+def committed(root):
+    """(commit, its time in seconds, {path: bytes}) of what git has at HEAD, but for ``LEFT_OUT``."""
+    def git(*arguments):
+        command = ["git", "-c", "core.autocrlf=false", "-c", "core.eol=lf", *arguments]  # one zip on every system
+        return subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
+
+    try:
+        commit, stamp = git("show", "-s", "--format=%H %ct", "HEAD").decode().split()
+        changed = git("status", "--porcelain", "--untracked-files=no").decode().splitlines()
+        archive = git("archive", "--format=tar", "HEAD")
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip()
+        raise Refused(f"{root}: a bundle is packed from a git checkout, and git cannot read one here "
+                      f"({said or error}). Clone the repository, and call this there.") from error
+    if changed:
+        print(f"Not committed, and so not in the bundle as they are now: {', '.join(line[3:] for line in changed)}")
+    files = {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            if member.isfile() and not member.name.startswith(LEFT_OUT):
+                files[member.name] = tar.extractfile(member).read()
+    return commit, int(stamp), files
+
+
+def stored_runs(home, needed, scratch):
+    """{path in the bundle: bytes or the path of a file} of the runs that the notebooks ask for.
+
+    ``needed``: of ``machine.needed_runs``. A network goes along where a notebook asks it; in half precision, which
+    halves it, where it then gives the same answers bit for bit. Raises ``Refused`` where a run is missing or damaged,
+    and for one on real data.
+    """
+    from fer_utils.runs import load_run
+
+    home, files = Path(home), {}
+    states = {name: machine.state_of(home / name, about["network"]) for name, about in needed.items()}
+    bad = {name: state for name, state in states.items() if state != "found"}
+    if bad:
+        numbers = sorted({number for name in bad for number in needed[name]["notebooks"]} - {"06"})  # it trains nothing
+        raise Refused("These runs of the notebooks are not in " + f"{home}:\n"
+                      + "\n".join(f"  {name}: {state}" for name, state in bad.items())
+                      + f"\npython tools/course.py --only {' '.join(numbers)} trains them (delete damaged ones first).")
+    for name, about in needed.items():
+        run = load_run(home / name)
+        if run.config["dataset"] != "synthetic":
+            raise Refused(f"{run.folder}: a run on {run.config['dataset']}; only runs on the drawn faces are packed.")
+        for part in RUN_FILES:
+            files[f"runs/{name}/{part}"] = (run.folder / part).read_bytes()
+        files[f"runs/{name}/environment.json"] = dated(run)
+        if about["network"]:
+            files[f"runs/{name}/{WEIGHTS}"] = narrow(run, scratch / name) or run.folder / WEIGHTS
+    return files
+
+
+def dated(run):
+    """environment.json with the time at which the run was finished: a file's own time does not survive packing."""
+    written = datetime.fromtimestamp((run.folder / "metrics.json").stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return (json.dumps({"finished": written, **run.environment}, indent=1) + "\n").encode()
+
+
+def narrow(run, folder):
+    """The run's network in half precision, as a file in ``folder``; None where it would give other answers."""
+    import numpy as np
+
+    from fer_utils.evaluation import predict
+    from fer_utils.model import CLResNet50
+    from fer_utils.runs import export
+    from fer_utils.runs.checkpoints import WEIGHTS as half
+
+    path = export(run, folder) / half
+    images = np.random.default_rng(0).integers(0, 256, (SMALL_FACES, 48, 48), np.uint8)
+    small = CLResNet50(len(run.config["classes"]), backbone=run.config["recipe"]["backbone"], weights=str(path)).eval()
+    answers = [predict(network, images, **run.config["inputs"]) for network in (run.model, small)]
+    return path if all(np.array_equal(one, other) for one, other in zip(*answers)) else None
+
+
+def pages(root):
+    """{path: file} of what build/ holds for readers: pages, executed notebooks, the workshop's notebooks, the site.
+
+    An executed notebook to which parameters were given from outside may show faces of real people: it stays here.
+    """
+    build, found = root / "build", []
+    for source in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
+        copy = build / source.name
+        if copy.exists() and copy.with_suffix(".html").exists() and not has_injected(copy):
+            found += [copy, copy.with_suffix(".html")]
+    if found:
+        found += [build / name for name in ("index.html", "center_lab.html") if (build / name).exists()]
+    for folder in ("workshop", "site"):
+        for path in sorted((build / folder).rglob("*")):
+            if path.is_file() and ".ipynb_checkpoints" not in path.parts:
+                if path.suffix != ".ipynb" or not has_injected(path):
+                    found.append(path)
+    return {path.relative_to(root).as_posix(): path for path in found}
+
+
+def has_injected(path):
+    """Was this notebook given parameters by papermill?"""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return any("injected-parameters" in cell["metadata"].get("tags", ()) for cell in cells)
+
+
+def write(target, files, version, commit, stamp):
+    """Write the zip, whole or not at all, with START pages and manifest; returns how many files are in it.
+
+    ``files``: {path: bytes or the path of a file}; ``stamp``: seconds, the time that every file in it gets.
+    """
+    files = {**files, **start(files, version)}
+    contents = {path: content if isinstance(content, bytes) else Path(content).read_bytes()
+                for path, content in files.items()}
+    listing = [f"# {NAME} {version}, commit {commit}",
+               *(f"{hashlib.sha256(contents[path]).hexdigest()}  {path}" for path in sorted(contents))]
+    contents[machine.MANIFEST] = ("\n".join(listing) + "\n").encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    when = datetime.fromtimestamp(stamp, UTC).timetuple()[:6]
+    with zipfile.ZipFile(part, "w") as archive:
+        for path in sorted(contents):
+            entry = zipfile.ZipInfo(f"{NAME}-{version}/{path}", when)
+            entry.compress_type = zipfile.ZIP_STORED if path.endswith(PACKED) else zipfile.ZIP_DEFLATED
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every system
+            archive.writestr(entry, contents[path])
+    os.replace(part, target)
+    return len(contents)
+
+
+def start(files, version):
+    """START.txt and START.html: what to do, in three steps."""
+    student = sorted(path for path in files if path.startswith("build/workshop/student/") and path.endswith(".ipynb"))
+    notebooks = student or sorted(path for path in files if path.startswith("notebooks/") and path.endswith(".ipynb"))
+    if not notebooks:
+        raise Refused("There is no notebook to be packed.")
+    folder, _, first = notebooks[0].rpartition("/")
+    title = f"CL-ResNet50, rebuilt: the course, {version}"
+    steps = [(head, text.format(first=first, folder=folder), [line.format(folder=folder) for line in commands])
+             for head, text, commands in STEPS]
+    links = [(path, words) for path, words in (
+        ("build/site/index.html", "the site of the course"), ("build/index.html", "the notebooks as they ran"),
+        ("WORKSHOP.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
+    text = [title, "=" * len(title)]
+    for number, (head, words, commands) in enumerate(steps, 1):
+        text += ["", f"{number}. {head}", "", *_wrapped(words), "", *(f"       {line}" for line in commands)]
+    text += ["", "To read: " + "; ".join(f"{path} ({words})" for path, words in links) + "."]
+    blocks = [f"<h2>{number}. {html.escape(head)}</h2>\n<p>{html.escape(words)}</p>\n"
+              f"<pre>{html.escape(chr(10).join(commands))}</pre>"
+              for number, (head, words, commands) in enumerate(steps, 1)]
+    linked = "To read: " + "; ".join(f'<a href="{path}">{html.escape(words)}</a>' for path, words in links) + "."
+    page = PAGE.format(title=html.escape(title), steps="\n".join(blocks), links=linked)
+    return {"START.txt": ("\n".join(text) + "\n").encode(), "START.html": page.encode()}
+
+
+def _wrapped(words):
+    return textwrap.wrap(words, 76, initial_indent="   ", subsequent_indent="   ")
+
+
+if __name__ == "__main__":
+    parser = parser(__doc__)
+    arguments = parser.parse_args()
+    enter(arguments.here)
+    sys.exit(main())
