@@ -1,4 +1,5 @@
-"""What the tests of the labs and of the site share: toy sites, drawn frames, a dragging mouse, and JupyterLab for as long as it is needed."""
+"""What the tests of the labs and of the site share: toy sites, drawn frames, a dragging mouse, and JupyterLab for as
+long as it is needed."""
 
 import json
 import os

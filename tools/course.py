@@ -46,8 +46,8 @@ def foot(minutes):
     """What the pages say of the run that made them."""
     import torch
 
-    return (f"{len(minutes)} notebooks as they ran here, {sum(minutes.values()):.1f} minutes in all, with Python "
-            f"{sys.version.split()[0]} and torch {torch.__version__}.")
+    return (f"Executed here: {', '.join(name[:2] for name in sorted(minutes))}, in {sum(minutes.values()):.1f} minutes, "
+            f"with Python {sys.version.split()[0]} and torch {torch.__version__}.")
 
 
 def peak_memory():

@@ -10,6 +10,7 @@ from functools import cache
 from environment import ROOT
 
 WEB = ROOT / "tools" / "web"
+LARGEST = 1_000_000  # bytes of a file that a page links to
 LABS = ("center_lab", "results_lab")
 # Code comes first, so that a dollar in it is none of ours.
 FORMULA = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$`\n]+)\$", re.DOTALL)
@@ -79,3 +80,62 @@ def minutes(notebook):
     """What a notebook says of its minutes, to its first full stop; empty if it says nothing."""
     said = re.search(r"^\*\*Minutes:\*\* (.+?)(?:\.|\n\n|\Z)", notebook.cells[0].source, re.MULTILINE | re.DOTALL)
     return " ".join(said[1].split()) if said else ""
+
+
+def soup(text):
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup(text, "html.parser")
+
+
+def slug(heading):
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def unique(name, taken):
+    number, start = 0, name
+    while name in taken:
+        number += 1
+        name = f"{start}-{number}"
+    taken.add(name)
+    return name
+
+
+def is_text(path):
+    try:
+        return path.stat().st_size <= LARGEST and "\0" not in path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def highlighted(path):
+    """A text file as HTML; None if it is none."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import TextLexer, get_lexer_for_filename
+    from pygments.util import ClassNotFound
+
+    if not is_text(path):
+        return None
+    try:
+        lexer = get_lexer_for_filename(path.name)
+    except ClassNotFound:
+        lexer = TextLexer()
+    return highlight(path.read_text(encoding="utf-8"), lexer, HtmlFormatter())
+
+
+def sections(title, body):
+    """What the search reads: [anchor, heading, text] for each heading, without the outputs of cells."""
+    found, skipped = [["", title, []]], {"script", "style", "math"}
+    for text in body.find_all(string=True):
+        parents = [tag for tag in text.parents if tag.name]
+        heading = next((tag for tag in parents if tag.name in ("h1", "h2", "h3", "h4")), None)
+        if heading is not None:
+            if heading["id"] != found[-1][0]:
+                found.append([heading["id"], "", []])
+            found[-1][1] += "" if "anchor" in text.parent.get("class", ()) else text
+        elif not any(tag.name in skipped or "output_wrapper" in tag.get("class", ()) for tag in parents):
+            found[-1][2].append(text)
+    return [[anchor, " ".join(heading.split()), " ".join("".join(texts).split())] for anchor, heading, texts in found
+            if anchor or "".join(texts).strip()]

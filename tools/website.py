@@ -22,7 +22,23 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from environment import ROOT, enter, parser
-from pages import LABS, WEB, as_html, as_notebook, headline, lab_module, lab_place, minutes
+from pages import (
+    LABS,
+    LARGEST,
+    WEB,
+    as_html,
+    as_notebook,
+    headline,
+    highlighted,
+    is_text,
+    lab_module,
+    lab_place,
+    minutes,
+    sections,
+    slug,
+    soup,
+    unique,
+)
 
 LAB = "fer_utils/center_lab.js"
 # What the menu shows and "next" follows: files that exist. What they link to gets a page too, outside the menu.
@@ -42,7 +58,7 @@ of the centres. [Notebook 3](../notebooks/03_center_loss_derivation.ipynb) expla
 
 <div class="center-lab" data-options="{}"><p>The lab needs JavaScript, and no network.</p></div>
 """
-LARGEST = 1_000_000  # bytes of a file that a page links to
+UNIT = re.compile(r"(?<=\d) (?=%|(?:min|ms|s|GB|MB|MiB|px)\b)")  # no number parts from its unit
 
 
 @dataclass
@@ -147,9 +163,11 @@ class Site:
             shown = ""
             for part in sorted(path.iterdir()):
                 name = f"{html.escape(part.name)} · {part.stat().st_size:,} bytes"
-                short = part.is_file() and part.stat().st_size < 10_000 and is_text(part)
-                shown += (f"<details><summary>{name}</summary><pre>{html.escape(part.read_text(encoding='utf-8'))}</pre>"
-                          "</details>" if short else f"<p>{name}</p>")
+                if part.is_file() and part.stat().st_size < 10_000 and is_text(part):
+                    text = html.escape(part.read_text(encoding="utf-8"))
+                    shown += f"<details><summary>{name}</summary><pre>{text}</pre></details>"
+                else:
+                    shown += f"<p>{name}</p>"
         page.body = soup(f"<h1>{html.escape(source)}</h1>{shown}")
         return page
 
@@ -175,9 +193,9 @@ class Site:
         for table in body.find_all("table"):
             table.attrs = {}
             table.wrap(body.new_tag("div", attrs={"class": "scroll"}))
-        for text in body.find_all(string=re.compile(r"\d %")):
+        for text in body.find_all(string=UNIT):
             if text.find_parent(["pre", "code", "script", "style"]) is None:
-                text.replace_with(re.sub(r"(\d) %", "\\1\N{NO-BREAK SPACE}%", text))
+                text.replace_with(UNIT.sub("\N{NO-BREAK SPACE}", text))
         for formula in body.select('math[display="block"]'):
             formula.wrap(body.new_tag("span", attrs={"class": "scroll formula"}))
         for link in body.select("a[href]"):
@@ -268,7 +286,8 @@ class Site:
             shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", folder / "plotly.min.js")
         pages = [page for source, page in self.pages.items() if not (self.root / source).is_dir()]
         index = {"pages": [[quote(page.place), page.name] for page in pages],
-                 "sections": [[number, *part] for number, page in enumerate(pages) for part in sections(page)]}
+                 "sections": [[number, *part] for number, page in enumerate(pages)
+                              for part in sections(page.title, page.body)]}
         (folder / "search-index.js").write_text("var searchIndex = " + json.dumps(
             index, ensure_ascii=False, separators=(",", ":")) + ";\n", encoding="utf-8")
 
@@ -293,65 +312,6 @@ def policy(modules):
                       "form-action 'none'"])
 
 
-def soup(text):
-    from bs4 import BeautifulSoup
-
-    return BeautifulSoup(text, "html.parser")
-
-
-def slug(heading):
-    """The anchor of a heading, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-
-
-def unique(name, taken):
-    number, start = 0, name
-    while name in taken:
-        number += 1
-        name = f"{start}-{number}"
-    taken.add(name)
-    return name
-
-
-def is_text(path):
-    try:
-        return path.stat().st_size <= LARGEST and "\0" not in path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        return False
-
-
-def highlighted(path):
-    """A text file as HTML; None if it is none."""
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import TextLexer, get_lexer_for_filename
-    from pygments.util import ClassNotFound
-
-    if not is_text(path):
-        return None
-    try:
-        lexer = get_lexer_for_filename(path.name)
-    except ClassNotFound:
-        lexer = TextLexer()
-    return highlight(path.read_text(encoding="utf-8"), lexer, HtmlFormatter())
-
-
-def sections(page):
-    """What the search reads: [anchor, heading, text] for each heading, without the outputs of cells."""
-    found, skipped = [["", page.title, []]], {"script", "style", "math"}
-    for text in page.body.find_all(string=True):
-        parents = [tag for tag in text.parents if tag.name]
-        heading = next((tag for tag in parents if tag.name in ("h1", "h2", "h3", "h4")), None)
-        if heading is not None:
-            if heading["id"] != found[-1][0]:
-                found.append([heading["id"], "", []])
-            found[-1][1] += "" if "anchor" in text.parent.get("class", ()) else text
-        elif not any(tag.name in skipped or "output_wrapper" in tag.get("class", ()) for tag in parents):
-            found[-1][2].append(text)
-    return [[anchor, " ".join(title.split()), " ".join("".join(texts).split())] for anchor, title, texts in found
-            if anchor or "".join(texts).strip()]
-
-
 def weight(folder):
     """Bytes of all files of a folder."""
     return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
@@ -361,7 +321,8 @@ def main(folder):
     site = Site()
     for warning in site.write(folder):
         print(warning, file=sys.stderr)
-    print(f"{len(site.pages) + 1} pages, {weight(folder) / 1e6:.1f} MB. Open {Path(folder) / 'index.html'} in a browser.")
+    print(f"{len(site.pages) + 1} pages, {weight(folder) / 1e6:.1f} MB. Open {Path(folder, 'index.html')} in a "
+          "browser.")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 const up = document.body.dataset.up, find = (selector) => document.querySelector(selector);
 
-/** Run a script of assets/, once. fetch() would not work on a page that is opened from a disk. */
+/** Run a script of assets/, once. A page that is opened from a disk could not fetch it. */
 const loaded = {};
 const load = (name) => (loaded[name] ||= new Promise((done, fail) => {
   const script = document.createElement("script");
