@@ -298,3 +298,11 @@ def test_the_contents_lead_to_headings_and_stand_open_on_wide_screens(visit):
     page = visit(CENTRE_LOSS, 1280)
     page.locator(".contents").get_by_role("link", name="3.8 Why α did nothing").click()
     page.wait_for_function(AT_THE_HEADING)
+
+
+def test_on_paper_stands_the_text_alone(visit):
+    page = visit(CENTRE_LOSS, 1280)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("h1").is_visible() and page.locator("math").first.is_visible()
+    assert not any(page.locator(it).is_visible() for it in ("header", "#menu", ".contents", ".turn"))
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -46,8 +46,9 @@ def foot(minutes):
     """What the pages say of the run that made them."""
     import torch
 
-    return (f"Executed here: {', '.join(name[:2] for name in sorted(minutes))}, in {sum(minutes.values()):.1f} minutes, "
-            f"with Python {sys.version.split()[0]} and torch {torch.__version__}.")
+    names = ", ".join(name[:2] for name in sorted(minutes))
+    return (f"Executed here: {names}, in {sum(minutes.values()):.1f} minutes, with Python {sys.version.split()[0]} and "
+            f"torch {torch.__version__}.")
 
 
 def peak_memory():

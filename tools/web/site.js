@@ -34,9 +34,10 @@ function search(terms, phrase) {
   return scored.filter(([score]) => score).sort((a, b) => b[0] - a[0]).map(([, section]) => section);
 }
 
-/** The words around the first term, terms marked. Folding keeps lengths but for "center", so marks are sought anew. */
-function snippet(text, folded, terms) {
-  const at = Math.max(0, ...terms.map((term) => folded.indexOf(term))), start = Math.max(0, at - 60);
+/** The words around the phrase, or else around a term, with the terms marked. Folding keeps the length of a text. */
+function snippet(text, folded, terms, phrase) {
+  const at = Math.max(folded.indexOf(phrase), 0) || Math.max(0, ...terms.map((term) => folded.indexOf(term)));
+  const start = Math.max(0, at - 60);
   const part = `${start ? "…" : ""}${text.slice(start, start + 170)}${text.length > start + 170 ? "…" : ""}`;
   const sought = terms.map((term) => term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll("centre", "cent(?:re|er)"));
   return part.split(new RegExp(`(${sought.map((term) => term.replaceAll("-", "[-‐‑–−]")).join("|")})`, "i"))
@@ -51,7 +52,7 @@ async function show() {
   found.hidden = !hits.length;
   found.innerHTML = hits.slice(0, 20).map(({ place, title, anchor, heading, text, folded }) => `<li>
     <a href="${up}${place}${anchor && `#${anchor}`}"><strong>${escaped(heading)}</strong>
-    <small>${escaped(title)}</small> ${snippet(text, folded, terms)}</a></li>`).join("");
+    <small>${escaped(title)}</small> ${snippet(text, folded, terms, phrase)}</a></li>`).join("");
   status.textContent = !phrase ? "" : hits.length > 20 ? `${hits.length} sections found, the best 20 are shown.`
     : hits.length === 1 ? "1 section found." : `${hits.length || "No"} sections found.`;
 }
