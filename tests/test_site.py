@@ -26,6 +26,7 @@ What it is.
 
 [twice](#a-part-twice-1) [as in JupyterLab](#A-part,-twice) [gone](gone.md) [out](../../x) [nowhere](#nowhere)
 [code](room/loss.py) [room](room) [web](https://a.example)
+[![badge](https://b.example/badge.svg)](https://b.example) ![A lost picture](lost.png)
 
 ## A part, *twice*
 
@@ -128,6 +129,7 @@ def test_a_toy_is_rendered_as_it_should_be(pages, toy):
     assert (pages / "toy.txt").read_text().splitlines() == [
         "README.md: there is no gone.md; its words stay, without a link",
         "README.md: there is no ../../x; its words stay, without a link",
+        "README.md: there is no picture lost.png; its words stand there",
         "fer_utils/center_lab.js: there is no ../notebooks/03_center_loss_derivation.ipynb; its words stay, without a "
         "link",
         "README.md: there is no heading #nowhere in this page"]
@@ -135,8 +137,9 @@ def test_a_toy_is_rendered_as_it_should_be(pages, toy):
     assert [heading["id"] for heading in readme.main.find_all("h2")] == ["a-part-twice", "a-part-twice-1"]
     links = {link.string: link["href"] for link in readme.article.select("a:not(.anchor)")}
     assert links == {"twice": "#a-part-twice-1", "as in JupyterLab": "#a-part-twice", "nowhere": "#main",
-                     "code": "room/loss.py.html", "room": "room/index.html", "web": "https://a.example",
+                     "code": "room/loss.py.html", "room": "room/index.html", "web": "https://a.example", "badge": "https://b.example",
                      "next": "notebooks/1_toy.html#eq-1"}
+    assert "A lost picture" in readme.main.get_text() and not readme.find("img")
     assert "instructor" not in str(readme) and "3\N{NO-BREAK SPACE}%" in readme.main.get_text()
     assert "return a < b" in toy["room/loss.py.html"].main.get_text()
     assert '{"<b>": 1}' in toy["room/index.html"].main.get_text()

@@ -58,6 +58,7 @@ of the centres. [Notebook 3](../notebooks/03_center_loss_derivation.ipynb) expla
 
 <div class="center-lab" data-options="{}"><p>The lab needs JavaScript, and no network.</p></div>
 """
+NUMBER = re.compile(r"[-−+±\d., %]*|NaN|nan|None")
 UNIT = re.compile(r"(?<=\d) (?=%|(?:min|ms|s|GB|MB|MiB|px)\b)")  # no number parts from its unit
 
 
@@ -191,7 +192,8 @@ class Site:
             link.string = "#"
             heading.append(link)
         for table in body.find_all("table"):
-            table.attrs = {}
+            numbers = all(NUMBER.fullmatch(cell.get_text().strip()) for cell in table.find_all("td"))
+            table.attrs = {"class": "numbers"} if numbers else {}
             table.wrap(body.new_tag("div", attrs={"class": "scroll"}))
         for text in body.find_all(string=UNIT):
             if text.find_parent(["pre", "code", "script", "style"]) is None:
@@ -204,10 +206,15 @@ class Site:
                 link.unwrap()
             else:
                 link["href"] = target
-        for image in body.select("img[src]"):
-            if not image["src"].startswith("data:"):
-                self.copies.add(posixpath.normpath(posixpath.join(posixpath.dirname(page.source), image["src"])))
+        for image in body.select("img:not([src^='data:'])"):
+            file = posixpath.normpath(posixpath.join(posixpath.dirname(page.source), unquote(image["src"])))
+            if (self.root / file).is_file():
+                self.copies.add(file)
                 image["loading"] = "lazy"
+            else:  # a badge of another host, for example: the link around it stays
+                image.replace_with(image.get("alt", ""))
+                if not re.match("https?:", image["src"]):
+                    self.warnings.append(f"{page.source}: there is no picture {image['src']}; its words stand there")
 
     def _target(self, page, href):
         """Where a link goes in the site; None if it goes nowhere."""
