@@ -5,8 +5,11 @@ ARGS ?=
 
 .PHONY: course site test stress refresh workshop preflight bundle lint clean
 
-course:  ## set everything up, run the notebooks, write build/index.html
+course:  ## set everything up, run the notebooks, render them as pages: build/site/index.html
 	$(PYTHON) tools/course.py $(ARGS)
+
+site:  ## the same pages from the stored outputs, in seconds
+	$(PYTHON) tools/website.py $(ARGS)
 
 test:  ## all tests, the notebooks among them
 	$(PYTHON) tools/test.py $(ARGS)

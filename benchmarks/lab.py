@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-from course import LAB_PAGE, lab_script  # noqa: E402
+from website import LAB, Site, place  # noqa: E402
 
 HELP = """
 window.lab = () => document.querySelector(".center-lab").shadowRoot;
@@ -39,8 +39,8 @@ window.painted = async (value) => { await frames_for(50); const trail = lab().qu
 
 def main(slowdown, seconds=5, steps=60):
     with sync_playwright() as playwright, TemporaryDirectory() as folder:
-        path = Path(folder) / "lab.html"
-        path.write_text(LAB_PAGE.format(script=lab_script()), encoding="utf-8")
+        Site().write(folder)
+        path = Path(folder) / place(LAB)
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1200, "height": 900})

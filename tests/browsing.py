@@ -1,4 +1,5 @@
-"""What the tests of the labs share: drawn frames, a dragging mouse, and JupyterLab for as long as it is needed."""
+"""What the tests of the labs and of the site share: toy sites, drawn frames, a dragging mouse, and JupyterLab for as
+long as it is needed."""
 
 import os
 import signal
@@ -9,7 +10,19 @@ from pathlib import Path
 from time import monotonic, sleep
 from urllib.request import urlopen
 
+import nbformat
+from website import LAB, Site
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def site_of(folder, files):
+    """The site in folder/site of a toy repository {path: text or notebook}, which has the lab alone; and warnings."""
+    for name, content in {LAB: "", **files}.items():
+        path = folder / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else nbformat.writes(content), encoding="utf-8")
+    return folder / "site", Site(folder / "root").write(folder / "site")
 
 
 def picture(lab):

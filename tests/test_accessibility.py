@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from browsing import frame
-from course import as_html
 from execute import find_notebooks
 from ipywidgets import Box, DOMWidget
 from matplotlib.collections import PathCollection
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from pages import as_html
 from seeing import DEFICIENCIES, contrast, distance, silhouette
 from test_sliders import grid_of_runs
 

@@ -129,4 +129,4 @@ def test_makefile_only_calls_tools():
     for recipe in recipes:
         called = re.fullmatch(r"\$\(PYTHON\) (tools/\w+\.py)( .*)?", recipe)
         assert called and (ROOT / called[1]).exists(), f"{recipe!r} is no call of a program in tools/"
-    assert len(recipes) == 8
+    assert len(recipes) == len(re.search(r"^\.PHONY: (.*)", text("Makefile"), re.MULTILINE)[1].split()) >= 7

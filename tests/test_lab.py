@@ -6,19 +6,19 @@ from time import monotonic, sleep
 
 import nbformat
 import pytest
-from browsing import drag, frame, jupyterlab, picture
-from course import LAB_PAGE, as_html, lab_script
+from browsing import drag, frame, jupyterlab, picture, site_of
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from fer_utils import plots
 from fer_utils.simulation import simulate
 
+NOTEBOOK, ALONE = "notebooks/1_labs", "fer_utils/center_lab.js"
 ALT = "Left: points and centres in the plane. Right: the losses."
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A folder with an exported notebook that has two labs, and the lab's own page."""
+    """A site with a notebook that has two labs, and the lab's own page."""
     folder = tmp_path_factory.mktemp("pages")
     picture = plots.png(plots.moving_centers(simulate(1.9, 0.2)))
     outputs = [new_output("display_data", {"image/png": picture, "text/plain": ALT},
@@ -26,9 +26,7 @@ def pages(tmp_path_factory):
                               "alpha": alpha, "lam": 0.2, "batch": 24, "update": "eq2", "seed": 0}}}})
                for alpha in (1.9, 0.5)]
     notebook = new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs])
-    (folder / "notebook.html").write_text(as_html(notebook, "notebook"), encoding="utf-8")
-    (folder / "alone.html").write_text(LAB_PAGE.format(script=lab_script()), encoding="utf-8")
-    return folder
+    return site_of(folder, {"notebooks/1_labs.ipynb": notebook})[0]
 
 
 SLOWLY = """() => {
@@ -48,7 +46,7 @@ def options_of(lab):
     return {**value, "batch": int(value["batch"]), "update": lab.locator("input[name=update]:checked").input_value()}
 
 
-@pytest.mark.parametrize("name", ["notebook", "alone"])
+@pytest.mark.parametrize("name", [NOTEBOOK, ALONE])
 def test_the_picture_follows_while_a_slider_is_dragged(visit, name):
     page = visit(name)
     lab = page.locator(".lab").first
@@ -62,7 +60,7 @@ def test_the_picture_follows_while_a_slider_is_dragged(visit, name):
 
 
 def test_an_exported_lab_opens_with_its_own_values_and_moves_alone(visit):
-    page = visit("notebook")
+    page = visit(NOTEBOOK)
     first, second = page.locator(".lab").all()
     assert options_of(first) == {"alpha": 1.9, "lam": 0.2, "batch": 24, "update": "eq2"}
     assert options_of(second)["alpha"] == 0.5 and page.locator(".center-lab > * img").first.is_hidden()
@@ -74,16 +72,17 @@ def test_an_exported_lab_opens_with_its_own_values_and_moves_alone(visit):
 
 
 def test_without_javascript_the_picture_stays(visit):
-    page = visit("notebook", java_script_enabled=False)
+    page = visit(NOTEBOOK, java_script_enabled=False)
     assert page.get_by_role("img", name=ALT).count() == 2 and page.get_by_role("img", name=ALT).first.is_visible()
 
 
 def test_it_is_played_with_the_keyboard_alone(visit):
-    page = visit("alone")
+    page = visit(ALONE)
     lab = page.locator(".lab")
     page.evaluate(SLOWLY)  # or a busy machine sees the end before it can press a key
     order = []
-    page.keyboard.press("Tab")  # the link above
+    page.locator("main").focus()
+    page.keyboard.press("Tab")  # the heading's link to itself
     for _ in range(8):
         page.keyboard.press("Tab")
         order.append(page.evaluate("() => { const it = document.activeElement.shadowRoot.activeElement;"
@@ -111,7 +110,7 @@ def test_it_is_played_with_the_keyboard_alone(visit):
 
 
 def test_play_pause_step_and_reset(visit):
-    page = visit("alone")
+    page = visit(ALONE)
     lab = page.locator(".lab")
     play, time = lab.get_by_role("button", name=re.compile("Play|Pause")), lab.locator("input[data-name=time]")
     lab.get_by_role("slider", name="λ").fill("1")
@@ -142,7 +141,7 @@ def test_play_pause_step_and_reset(visit):
 
 
 def test_under_adam_alpha_moves_nothing(visit):
-    page = visit("alone")
+    page = visit(ALONE)
     lab = page.locator(".lab")
     lab.get_by_role("radio", name="Adam").check()
     frame(page)
@@ -152,7 +151,7 @@ def test_under_adam_alpha_moves_nothing(visit):
 
 
 def test_what_diverges_is_said_and_breaks_no_path(visit):
-    page = visit("alone")
+    page = visit(ALONE)
     lab = page.locator(".lab")
     for name, value in {"α": "3", "batch size": "90", "λ": "2"}.items():
         lab.get_by_role("slider", name=name).fill(value)
@@ -166,7 +165,7 @@ def test_what_diverges_is_said_and_breaks_no_path(visit):
 
 
 def test_a_lab_that_is_hidden_takes_values_and_is_drawn_when_it_is_shown(visit):
-    page = visit("alone")
+    page = visit(ALONE)
     box = page.locator(".center-lab")
     box.evaluate("(el) => { el.style.display = 'none'; const slider = el.shadowRoot.querySelector('input');"
                  "slider.value = 1.9; slider.dispatchEvent(new Event('input', { bubbles: true })); }")
@@ -177,7 +176,7 @@ def test_a_lab_that_is_hidden_takes_values_and_is_drawn_when_it_is_shown(visit):
     assert page.locator(".plane").bounding_box()["width"] > 300 and "NaN" not in picture(page.locator(".lab"))
 
 
-@pytest.mark.parametrize("name", ["notebook", "alone"])
+@pytest.mark.parametrize("name", [NOTEBOOK, ALONE])
 @pytest.mark.parametrize("width", [320, 360, 800, 1400])
 def test_no_width_needs_scrolling_sideways(visit, name, width):
     page = visit(name, width)
@@ -189,7 +188,7 @@ def test_no_width_needs_scrolling_sideways(visit, name, width):
 
 
 def test_less_motion_plays_in_a_few_still_pictures(visit):
-    page = visit("alone", reduced_motion="reduce")
+    page = visit(ALONE, reduced_motion="reduce")
     page.get_by_role("button", name="Play").click()
     seen, end = set(), monotonic() + 2.4
     while monotonic() < end:

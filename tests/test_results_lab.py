@@ -9,8 +9,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from browsing import drag, frame, jupyterlab
-from course import as_html
+from browsing import drag, frame, jupyterlab, site_of
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from test_simulation import javascript
 from test_sliders import grid_of_runs, run_of, unpacked
@@ -28,21 +27,20 @@ ONE = sliders.results_lab([run_of(np.random.default_rng(1), faces=20, epochs=1, 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A folder with an exported notebook that has two explorers and the lab of centre loss between them."""
+    """A site with a notebook that has two explorers and the lab of centre loss between them."""
     folder = tmp_path_factory.mktemp("pages")
     outputs = [new_output("display_data", {"image/png": "AAAA", "text/plain": alt}, metadata={"image/png": {
                    "alt": alt, "lab": {"module": lab.module, "options": lab.options}}})
                for lab, alt in ((LAB, LAB.alt), (sliders.center_lab(), "centre loss"), (ONE, ONE.alt))]
     notebook = new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs])
-    (folder / "notebook.html").write_text(as_html(notebook, "notebook"), encoding="utf-8")
-    return folder
+    return site_of(folder, {"notebooks/1_labs.ipynb": notebook})[0]
 
 
 @pytest.fixture
 def explore(visit):
     """Open the page; gives it and its first explorer."""
     def open_page(*arguments, **options):
-        page = visit("notebook", *arguments, **options)
+        page = visit("notebooks/1_labs", *arguments, **options)
         frame(page)
         return page, page.locator(".results-lab .lab").first
 
@@ -268,7 +266,7 @@ def test_a_lab_that_is_hidden_is_drawn_when_it_is_shown(explore):
 
 
 def test_without_javascript_the_picture_stays(visit):
-    page = visit("notebook", java_script_enabled=False)
+    page = visit("notebooks/1_labs", java_script_enabled=False)
     assert page.get_by_role("img", name=LAB.alt).is_visible()
 
 

@@ -1,0 +1,341 @@
+"""Render the course as static pages that need no kernel, no server and no other host: build/site/index.html.
+
+    python tools/website.py                 with the outputs that are stored in notebooks/; takes seconds
+    python tools/website.py --to FOLDER     elsewhere
+
+A link that goes nowhere is named and left out.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import os
+import posixpath
+import re
+import shutil
+import sys
+import tomllib
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from environment import ROOT, enter, parser
+from pages import (
+    LABS,
+    LARGEST,
+    WEB,
+    as_html,
+    as_notebook,
+    headline,
+    highlighted,
+    is_text,
+    lab_module,
+    lab_place,
+    minutes,
+    sections,
+    slug,
+    soup,
+    unique,
+)
+
+LAB = "fer_utils/center_lab.js"
+# What the menu shows and "next" follows: files that exist. What they link to gets a page too, outside the menu.
+MENU = {
+    "Begin": ["README.md", "README.ko.md"],
+    "Notebooks": ["notebooks/[0-9]*.ipynb", LAB],
+    "Results": ["results/README.md", "results/LEDGER.md", "results/CLAIMS.md", "results/PROTOCOL.md"],
+    "Teach and apply": ["WORKSHOP.md", "PAPERMILL.md", "benchmarks/README.md", "CONTRIBUTING.md"],
+    "Reference": ["GLOSSARY.md", "DATASHEET.md", "MODEL_CARD.md"],
+}
+NAMES = {"README.md": "About the course, and set-up", LAB: "The lab alone"}  # shorter than their headings
+LAB_TEXT = """# The lab of centre loss
+
+Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to
+their centres; a batch of points moves the centres at each of 60 steps. Hollow: where the points began. Lines: the paths
+of the centres. [Notebook 3](../notebooks/03_center_loss_derivation.ipynb) explains it.
+
+<div class="center-lab" data-options="{}"><p>The lab needs JavaScript, and no network.</p></div>
+"""
+NUMBER = re.compile(r"[-−+±\d., %]*|NaN|nan|None")
+UNIT = re.compile(r"(?<=\d) (?=%|(?:min|ms|s|GB|MB|MiB|px)\b)")  # no number parts from its unit
+
+
+@dataclass
+class Page:
+    """One page: where its text comes from, where it lies in the site, and what stands in it."""
+
+    source: str
+    place: str
+    title: str
+    body: object  # a BeautifulSoup
+    summary: str = ""
+    minutes: str = ""
+    contents: list = field(default_factory=list)  # (level, anchor, heading)
+    file: str = ""  # beside the page, as it lies in the repository
+
+    @property
+    def name(self):
+        return NAMES.get(self.source, self.title)
+
+    @property
+    def language(self):
+        return "ko" if self.source.endswith(".ko.md") else "en"
+
+    @property
+    def is_notebook(self):
+        return self.source.endswith(".ipynb")
+
+    @property
+    def up(self):
+        return "../" * self.place.count("/")
+
+
+class Site:
+    """The pages made from the files of ``root``; ``executed`` {"notebooks/NAME.ipynb": path} takes notebooks from
+    elsewhere, and ``note`` stands at the foot of each page. ``write`` returns warnings, one line each."""
+
+    def __init__(self, root=ROOT, executed=None, note=""):
+        self.root, self.executed, self.note = Path(root), executed or {}, note
+        self.pages, self.copies, self.warnings, self.waiting = {}, set(), [], deque()
+
+    def write(self, folder):
+        """Make everything and put it into ``folder``, in place of an earlier site."""
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()):
+            if not (folder / "assets" / "search-index.js").exists():
+                raise SystemExit(f"{folder} holds something that is no site of this course; name an empty folder.")
+            shutil.rmtree(folder)
+        menu = {title: [source for pattern in patterns for source in self._found(pattern)]
+                for title, patterns in MENU.items()}
+        self.waiting.extend(source for sources in menu.values() for source in sources)
+        while self.waiting:
+            source = self.waiting.popleft()
+            if source not in self.pages:
+                self.pages[source] = self._page(source)
+        self._check_fragments()
+        for source in self.copies:
+            target = folder / source
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._file(source), target)
+        self._write_pages(folder, menu)
+        self._write_assets(folder / "assets")
+        return self.warnings
+
+    def _found(self, pattern):
+        return sorted(path.relative_to(self.root).as_posix() for path in self.root.glob(pattern))
+
+    def _file(self, source):
+        return self.executed.get(source, self.root / source)
+
+    # One page
+
+    def _page(self, source):
+        import nbformat
+
+        path = self._file(source)
+        if path.suffix == ".ipynb":
+            notebook = nbformat.read(path, as_version=4)
+            page = self._from_notebook(source, notebook)
+            page.minutes, page.file = minutes(notebook), path.name
+            self.copies.add(source)
+        elif source == LAB:
+            page = self._from_notebook(source, as_notebook(LAB_TEXT))
+        elif path.suffix == ".md":
+            page = self._from_notebook(source, as_notebook(path.read_text(encoding="utf-8")))
+        else:
+            page = self._from_files(source)
+        self._finish(page)
+        return page
+
+    def _from_notebook(self, source, notebook):
+        title, summary = headline(notebook)
+        return Page(source, place(source, self.root), title, soup(as_html(notebook)), summary)
+
+    def _from_files(self, source):
+        """A source file, highlighted; of a folder, each of its files that is a short text."""
+        path = self.root / source
+        page = Page(source, place(source, self.root), source, None)
+        if path.is_file():
+            self.copies.add(source)
+            page.file, shown = path.name, highlighted(path)
+        else:
+            shown = ""
+            for part in sorted(path.iterdir()):
+                name = f"{html.escape(part.name)} · {part.stat().st_size:,} bytes"
+                if part.is_file() and part.stat().st_size < 10_000 and is_text(part):
+                    text = html.escape(part.read_text(encoding="utf-8"))
+                    shown += f"<details><summary>{name}</summary><pre>{text}</pre></details>"
+                else:
+                    shown += f"<p>{name}</p>"
+        page.body = soup(f"<h1>{html.escape(source)}</h1>{shown}")
+        return page
+
+    def _finish(self, page):
+        """Anchors and contents, links and pictures, and boxes in which what is wide scrolls."""
+        from bs4 import Comment
+
+        body = page.body
+        for comment in body.find_all(string=lambda text: isinstance(text, Comment)):
+            comment.extract()  # notes for teachers
+        for style in body.select("style[scoped]"):
+            style.decompose()
+        taken = {tag["id"] for tag in body.select("[id]")}
+        for heading in body.find_all(["h1", "h2", "h3", "h4"]):
+            text = " ".join(heading.get_text().split())
+            heading["id"] = unique(slug(text), taken)
+            if heading.name in ("h2", "h3"):
+                page.contents.append((int(heading.name[1]), heading["id"], text))
+            link = body.new_tag("a", attrs={"class": "anchor", "href": f"#{heading['id']}",
+                                            "aria-label": f"Link to: {text}"})
+            link.string = "#"
+            heading.append(link)
+        for table in body.find_all("table"):
+            numbers = all(NUMBER.fullmatch(cell.get_text().strip()) for cell in table.find_all("td"))
+            table.attrs = {"class": "numbers"} if numbers else {}
+            table.wrap(body.new_tag("div", attrs={"class": "scroll"}))
+        for text in body.find_all(string=UNIT):
+            if text.find_parent(["pre", "code", "script", "style"]) is None:
+                text.replace_with(UNIT.sub("\N{NO-BREAK SPACE}", text))
+        for formula in body.select('math[display="block"]'):
+            formula.wrap(body.new_tag("span", attrs={"class": "scroll formula"}))
+        for link in body.select("a[href]"):
+            target = self._target(page, link["href"])
+            if target is None:
+                link.unwrap()
+            else:
+                link["href"] = target
+        for image in body.select("img:not([src^='data:'])"):
+            file = posixpath.normpath(posixpath.join(posixpath.dirname(page.source), unquote(image["src"])))
+            if (self.root / file).is_file():
+                self.copies.add(file)
+                image["loading"] = "lazy"
+            else:  # a badge of another host, for example: the link around it stays
+                image.replace_with(image.get("alt", ""))
+                if not re.match("https?:", image["src"]):
+                    self.warnings.append(f"{page.source}: there is no picture {image['src']}; its words stand there")
+
+    def _target(self, page, href):
+        """Where a link goes in the site; None if it goes nowhere."""
+        if re.match(r"[a-z]+:", href):
+            return href
+        path, _, fragment = href.partition("#")
+        fragment = f"#{slug(unquote(fragment))}" if fragment else ""
+        if not path:
+            return fragment
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(page.source), unquote(path)))
+        if (self.root / target / "README.md").exists():
+            target = posixpath.normpath(posixpath.join(target, "README.md"))
+        file = self.root / target
+        if target.startswith("..") or not file.exists():
+            self.warnings.append(f"{page.source}: there is no {href}; its words stay, without a link")
+            return None
+        if file.is_file() and not is_text(file):
+            if file.stat().st_size > LARGEST:
+                self.warnings.append(f"{page.source}: {href} is too large for the site; its words stay, without a link")
+                return None
+            self.copies.add(target)
+            return relative(page, target)
+        self.waiting.append(target)
+        return relative(page, place(target, self.root)) + fragment
+
+    def _check_fragments(self):
+        anchors = {page.place: {tag["id"] for tag in page.body.select("[id]")} for page in self.pages.values()}
+        for page in self.pages.values():
+            for link in page.body.select('a[href*="#"]'):
+                path, _, fragment = link["href"].partition("#")
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(page.place), unquote(path)))
+                if ":" not in path and fragment not in anchors[target if path else page.place]:
+                    self.warnings.append(f"{page.source}: there is no heading #{fragment} in {path or 'this page'}")
+                    link["href"] = path or "#main"
+
+    # The folder
+
+    def _write_pages(self, folder, menu):
+        from jinja2 import Environment, FileSystemLoader
+
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment.globals.update(menu={title: [self.pages[source] for source in sources]
+                                         for title, sources in menu.items() if sources},
+                                   pages=self.pages, note=self.note,
+                                   repository=project.get("urls", {}).get("Repository", ""))
+        order = [source for sources in menu.values() for source in sources]
+        for source, page in self.pages.items():
+            turn = order.index(source) if source in order else None
+            text = str(page.body)
+            modules = [lab_module(name) for name in LABS if f'<div class="{lab_place(name)}"' in text]
+            target = folder / page.place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(environment.get_template("page.html.j2").render(
+                page=page, body=text, modules=modules, policy=policy(modules),
+                before=self.pages[order[turn - 1]] if turn else None,
+                after=self.pages[order[turn + 1]] if turn is not None and turn + 1 < len(order) else None,
+            ), encoding="utf-8")
+        readme = self.pages.get("README.md")
+        front = Page("", "index.html", readme.title if readme else "The course", None, readme.summary if readme else "")
+        (folder / front.place).write_text(environment.get_template("index.html.j2").render(
+            page=front, picture=readme and readme.body.find("img"), policy=policy([])), encoding="utf-8")
+
+    def _write_assets(self, folder):
+        from pygments.formatters import HtmlFormatter
+
+        folder.mkdir()
+        light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("xcode", "github-dark"))
+        style = (WEB / "style.css").read_text(encoding="utf-8")
+        (folder / "style.css").write_text(f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+                                          f"{style}", encoding="utf-8")
+        shutil.copyfile(WEB / "site.js", folder / "site.js")
+        if any(page.body.select_one(".live-figure") for page in self.pages.values()):
+            import plotly
+
+            shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", folder / "plotly.min.js")
+        pages = [page for source, page in self.pages.items() if not (self.root / source).is_dir()]
+        index = {"pages": [[quote(page.place), page.name] for page in pages],
+                 "sections": [[number, *part] for number, page in enumerate(pages)
+                              for part in sections(page.title, page.body)]}
+        (folder / "search-index.js").write_text("var searchIndex = " + json.dumps(
+            index, ensure_ascii=False, separators=(",", ":")) + ";\n", encoding="utf-8")
+
+
+def place(source, root=ROOT):
+    """Where the page of a file or a folder lies in the site: as in the repository, so that links keep their way."""
+    if (Path(root) / source).is_dir():
+        return f"{source}/index.html"
+    return f"{re.sub(r'[.](md|ipynb)$', '', source)}.html"
+
+
+def relative(page, target):
+    return quote(posixpath.relpath(target, posixpath.dirname(page.place) or "."))
+
+
+def policy(modules):
+    """What a page may load, for the browser to enforce: files beside it, pictures and the labs that stand in it."""
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in modules]
+    own = "'self' file:"  # a page that is opened from a disk has no host to be "self"
+    return "; ".join(["default-src 'none'", " ".join(["script-src", own, *hashes]),
+                      f"style-src {own} 'unsafe-inline'", f"img-src {own} data:", "base-uri 'none'",
+                      "form-action 'none'"])
+
+
+def weight(folder):
+    """Bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+
+
+def main(folder):
+    site = Site()
+    for warning in site.write(folder):
+        print(warning, file=sys.stderr)
+    print(f"{len(site.pages) + 1} pages, {weight(folder) / 1e6:.1f} MB. Open {Path(folder, 'index.html')} in a "
+          "browser.")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = parser(__doc__)
+    parser.add_argument("--to", metavar="FOLDER", type=os.path.abspath, default=ROOT / "build" / "site")
+    arguments = parser.parse_args()
+    enter(arguments.here)
+    sys.exit(main(arguments.to))
