@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from browsing import frame
+from browsing import frame, site_of
 from execute import find_notebooks
 from ipywidgets import Box, DOMWidget
 from matplotlib.collections import PathCollection
@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from pages import as_html
 from seeing import DEFICIENCIES, contrast, distance, silhouette
 from test_sliders import grid_of_runs
 
@@ -337,16 +336,12 @@ GRAPHICS = """all => all.map((it) => {
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A page whose host is dark where the reader prefers it, with both labs."""
-    folder = tmp_path_factory.mktemp("pages")
+    """A page of the site, which is dark where the reader prefers it, with both labs."""
     labs = (sliders.center_lab(), sliders.results_lab(grid_of_runs(), {"rule": "Eq. 2"}))
     outputs = [new_output("display_data", {"image/png": "AAAA", "text/plain": "words"}, metadata={"image/png": {
                    "alt": "words", "lab": {"module": lab.module, "options": lab.options}}}) for lab in labs]
-    page = as_html(new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs]), "labs")
-    dark = ("<style>@media (prefers-color-scheme: dark) { :root, body { color-scheme: dark; color: #eee !important;"
-            " background: #111 !important; } }</style></head>")
-    (folder / "labs.html").write_text(page.replace("</head>", dark, 1), encoding="utf-8")
-    return folder
+    notebook = new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs])
+    return site_of(tmp_path_factory.mktemp("pages"), {"notebooks/1_labs.ipynb": notebook})[0]
 
 
 def css(colour):
@@ -359,7 +354,7 @@ def walk(page):
     """What the focus rests on, from one press of Tab to the next, until it leaves the labs."""
     page.locator("body").evaluate("it => { it.tabIndex = -1; it.focus(); }")
     seen = []
-    for _ in range(80):
+    for _ in range(200):
         page.keyboard.press("Tab")
         here = page.evaluate(HERE)
         if here["inside"]:
@@ -370,7 +365,7 @@ def walk(page):
 
 
 def test_the_keyboard_reaches_and_moves_every_control(visit):
-    page = visit("labs")
+    page = visit("notebooks/1_labs")
     frame(page)
     wanted = page.locator(".lab").locator(FOCUSABLE).evaluate_all(
         "all => all.map((it) => it.type === 'radio' ? it.name : it.dataset.name ?? it.dataset.p ?? it.className)")
@@ -384,7 +379,7 @@ def test_the_keyboard_reaches_and_moves_every_control(visit):
 
 
 def test_arrow_keys_move_sliders_and_choices(visit):
-    page = visit("labs")
+    page = visit("notebooks/1_labs")
     frame(page)
     for control in page.locator(".lab input").all():
         control.focus()
@@ -398,7 +393,7 @@ def test_arrow_keys_move_sliders_and_choices(visit):
 
 
 def test_every_control_and_picture_of_the_labs_has_a_name(visit):
-    page = visit("labs")
+    page = visit("notebooks/1_labs")
     frame(page)
     controls = "input[type=range], input[type=radio], button"
     for lab in page.locator(".lab").all():
@@ -414,7 +409,7 @@ def test_every_control_and_picture_of_the_labs_has_a_name(visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_labs_are_read_and_seen_in_light_and_dark(visit, scheme):
-    page = visit("labs", color_scheme=scheme)
+    page = visit("notebooks/1_labs", color_scheme=scheme)
     frame(page)
     assert ("17" in page.locator("body").evaluate("it => getComputedStyle(it).backgroundColor")) == (scheme == "dark")
     for lab in page.locator(".lab").all():
