@@ -14,6 +14,14 @@ def attempts(check):
     return [mistake for mistake in check.mistakes if not mistake.matches]
 
 
+def test_no_two_notebooks_have_a_check_of_one_name():
+    kinds = (FunctionCheck, ValueCheck)
+    modules = [module for module in vars(checks).values() if getattr(module, "__name__", "").startswith(
+        "fer_utils.checks.") and not hasattr(module, "Verdict")]
+    assert len(modules) == 8
+    assert sum(isinstance(value, kinds) for module in modules for value in vars(module).values()) == len(checks.CHECKS)
+
+
 @each
 def test_right_answer_is_told_so(name):
     check = checks.CHECKS[name]

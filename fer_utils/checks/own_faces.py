@@ -12,7 +12,7 @@ def _folders(chance):
             (["anger", "fear", "happiness", "neutral", "sadness", "surprise"],)]
 
 
-label_order = FunctionCheck(
+folder_numbers = FunctionCheck(
     lambda folders: [EMOTIONS.index(name) for name in folders], _folders,
     "Each emotion keeps its number, whichever folders are there.",
     (Mistake(lambda folders: [sorted(folders).index(name) for name in folders], "Numbered in alphabetical order, as "
