@@ -27,6 +27,7 @@ from pathlib import Path
 
 import machine
 from environment import ROOT, enter, parser
+from execute import has_injected
 
 NAME = "cl-resnet50-course"
 LEFT_OUT = ("results/checkpoints/", "tests/", ".")  # how the paths begin of what is large, or for contributors alone
@@ -176,29 +177,14 @@ def narrow(run, folder):
 
 
 def pages(root):
-    """{path: file} of what build/ holds for readers: pages, executed notebooks, the workshop's notebooks, the site.
+    """{path: file} of what build/ holds for readers: the workshop's notebooks and the site.
 
-    An executed notebook to which parameters were given from outside may show faces of real people: it stays here.
+    A notebook to which parameters were given from outside may show faces of real people: it stays here.
     """
-    build, found = root / "build", []
-    for source in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
-        copy = build / source.name
-        if copy.exists() and copy.with_suffix(".html").exists() and not has_injected(copy):
-            found += [copy, copy.with_suffix(".html")]
-    if found:
-        found += [build / name for name in ("index.html", "center_lab.html") if (build / name).exists()]
-    for folder in ("workshop", "site"):
-        for path in sorted((build / folder).rglob("*")):
-            if path.is_file() and ".ipynb_checkpoints" not in path.parts:
-                if path.suffix != ".ipynb" or not has_injected(path):
-                    found.append(path)
-    return {path.relative_to(root).as_posix(): path for path in found}
-
-
-def has_injected(path):
-    """Was this notebook given parameters by papermill?"""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return any("injected-parameters" in cell["metadata"].get("tags", ()) for cell in cells)
+    return {path.relative_to(root).as_posix(): path
+            for folder in ("workshop", "site") for path in sorted((root / "build" / folder).rglob("*"))
+            if path.is_file() and ".ipynb_checkpoints" not in path.parts
+            and not (path.suffix == ".ipynb" and has_injected(path))}
 
 
 def write(target, files, version, commit, stamp):
@@ -236,7 +222,7 @@ def start(files, version):
     steps = [(head, text.format(first=first, folder=folder), [line.format(folder=folder) for line in commands])
              for head, text, commands in STEPS]
     links = [(path, words) for path, words in (
-        ("build/site/index.html", "the site of the course"), ("build/index.html", "the notebooks as they ran"),
+        ("build/site/index.html", "the site of the course"),
         ("WORKSHOP.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
     text = [title, "=" * len(title)]
     for number, (head, words, commands) in enumerate(steps, 1):

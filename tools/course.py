@@ -11,7 +11,7 @@ import sys
 from time import monotonic
 
 from environment import enter, parser
-from execute import BUILD, NotebookFailed, execute, find_notebooks
+from execute import BUILD, NotebookFailed, execute, find_notebooks, has_injected
 from website import Site
 
 
@@ -30,7 +30,8 @@ def main(only=()):
         minutes[path.stem] = round((monotonic() - start) / 60, 1)
         (BUILD / "minutes.json").write_text(json.dumps(minutes, indent=1))
         print(f"{minutes[path.stem]:5.1f} min", flush=True)
-    executed = {f"notebooks/{path.name}": path for path in BUILD.glob("[0-9]*.ipynb") if path.stem in minutes}
+    executed = {f"notebooks/{path.name}": path for path in BUILD.glob("[0-9]*.ipynb")
+                if path.stem in minutes and not has_injected(path)}
     Site(executed=executed, note=foot(minutes)).write(BUILD / "site")
     print(f"{peak_memory()}Open {BUILD / 'site' / 'index.html'} in a browser.")
     return 0

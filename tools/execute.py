@@ -3,6 +3,7 @@
 Imported by course.py, refresh.py and test.py; not called by itself.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -83,6 +84,12 @@ def normalise(notebook):
                 output["execution_count"] = count
             output.get("data", {}).pop(WIDGET, None)  # without its state it would read "model not found"
     return notebook
+
+
+def has_injected(path):
+    """Was this notebook given parameters by papermill? Then it may show faces of real people."""
+    cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+    return any("injected-parameters" in cell["metadata"].get("tags", ()) for cell in cells)
 
 
 def _is_bare_widget(output):

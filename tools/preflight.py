@@ -72,7 +72,7 @@ def judge_memory(total, available):
         return Check("no", "memory", f"{told}; a notebook needs {KERNEL_GB:g} GB",
                      "Close other programs and other notebooks (JupyterLab: Kernel, Shut Down All Kernels), then call "
                      "this again." if total > 4e9 else
-                     "This machine is too small for the trainings: read the pages in build/, or share a machine.")
+                     "This machine is too small for the trainings: read the pages in build/site/, or share a machine.")
     if available < ROOMY_GB * 1e9:
         return Check("aside", "memory", f"{told}: enough for one notebook at a time; shut down each before the next")
     return Check("yes", "memory", told)
