@@ -14,6 +14,7 @@ import preflight
 import pytest
 from execute import NOTEBOOKS
 
+from fer_utils import __version__
 from fer_utils.datasets import load_dataset
 from fer_utils.runs import check_parameters
 from fer_utils.training import get_recipe
@@ -21,7 +22,7 @@ from fer_utils.training import get_recipe
 ROOT = Path(__file__).resolve().parent.parent
 GB = 10**9
 SIGNS = preflight.marks("utf-8")
-IMPORTED = {"seconds": 3.2, "package": str(ROOT / "fer_utils"), "version": "0.1.0", "threads": 2, "torch": "2.14.1"}
+IMPORTED = {"seconds": 3.2, "package": str(ROOT / "fer_utils"), "version": __version__, "threads": 2, "torch": "2.14.1"}
 KERNEL = {"own": True, "prefix": "/env", "package": str(ROOT / "fer_utils"), "emotions": preflight.EMOTIONS,
           "seconds": 9}
 DRAWN = {"fingerprints": preflight.FINGERPRINTS, "seconds": 0.5, "cache_is_fresh": True}
@@ -29,7 +30,7 @@ DRAWN = {"fingerprints": preflight.FINGERPRINTS, "seconds": 0.5, "cache_is_fresh
 
 def stored(**states):
     """What ``machine.runs`` finds, each run in the state that is given, all the others stored."""
-    names = {"softmax": ["02", "04", "06"], "center": ["04", "06"], "literal": ["04"], "small": ["05"]}
+    names = {"softmax": ["02", "04", "06", "08"], "center": ["04", "06"], "literal": ["04"], "small": ["05"]}
     return {"folder": "runs", "runs": {name: {"state": states.get(name, "found"), "notebooks": notebooks}
                                        for name, notebooks in names.items()}}
 
@@ -43,7 +44,7 @@ def stored(**states):
     preflight.judge_packages(["numpy>=2.0"], {"numpy": "2.0"}),
     preflight.judge_packages(["torch>=2.9"], {"torch": "2.14.1+cu130"}),
     preflight.judge_widgets({"@jupyter-widgets/jupyterlab-manager", "anywidget", "more"}),
-    preflight.judge_browser("firefox"), preflight.judge_import(IMPORTED, "0.1.0"),
+    preflight.judge_browser("firefox"), preflight.judge_import(IMPORTED, __version__),
     preflight.judge_gpu({"device": "cuda", "name": "H100", "gigabytes": 85.0}), preflight.judge_faces(DRAWN),
     preflight.judge_step({"seconds": 0.3, "device": "cpu", "precision": "bf16"}), *preflight.judge_runs(stored()),
     preflight.judge_kernel(KERNEL), preflight.judge_bundle({"a.py": "1"}, {"a.py": "1"}),
@@ -70,7 +71,7 @@ def test_what_is_in_order_gets_a_tick(check):
     (preflight.judge_import({"error": "ModuleNotFoundError: no fer_utils"}, "0.1.0"), "no fer_utils", "--no-deps"),
     (preflight.judge_import({**IMPORTED, "package": "/other/fer_utils"}, "0.1.0"), "/other/fer_utils, not from this",
      "--no-deps"),
-    (preflight.judge_import(IMPORTED, "0.2.0"), "says version 0.1.0, this course is 0.2.0", "--no-deps"),
+    (preflight.judge_import(IMPORTED, "9.9.9"), f"says version {__version__}, this course is 9.9.9", "--no-deps"),
     (preflight.judge_gpu({"error": "RuntimeError: driver"}), "driver", 'device = "cpu"'),
     (preflight.judge_faces({"error": "FerError: the cache cannot be written"}), "cannot be written", "Mend"),
     (preflight.judge_faces({**DRAWN, "fingerprints": {**preflight.FINGERPRINTS, "test": "0"}}), "faces of test are not",
@@ -100,7 +101,7 @@ def test_each_cross_says_what_is_wrong_and_what_to_do(check, found, advice):
     (preflight.judge_memory(4 * GB, 2 * GB), "one notebook at a time"),
     (preflight.judge_browser(None), "address that JupyterLab prints"),
     (preflight.judge_gpu({"device": "cpu", "name": None, "gigabytes": None}), "none, and none is needed"),
-    (preflight.judge_runs(stored(literal="missing"))[0], "02, 05, 06 start from them; 04 will train"),
+    (preflight.judge_runs(stored(literal="missing"))[0], "02, 05, 06, 08 start from them; 04 will train"),
     (preflight.judge_runs(stored(softmax="missing", center="missing", small="missing"))[0],
      "1 of 4 in runs; 02, 04, 05 will train"),
 ])
@@ -205,6 +206,7 @@ def test_the_runs_are_those_that_the_notebooks_ask_for():
     literal = "settings.run(lam=0.2 * settings.recipe.batch_size, epochs=2)"
     assert lines["04"] == {"settings.run(lam=0)", literal, *center}
     assert lines["05"] == {"settings.run(**row)"} and lines["06"] == {"settings.run(lam=0)", "settings.run()"}
+    assert all("on_epoch" in call and "lam" not in call for call in lines["08"])  # its parameter lam is 0
     assert machine.RUNS["04"] == [{"lam": 0}, {}, {"lam": 0.2 * get_recipe("quick").batch_size, "epochs": 2}]
     (path,) = NOTEBOOKS.glob("05_*.ipynb")
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]

@@ -143,7 +143,7 @@ def small_runs():
 # The runs that each notebook asks for with its default parameters, as changes of the recipe quick; a test compares
 # them with the notebooks. ``NETWORKS``: of these the cells also ask the network itself, not only what it once answered.
 RUNS = {"02": [{"lam": 0}], "04": [{"lam": 0}, {}, {"lam": 0.2 * BATCH, "epochs": 2}], "05": small_runs(),
-        "06": [{"lam": 0}, {}]}
+        "06": [{"lam": 0}, {}], "08": [{"lam": 0}]}
 NETWORKS = [{"lam": 0}, {}]
 
 

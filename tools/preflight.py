@@ -32,7 +32,7 @@ EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab-widgets", "anyw
 # cost as much as 2.4 steps, and then a checkpoint. A step of ResNet-18 costs SMALL of one of ResNet-50 (benchmarks/).
 # TRAININGS: (network, epochs) of what is new in each notebook.
 DRAWING = 0.45
-BASE = {"01": 10, "02": 9, "03": 35, "04": 16, "05": 10, "06": 20, "07": 10}
+BASE = {"01": 10, "02": 9, "03": 35, "04": 16, "05": 10, "06": 20, "07": 10, "08": 16}
 STEPS, CHECKPOINT, SMALL = 43.4, 1.0, 0.4
 TRAININGS = {"02": [("resnet50", 6)], "04": [("resnet50", 6), ("resnet50", 2)], "05": [("resnet18", 3)] * 7}
 
