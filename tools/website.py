@@ -49,7 +49,8 @@ MENU = {
     "Teach and apply": ["WORKSHOP.md", "PAPERMILL.md", "benchmarks/README.md", "CONTRIBUTING.md"],
     "Reference": ["GLOSSARY.md", "DATASHEET.md", "MODEL_CARD.md"],
 }
-NAMES = {"README.md": "About the course, and set-up", LAB: "The lab alone"}  # shorter than their headings
+NAMES = {"README.md": "About the course, and set-up", "README.ko.md": "한국어",
+         LAB: "The lab alone"}  # shorter than their headings
 LAB_TEXT = """# The lab of centre loss
 
 Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to
