@@ -70,7 +70,7 @@ class jupyterlab:
         own = {"JUPYTER_CONFIG_DIR": self.folder / "config", "JUPYTER_DATA_DIR": self.folder / "data",
                "IPYTHONDIR": self.folder / "ipython", "JUPYTER_RUNTIME_DIR": self.folder / "runtime"}
         environment = {**os.environ, **{name: str(path) for name, path in own.items()},
-                       "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+                       "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
         self.process = subprocess.Popen(
             [sys.executable, *self.command(port)], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
             stderr=(self.folder / "log").open("w"))

@@ -240,7 +240,7 @@ def test_search_is_used_with_the_keyboard_and_marks_the_words(visit):
     page.keyboard.press("Backspace")
     page.locator("#found a").first.wait_for()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/06_pca_visualisation.html#67-neural-collapse")
+    page.wait_for_url("**/GLOSSARY.html#neural-collapse*")
     page.wait_for_function(AT_THE_HEADING)
 
 

@@ -1,7 +1,6 @@
 """The line of the README that serves the lab alone: Voilà, in a browser, every other host blocked."""
 
 import re
-from pathlib import Path
 from time import monotonic, sleep
 
 import nbformat
@@ -11,7 +10,7 @@ from browsing import ROOT, drag, picture, voila
 from fer_utils import sliders
 from fer_utils.simulation import simulate
 
-NOTEBOOK = Path(sliders.__file__).with_name("center_lab.ipynb")
+NOTEBOOK = ROOT / "fer_utils" / "center_lab.ipynb"
 
 
 def test_the_readme_serves_this_notebook_and_it_holds_the_lab_and_no_more():
