@@ -2,8 +2,8 @@
 
 from .claims import CLAIMS, Claim, judge
 from .ledger import entries, ledger
-from .measures import MENDED_ARM, PAPER_ARM, PUBLISHED_ARM, SOFTMAX, arm, by_setting, cell, setting
+from .measures import CHOSEN_ARM, FRESH, MENDED_ARM, PAPER_ARM, PUBLISHED_ARM, SOFTMAX, arm, by_setting, cell, setting
 from .pages import claims_page, ledger_page
 
-__all__ = ["CLAIMS", "MENDED_ARM", "PAPER_ARM", "PUBLISHED_ARM", "SOFTMAX", "Claim", "arm", "by_setting", "cell",
-           "claims_page", "entries", "judge", "ledger", "ledger_page", "setting"]
+__all__ = ["CHOSEN_ARM", "CLAIMS", "FRESH", "MENDED_ARM", "PAPER_ARM", "PUBLISHED_ARM", "SOFTMAX", "Claim", "arm",
+           "by_setting", "cell", "claims_page", "entries", "judge", "ledger", "ledger_page", "setting"]

@@ -98,6 +98,9 @@ def entries():
                         why="no number in the paper"),
                   Entry("premise", f"FER2013, {name}: nearest class mean", None,
                         of_runs(judged_by("nearest_mean"), fields), why="no number in the paper")]
+    lines += [Entry("Fig. 4", f"FER2013, published rule: accuracy at α {alpha}", printed, of_runs(percent("accuracy"),
+                    {**PUBLISHED_ARM, "alpha": alpha}), why=f"{CAUSES}; a part of the images", subset=True)
+              for alpha, printed in zip(paper.ALPHAS, paper.FIG_4["fer2013"])]
     wander = float(np.std(paper.FIG_4["fer2013"], ddof=1))
     for name, update in (("published rule", "adam"), ("Eq. 2", "eq2")):
         fields = {"lam": paper.LAM, "update": update}
@@ -105,10 +108,14 @@ def entries():
                         why="fewer α, fewer images", subset=True),
                   Entry("Fig. 4", f"FER2013, {name}: best α", paper.ALPHA, of_curves(best, fields), "",
                         why="one run a point is no maximum: notebook 5", subset=True)]
+    curve = f"`{SWEEP} --grid alpha={','.join(map(str, paper.ALPHAS))} --grid seed=0,1,2`"
+    fill = {"dataset": "rafdb", "command": curve}
+    lines += [Entry("Fig. 4", f"RAF-DB: accuracy at α {alpha}", printed,
+                    of_runs(percent("accuracy"), {"lam": paper.LAM, "alpha": alpha}), **fill)
+              for alpha, printed in zip(paper.ALPHAS, paper.FIG_4["rafdb"])]
     return lines + [
         Entry("Fig. 4", "RAF-DB: best α", paper.ALPHAS[int(np.argmax(paper.FIG_4["rafdb"]))],
-              of_curves(best, {"lam": paper.LAM}), "", "rafdb",
-              command=f"`{SWEEP} --grid alpha=1.0,1.1,1.2,1.3,1.4,1.5,1.6,1.7,1.8,1.9,2.0 --grid seed=0,1,2`"),
+              of_curves(best, {"lam": paper.LAM}), "", **fill),
         Entry("Table 3", "FER2013 on both test sets, centre loss: accuracy",
               paper.TABLE_3["fer2013"]["center"]["accuracy"], lambda runs: [],
               command="`python -m fer_utils evaluate runs/RUN fer2013 PATH --split test`")]

@@ -22,6 +22,8 @@ SOFTMAX = {"lam": 0.0}
 PAPER_ARM = {"lam": paper.LAM, "alpha": paper.ALPHA, "update": "eq2"}
 PUBLISHED_ARM = {**PAPER_ARM, "update": "adam", "center_init": "randn"}
 MENDED_ARM = {**PAPER_ARM, "alpha": 0.5}
+CHOSEN_ARM = {**MENDED_ARM, "lam": 0.02}  # section 6 of the protocol: λ chosen on validation images ...
+FRESH = range(3, 8)  # ... and tested with seeds that had no part in it
 
 
 def setting(run):
@@ -51,12 +53,12 @@ def of_runs(number, fields):
     return lambda runs: [Reading(seed, float(number(run)), [run]) for seed, run in arm(runs, fields).items()]
 
 
-def of_pairs(number, first, second=SOFTMAX):
-    """``number(run)`` in arm ``first`` minus that in arm ``second``, seed by seed."""
+def of_pairs(number, first, second=SOFTMAX, seeds=None):
+    """``number(run)`` in arm ``first`` minus that in arm ``second``, seed by seed, of ``seeds`` or of all."""
     def measure(runs):
         ours, others = arm(runs, first), arm(runs, second)
         return [Reading(seed, float(number(ours[seed]) - number(others[seed])), [ours[seed], others[seed]])
-                for seed in ours if seed in others]
+                for seed in ours if seed in others and (seeds is None or seed in seeds)]
     return measure
 
 

@@ -48,10 +48,11 @@ def ledger_page(runs):
         keys = row["runs"].split() if answered else []
         more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
         note = row["why"] if answered else "**open**: " + row["why"].removeprefix("open; ")
+        number = notes.setdefault(note, len(notes) + 1) if note else ""
         lines.append((row["where"], row["what"], _number(row["paper"], row["unit"]),
                       _number(row["ours"], row["unit"], row["sd"]), row["n"] or "", _gap(row),
                       letters[row["setting"]] if answered else "open", row["paper's test set"],
-                      notes.setdefault(note, len(notes) + 1), " ".join(keys[:2]) + more))
+                      number, " ".join(keys[:2]) + more))
     table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in (head, ["---"] * len(head), *lines))
     return LEDGER.format(settings=_legend(letters), table=table,
                          notes="\n".join(f"{number}. {note}" for note, number in notes.items()))
@@ -68,7 +69,7 @@ def claims_page(runs):
             spread = "" if math.isnan(row["sd"]) else f" ± {row['sd']:.2f}"
             lines.append(f"- {letters[row['setting']]}: **{row['outcome']}**, {row['mean']:.2f}{spread}, "
                          f"n = {row['n']}")
-        blocks.append("\n".join(lines if len(mine) else [*lines, "- **undecided**: no run answers it yet"]))
+        blocks.append("\n".join(lines if len(mine) else [*lines, f"- **undecided**: {claim.elsewhere}"]))
     return CLAIMS_PAGE.format(settings=_legend(letters), claims="\n\n".join(blocks))
 
 
