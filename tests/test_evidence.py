@@ -107,6 +107,7 @@ def test_settings_keep_apart_what_must_not_be_compared():
     ([3.0, 3.1, 2.9], 1, "held"), ([-3.0, -3.1, -2.9], 1, "did not hold"), ([3.0, -3.0, 1.0], 1, "undecided"),
     ([3.0], 1, "held"), ([-3.0], 1, "did not hold"), ([3.0, 3.1], 3, "undecided"), ([], 1, "undecided"),
     ([2.0, 2.0], 1, "held"),  # no scatter
+    ([0.0, 0.0], 1, "undecided"),  # no gain and no loss
     ([0.5, 1.5], 1, "undecided"),  # the mean is inside, its interval isn't: t is 12.7 with two
 ])
 def test_a_claim_is_decided_by_the_interval_of_its_mean(gains, least, outcome):

@@ -102,6 +102,8 @@ def test_curves_over_alpha_show_each_seed_their_mean_and_softmax():
     assert lines[1:3] == list(curves.values())
     assert lines[3] == ([0.1, 1.9], [50, 53])  # only where all seeds have been
     assert list(figure.axes[1].lines[1].get_ydata()) == [58, 61] and figure.axes[1].lines[0].get_ydata()[0] == 62
+    ours, theirs = (np.ptp(axis.get_ylim()) for axis in figure.axes)
+    assert ours == pytest.approx(theirs) and theirs > 4  # heights compare, and softmax's 62 is in sight
 
 
 def test_curves_over_lambda_show_accuracy_and_ratio():
@@ -109,6 +111,7 @@ def test_curves_over_lambda_show_accuracy_and_ratio():
     for axis, values, softmax in zip(figure.axes, ([50, 40], [1.0, 0.5]), (51, 1.2)):
         assert axis.get_xscale() == "log" and list(axis.lines[1].get_ydata()) == values
         assert axis.lines[0].get_ydata()[0] == softmax
+    assert [axis.get_yscale() for axis in figure.axes] == ["linear", "log"]  # a ratio is one
 
 
 def test_pairs_needed_are_drawn_with_the_marks():

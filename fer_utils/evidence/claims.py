@@ -57,13 +57,15 @@ class Claim:
 
     def outcome(self, runs):
         """("held" | "did not hold" | "undecided", the numbers): decided by the 95 % t-interval of their mean, or by the
-        number itself where there is one; undecided where an edge of the band lies in the interval."""
+        number itself where there is one; undecided where an edge of the band lies in the interval. The edge of a band
+        that is open on the other side is not part of it: what has not moved has not fallen."""
         values = [reading.value for reading in self.measure(runs) if not math.isnan(reading.value)]
         if len(values) < self.least:
             return "undecided", values
         known = paired_difference(values, [0.0] * len(values))
         low, high = (known.mean, known.mean) if math.isnan(known.low) else (known.low, known.high)
-        if self.low <= low and high <= self.high:
+        one_sided = math.isinf(self.low) or math.isinf(self.high)
+        if self.low < low and high < self.high or not one_sided and self.low <= low and high <= self.high:
             return "held", values
         return ("did not hold" if high < self.low or low > self.high else "undecided"), values
 

@@ -3,6 +3,7 @@
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ..emotions import COLOURS
 from .display import ACCENT, INK, SECOND, STYLE, deep
@@ -32,7 +33,8 @@ def alpha_curves(panels, softmax, paper=None):
     """Accuracy in % against α, a line for each seed and a thick one for their mean, one panel for each rule.
 
     ``panels``: {rule: {seed: (alphas, accuracies)}}; ``softmax``: the softmax runs' accuracies, a band in each;
-    ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own, one run a point.
+    ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own, one run a point. All panels span the same
+    number of points, so that heights compare.
     """
     panels, paper = dict(panels), paper or {}
     with matplotlib.rc_context(STYLE):
@@ -54,6 +56,9 @@ def alpha_curves(panels, softmax, paper=None):
             axis.axhline(baseline, color=INK, linestyle="--", linewidth=1)
             axis.plot(alphas, values, color=ACCENT, marker="o", markersize=4)
             axis.set(title=f"the paper: {name}", xlabel="α")
+        middles, halves = zip(*((sum(axis.get_ylim()) / 2, np.ptp(axis.get_ylim()) / 2) for axis in axes))
+        for axis, middle in zip(axes, middles):
+            axis.set_ylim(middle - max(halves), middle + max(halves))
         axes[0].set(ylabel="test accuracy (%)")
         if panels:
             figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
@@ -61,7 +66,7 @@ def alpha_curves(panels, softmax, paper=None):
 
 
 def lambda_curves(curves, softmax):
-    """Accuracy in % and the ratio intra/inter against λ on a logarithmic axis, a line for each seed.
+    """Accuracy in % and the ratio intra/inter against λ on logarithmic axes, a line for each seed.
 
     ``curves``: {seed: (lams, accuracies, ratios)}; ``softmax``: (accuracies, ratios) of the runs without centre loss.
     """
@@ -75,6 +80,10 @@ def lambda_curves(curves, softmax):
             axis.set(title=title, xlabel="λ", xscale="log")
             if part == 0:
                 axis.legend(fontsize=8)
+        axis.set(yscale="log")  # a ratio of 2 is as far from 1 as one of a half
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
         return figure
 
 
