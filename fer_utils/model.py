@@ -1,5 +1,6 @@
 """The network: an image in, its deep features and its logits out."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -11,6 +12,10 @@ from .emotions import EMOTIONS
 from .errors import FerError
 
 AUXILIARY = ("googlenet", "inception_v3")
+# MobileNetV2 as it was written before torchvision's: the convolutions of a block lie in one row, not in groups.
+FLAT = re.compile(r"(features\.(\d+)\.conv\.)([013467])\.(?=\w+$)")
+GROUPED = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
+FIRST = {"0": "0.0", "1": "0.1", "3": "1", "4": "2"}  # the first block has a convolution less
 
 
 class CLResNet50(nn.Module):
@@ -54,11 +59,17 @@ class CLResNet50(nn.Module):
             # A plain torchvision network: its own last layer knows other classes and stays behind.
             state = {f"backbone.{key}": value for key, value in state.items() if not key.startswith(f"{head}.")}
             state.update({f"classifier.{key}": value for key, value in self.classifier.state_dict().items()})
+        if "backbone.features.1.conv.4.weight" in state:
+            state = {FLAT.sub(_grouped, key): value for key, value in state.items()}
         try:
             self.load_state_dict(state)
         except RuntimeError as error:
             raise FerError(f"{path}: weights of another network; they do not fit this backbone and its "
                            f"{self.classifier.out_features} classes. {str(error)[:300]}") from error
+
+
+def _grouped(found):
+    return f"{found[1]}{(FIRST if found[2] == '1' else GROUPED)[found[3]]}."
 
 
 def _torchvision_model(backbone, weights):

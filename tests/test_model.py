@@ -1,5 +1,6 @@
 """The network: its shapes, where its weights come from, and what it says when they do not fit."""
 
+import re
 import urllib.error
 
 import pytest
@@ -218,3 +219,19 @@ def test_weights_come_from_safetensors_too(tmp_path, assert_same_state):
     for name in ("cut", "absent"):
         with pytest.raises(FerError, match=f"{name}.safetensors: "):
             CLResNet50(backbone="resnet18", weights=tmp_path / f"{name}.safetensors")
+
+
+def test_mobilenet_is_read_under_its_older_names(tmp_path):
+    network = CLResNet50(backbone="mobilenet_v2")
+    older = {}
+    for name, value in network.backbone.state_dict().items():
+        block = re.match(r"(features\.(\d+)\.conv\.)(0\.0|0\.1|1\.0|1\.1|1|2|3)\.(\w+)$", name)
+        if block:
+            places = ["0.0", "0.1", "1", "2"] if block[2] == "1" else ["0.0", "0.1", "1.0", "1.1", "2", "3"]
+            name = f"{block[1]}{[0, 1, 3, 4, 6, 7][places.index(block[3])]}.{block[4]}"
+        older[name] = value
+    assert "features.2.conv.7.running_mean" in older and "features.1.conv.4.weight" in older
+    torch.save(older, tmp_path / "older.pt")
+    read = CLResNet50(backbone="mobilenet_v2", weights=str(tmp_path / "older.pt"))
+    assert all(torch.equal(value, read.backbone.state_dict()[name])
+               for name, value in network.backbone.state_dict().items())

@@ -152,7 +152,7 @@ def asked_for(table, seeds=None):
             for job in plan(table) if seeds is None or job.settings.seed in seeds]
 
 
-@pytest.mark.parametrize("section, number", [(3, 15), (4, 48), (5, 21), (6, 10)])
+@pytest.mark.parametrize("section, number", [(3, 15), (4, 48), (5, 21), (6, 10), (7, 10), (9, 4)])
 def test_the_tables_of_the_protocol_ask_for_each_run_once(section, number):
     asked = asked_for(RESULTS / f"section-{section}.csv")
     assert len(asked) == len(set(asked)) == number

@@ -24,6 +24,7 @@ PUBLISHED_ARM = {**PAPER_ARM, "update": "adam", "center_init": "randn"}
 MENDED_ARM = {**PAPER_ARM, "alpha": 0.5}
 CHOSEN_ARM = {**MENDED_ARM, "lam": 0.02}  # section 6 of the protocol: λ chosen on validation images ...
 FRESH = range(3, 8)  # ... and tested with seeds that had no part in it
+GENTLE_ARM = {**MENDED_ARM, "lam": 0.005}
 
 
 def setting(run):
@@ -40,6 +41,31 @@ def by_setting(runs):
     for run in runs:
         found[setting(run)].append(run)
     return dict(sorted(found.items()))
+
+
+def of_part(run):
+    """Was it trained on a part of the training images?"""
+    return "subset" in run.config["data_options"]
+
+
+def from_random_weights(run):
+    return run.config["initialisation"] == "random"
+
+
+def section_7(run):
+    """All training images, ResNet-18 by ``repaired`` from random weights."""
+    recipe = run.config["recipe"]
+    return (from_random_weights(run) and not of_part(run)
+            and (recipe["name"], recipe["backbone"]) == ("repaired", "resnet18"))
+
+
+def section_8(run):
+    return not from_random_weights(run) and run.config["recipe"]["name"] == "repaired"
+
+
+def section_9(run):
+    recipe = run.config["recipe"]
+    return (recipe["name"], recipe["backbone"], recipe["epochs"]) == ("modern", "resnet18", 40)
 
 
 def arm(runs, fields):
@@ -83,6 +109,10 @@ def of_size(measure):
 
 def accuracy(run):
     return 100 * run.metrics["accuracy"]
+
+
+def macro_f1(run):
+    return 100 * run.metrics["macro_f1"]
 
 
 def images(run):

@@ -106,6 +106,8 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
                           "engine": ENGINE, "initialisation": recipe.weights, "recipe": dataclasses.asdict(recipe),
                           "data": {split.split: {"images": len(split), "fingerprint": split.fingerprint}
                                    for split in (train, validation, test)}}
+                if _is_file(recipe.weights):
+                    config["weights_sha256"] = sha256_of(recipe.weights)
                 if checkpoint.is_main():
                     with checkpoint.explained(folder, "training is done, but its results cannot be written"):
                         _finish(folder, config, result, test)
@@ -145,11 +147,15 @@ def run_id(recipe, dataset, seed, *splits):
     """A readable name that ends in the key: the hash of recipe, data, seed and ENGINE."""
     content = {"recipe": recipe.effective(), "data": [split.fingerprint for split in splits], "seed": seed,
                "engine": ENGINE}
-    if recipe.weights not in ("random", "imagenet") and Path(recipe.weights).is_file():
+    if _is_file(recipe.weights):
         content["weights"] = sha256_of(recipe.weights)  # not the name: the content
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     loss = f"center-lam{recipe.lam:g}-alpha{recipe.alpha:g}" if recipe.lam else "softmax"
     return f"{dataset}-{recipe.name}-{recipe.backbone}-{loss}-seed{seed}-{key}"
+
+
+def _is_file(weights):
+    return weights not in ("random", "imagenet") and Path(weights).is_file()
 
 
 def default_runs_dir():
