@@ -23,8 +23,8 @@ from time import perf_counter
 import torch
 
 from fer_utils.center_loss import CenterLoss
-from fer_utils.runs import environment
-from fer_utils.training import choose_device
+from fer_utils.runs.run import environment
+from fer_utils.training.setup import choose_device
 
 SIZES = [(62, 7, 2048), (256, 1000, 512), (256, 10575, 512), (256, 85742, 512)]
 RATE, LAM = 0.5, 0.2

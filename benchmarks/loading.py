@@ -13,7 +13,7 @@ import tempfile
 from statistics import median
 from time import perf_counter
 
-from fer_utils import load_dataset
+from fer_utils.datasets import load_dataset
 
 
 def seconds(*arguments):

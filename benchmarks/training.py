@@ -32,11 +32,20 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from tqdm import tqdm
 
-from fer_utils import CenterLoss, CLResNet50, get_recipe
+from fer_utils.center_loss import CenterLoss
 from fer_utils.evaluation import autocast
-from fer_utils.runs import environment
-from fer_utils.training import choose_device, choose_precision, make_accelerator, peak_memory, prepare, train_epoch
-from fer_utils.training.parts import make_optimizer
+from fer_utils.model import CLResNet50
+from fer_utils.runs.run import environment
+from fer_utils.training.loop import train_epoch
+from fer_utils.training.recipe import get_recipe
+from fer_utils.training.setup import (
+    choose_device,
+    choose_precision,
+    make_accelerator,
+    make_optimizer,
+    peak_memory,
+    prepare,
+)
 
 BATCH = 62
 MEAN, STD = (0.5,) * 3, (0.25,) * 3

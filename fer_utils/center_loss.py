@@ -11,6 +11,8 @@ from torch.nn import functional
 from .errors import FerError
 
 BETAS = (0.9, 0.999)  # Adam's, in torch and in the published code
+# What ρ = 1 − α n/(1 + n), by which a step of Eq. 2 multiplies c − mean, does: each from this ρ down.
+REGIONS = {"slow": 1.0, "steady": 0.6, "jumps over the mean": 0.0, "diverges": -1.0}
 
 
 class CenterLoss(nn.Module):

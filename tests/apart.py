@@ -16,7 +16,9 @@ import torch
 from conftest import TinyNetwork
 
 from fer_utils.datasets import FaceDataset
-from fer_utils.training import Recipe, fit, parts
+from fer_utils.training import setup
+from fer_utils.training.loop import fit
+from fer_utils.training.recipe import Recipe
 
 SECONDS = 100  # after which a process is ended, whatever it waits for
 
@@ -62,7 +64,7 @@ def _inside(work, arguments, environment, log):
     os.dup2(file, 1)
     os.dup2(file, 2)
     torch.set_num_threads(1)
-    parts.CLResNet50 = TinyNetwork
+    setup.CLResNet50 = TinyNetwork
     work(*arguments)
 
 

@@ -12,10 +12,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from fer_lab import half_precision
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
-from fer_utils.runs import checkpoints, run
-from fer_utils.training import Recipe, fit, loop, make_accelerator, parts, prepare
+from fer_utils.runs import run
+from fer_utils.training import loop, setup
+from fer_utils.training.loop import fit
+from fer_utils.training.recipe import Recipe
+from fer_utils.training.setup import make_accelerator, prepare
 
 
 class TinyNetwork(nn.Module):
@@ -56,8 +60,8 @@ def made(recipe, seed=0, steps=1):
 def tiny_network(monkeypatch):
     """``training`` and ``runs`` build a ``TinyNetwork`` whatever the backbone; "tiny dropout" has
     dropout, "tiny plain" no batch norm."""
-    monkeypatch.setattr(parts, "CLResNet50", TinyNetwork)
-    for module in (run, checkpoints):
+    monkeypatch.setattr(setup, "CLResNet50", TinyNetwork)
+    for module in (run, half_precision):
         monkeypatch.setattr(module, "CLResNet50", TinyNetwork)
     return TinyNetwork
 

@@ -13,7 +13,7 @@ import pytest
 from execute import CELL_SECONDS, NOTEBOOKS, NotebookFailed, execute, find_notebooks
 from PIL import Image
 
-from fer_utils import EMOTIONS
+from fer_utils.emotions import EMOTIONS
 from fer_utils.faces import synthetic_faces
 
 ROOT = Path(__file__).resolve().parent.parent

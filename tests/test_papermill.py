@@ -17,13 +17,13 @@ from execute import execute, find_notebooks
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from shell import ipython, run
-from test_runs_sweep import TINY, trained  # noqa: F401  (a fixture)
+from test_sweeps import TINY, trained  # noqa: F401  (a fixture)
 
-import fer_utils.__main__ as command_line
+from fer_lab import cli as command_line
+from fer_lab.sweeps.plan import NOTEBOOK
+from fer_lab.sweeps.sweep import sweep
 from fer_utils.errors import FerError
 from fer_utils.runs import run as room
-from fer_utils.runs import sweep
-from fer_utils.runs.table import NOTEBOOK
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "PAPERMILL.md").read_text(encoding="utf-8")
@@ -102,8 +102,8 @@ def test_a_papermill_command_of_the_page_is_taken_by_its_notebook(command, tmp_p
 
 
 def test_the_page_has_a_command_for_each_thing_it_promises():
-    assert len(of("papermill")) >= 10 and len(of("python -m fer_utils sweep")) >= 4 and len(of("dask")) == 2
-    programs = ("papermill", "python -m fer_utils", "dask")
+    assert len(of("papermill")) >= 10 and len(of("fer-lab sweep")) >= 4 and len(of("dask")) == 2
+    programs = ("papermill", "fer-lab", "dask")
     assert len(REFUSED) >= 4 and len(COMMANDS) == sum(len(of(program)) for program in programs)
 
 
@@ -119,7 +119,7 @@ def test_a_wrong_parameter_of_the_page_says_what_the_page_says(command, words, t
             command_line.main(shlex.split(command)[3:])
 
 
-@pytest.mark.parametrize("command", [command for command in of("python -m fer_utils sweep") if command not in WRONG])
+@pytest.mark.parametrize("command", [command for command in of("fer-lab sweep") if command not in WRONG])
 def test_a_sweep_of_the_page_plans_what_the_page_says(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("runs.csv").write_text(next(text for kind, text in BLOCKS if kind == "csv"))

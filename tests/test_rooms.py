@@ -1,63 +1,83 @@
-"""The package's rooms stay small, and a room imports only from those beneath it."""
+"""The three packages: imports go one way, between packages and between rooms, and modules and packages stay small."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "fer_utils"
-ROOMS = ["errors", "version", "emotions", "paper", "faces", "datasets", "transforms", "model", "center_loss",
-         "simulation", "evaluation", "geometry", "statistics", "training", "runs", "evidence", "plots", "sliders",
-         "checks"]  # bottom to top
-MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {  # bottom to top; a package may import those before it that are named here
+    "fer_utils": ["errors", "version", "emotions", "paper", "faces", "datasets", "transforms", "model", "center_loss",
+                  "evaluation", "feature_geometry", "statistics", "training", "runs", "plots"],
+    "fer_lab": ["sweeps", "publish", "half_precision", "result_tables", "evidence", "cli"],
+    "fer_course": ["labs", "checks"],
+}
+BENEATH = {"fer_utils": (), "fer_lab": ("fer_utils",), "fer_course": ("fer_utils", "fer_lab")}
+MODULES = sorted(path for package in ROOMS for path in (ROOT / package).rglob("*.py"))
 
 
-def room_of(path):
-    """The room that a module is, or lies in: a room may be a folder of modules."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imported_rooms(path):
-    """The rooms that a module imports, anywhere in it, relatively or by the package's name."""
-    rooms, inside = set(), path.is_relative_to(PACKAGE) and path.parent != PACKAGE
+def imported(path, package):
+    """(package, room) of all that a module of ``package`` imports from the three, anywhere in it."""
+    found = set()
+    inside = package.count(".")
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            if inside and node.level == 1:
-                continue  # a neighbour in the same room
-            module = "." * (node.level - inside if node.level else 0) + (node.module or "")
-            names = [module] if module not in (".", "fer_utils") else [f".{alias.name}" for alias in node.names]
+            above = package.split(".")[:inside + 2 - node.level] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            names = [f"{module}.{alias.name}" for alias in node.names] if "." not in module else [module]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
             continue
-        rooms |= {name.removeprefix("fer_utils").removeprefix(".").split(".")[0] for name in names
-                  if name.startswith((".", "fer_utils"))}
-    return rooms
+        found |= {tuple((*name.split("."), "")[:2]) for name in names if name.split(".")[0] in ROOMS}
+    return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_room_imports_only_from_beneath(path):
-    room = room_of(path)
-    if room in ("__init__", "__main__"):
-        return
-    assert room in ROOMS, f"{path.name} is a new room: put it into the order, here and in the package's account"
-    above = imported_rooms(path) & set(ROOMS[ROOMS.index(room):])
-    assert not above, f"{path.name} imports from {', '.join(sorted(above))}, which stand above it"
+def test_imports_go_one_way():
+    wrong = []
+    for path in MODULES:
+        package, *rest = path.relative_to(ROOT).with_suffix("").parts
+        room = rest[0]
+        if room == "__init__":
+            continue
+        order = ROOMS[package]
+        if room not in order:
+            wrong.append(f"{package}.{room} is a new room: put it into the order here")
+            continue
+        for other, name in imported(path, ".".join(path.relative_to(ROOT).parent.parts)):
+            if other == package and name in order and order.index(name) > order.index(room) or (
+                    other != package and other not in BENEATH[package]):
+                wrong.append(f"{path.relative_to(ROOT)} imports {other}.{name}, which stands above it")
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_room_is_small(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+def test_notebooks_0_to_4_need_neither_sweeps_nor_evidence():
+    early = ROOT.glob("notebooks/0[0-4]*.ipynb")
+    assert not [path.name for path in early if "from fer_lab" in path.read_text(encoding="utf-8")]
 
 
-def test_imported_rooms_sees_every_way_of_importing(tmp_path):
-    module = tmp_path / "room.py"
-    module.write_text("from . import faces\nfrom .emotions import EMOTIONS\nimport fer_utils.runs\n"
-                      "from fer_utils.model import X\nfrom fer_utils import plots\nimport numpy\n"
-                      "def f():\n    from .errors import FerError\n")
-    assert imported_rooms(module) == {"faces", "emotions", "runs", "model", "plots", "errors"}
+def test_modules_are_read_in_one_sitting():
+    long = [f"{path.relative_to(ROOT)}: {lines}" for path in MODULES
+            if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 350]
+    assert not long
 
 
-def test_imported_rooms_looks_out_of_a_room_that_is_a_folder():
-    seen = imported_rooms(PACKAGE / "datasets" / "synthetic.py")
-    assert seen >= {"faces"} and not seen & {"cache", "fer2013", "datasets"}
+def test_importing_the_package_loads_no_torch():
+    code = "import sys, fer_utils; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("source, package, found", [
+    ("from . import faces", "fer_utils", {("fer_utils", "faces")}),
+    ("from .emotions import EMOTIONS", "fer_utils", {("fer_utils", "emotions")}),
+    ("from ..errors import FerError", "fer_utils.runs", {("fer_utils", "errors")}),
+    ("from .files import opened", "fer_utils.datasets", {("fer_utils", "datasets")}),
+    ("import fer_lab.cli\nimport numpy", "fer_utils", {("fer_lab", "cli")}),
+    ("def f():\n    from fer_utils.model import X", "fer_course.labs", {("fer_utils", "model")}),
+    ("from fer_utils import plots", "fer_course", {("fer_utils", "plots")}),
+])
+def test_imported_sees_every_way_of_importing(tmp_path, source, package, found):
+    (tmp_path / "room.py").write_text(source)
+    assert imported(tmp_path / "room.py", package) == found

@@ -80,7 +80,7 @@ def main():
         version = machine.read_project()["version"]
         workshop()
         commit, stamp, files = committed(ROOT)
-        from fer_utils.runs import default_runs_dir
+        from fer_utils.runs.run import default_runs_dir
 
         with tempfile.TemporaryDirectory() as folder:
             files.update(stored_runs(default_runs_dir(), machine.needed_runs(), Path(folder)))
@@ -132,7 +132,7 @@ def stored_runs(home, needed, scratch):
     halves it, where it then gives the same answers bit for bit. Raises ``Refused`` where a run is missing or damaged,
     and for one on real data.
     """
-    from fer_utils.runs import load_run
+    from fer_utils.runs.run import load_run
 
     home, files = Path(home), {}
     states = {name: machine.state_of(home / name, about["network"]) for name, about in needed.items()}
@@ -164,10 +164,10 @@ def narrow(run, folder):
     """The run's network in half precision, as a file in ``folder``; None where it would give other answers."""
     import numpy as np
 
+    from fer_lab.half_precision import WEIGHTS as half
+    from fer_lab.half_precision import export
     from fer_utils.evaluation import predict
     from fer_utils.model import CLResNet50
-    from fer_utils.runs import export
-    from fer_utils.runs.checkpoints import WEIGHTS as half
 
     path = export(run, folder) / half
     images = np.random.default_rng(0).integers(0, 256, (SMALL_FACES, 48, 48), np.uint8)

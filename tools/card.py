@@ -25,7 +25,7 @@ def filled(page):
 
 def runs():
     """{"softmax" or "centre loss": published run} of the networks in results/checkpoints/."""
-    from fer_utils.runs import load_published
+    from fer_utils.runs.results import load_published
 
     found = [load_published(ROOT / "results" / path.parent.name)
              for path in sorted((ROOT / "results" / "checkpoints").glob("*/card.json"))]
@@ -36,7 +36,8 @@ def table():
     """Recall with its interval and precision of each class, and accuracy and macro F1, as a table in Markdown."""
     import numpy as np
 
-    from fer_utils import EMOTIONS, evaluation
+    from fer_utils import evaluation
+    from fer_utils.emotions import EMOTIONS
 
     columns = {}
     for loss in ("softmax", "centre loss"):

@@ -15,7 +15,7 @@ CACHES = ("build", ".pytest_cache", ".ruff_cache", ".hypothesis", "fer_utils.egg
 def main(everything=False):
     """Remove the folders, saying which."""
     folders = [ROOT / name for name in CACHES + (("runs", ".venv") if everything else ())]
-    for room in ("fer_utils", "tools", "tests"):
+    for room in ("fer_utils", "fer_course", "fer_lab", "tools", "tests"):
         folders.append(ROOT / room / "__pycache__")
     folders.append(ROOT / "notebooks" / ".ipynb_checkpoints")
     for folder in folders:

@@ -52,11 +52,13 @@ def main(only=None):
         sys.exit(f"There is no fault {only!r}; choose one of {', '.join(FAULTS)}.")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        shutil.copytree(ROOT / "fer_utils", copy / "fer_utils", ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("fer_utils", "fer_lab"):
+            shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
-        (copy / "tests").mkdir()
-        for path in [ROOT / "tests" / "conftest.py", *(ROOT / "tests").glob("test_center_loss*.py")]:
-            shutil.copy(path, copy / "tests")
+        (copy / "tests" / "utils").mkdir(parents=True)
+        shutil.copy(ROOT / "tests" / "conftest.py", copy / "tests")
+        for path in (ROOT / "tests" / "utils").glob("test_center_loss*.py"):
+            shutil.copy(path, copy / "tests" / "utils")
         right = (copy / LOSS).read_text(encoding="utf-8")
         if only is None and run_tests(copy) != 0:
             print("The tests fail without any fault: mend that first.")

@@ -25,7 +25,8 @@ ROOT = TOOLS.parent
 MANIFEST = "MANIFEST.sha256"  # of a workshop bundle
 BATCH = 62  # of the recipe quick, whose steps are timed
 PROBE_CELLS = ("import sys, fer_utils\nprint(sys.prefix, fer_utils.__file__, sep='\\n')",
-               "from fer_utils import EMOTIONS, plots, sliders\nprint(*EMOTIONS)")
+               "from fer_course import labs\nfrom fer_utils import plots\n"
+               "from fer_utils.emotions import EMOTIONS\nprint(*EMOTIONS)")
 
 
 # With Python alone
@@ -150,8 +151,8 @@ NETWORKS = [{"lam": 0}, {}]
 def needed_runs():
     """{name of a run's folder: {"notebooks": those that ask for it, "network": whether they need its weights}}."""
     from fer_utils.datasets import load_dataset
-    from fer_utils.runs import run_id
-    from fer_utils.training import get_recipe
+    from fer_utils.runs.run import run_id
+    from fer_utils.training.recipe import get_recipe
 
     faces, needed = [load_dataset("synthetic", split=split) for split in ("train", "test")], {}
     for notebook, runs in RUNS.items():
@@ -166,7 +167,7 @@ def state_of(folder, network):
     """"missing", "found", or what is wrong with a finished run. ``network``: its weights must be there, too."""
     from safetensors import safe_open
 
-    from fer_utils.runs import load_run
+    from fer_utils.runs.run import load_run
 
     folder = Path(folder)
     if not (folder / "metrics.json").exists():
@@ -189,7 +190,9 @@ def imports():
     import torch
 
     import fer_utils
-    from fer_utils import plots, runs, sliders  # noqa: F401  (what notebooks import)
+    from fer_course import labs  # noqa: F401  (what notebooks import)
+    from fer_utils import plots  # noqa: F401
+    from fer_utils.runs import settings  # noqa: F401
 
     return {"seconds": perf_counter() - start, "package": str(Path(fer_utils.__file__).parent),
             "version": fer_utils.__version__, "threads": torch.get_num_threads(), "torch": torch.__version__}
@@ -199,7 +202,7 @@ def gpu():
     """Name and memory of the device that training takes."""
     import torch
 
-    from fer_utils.training import choose_device
+    from fer_utils.training.setup import choose_device
 
     device = choose_device()
     if device.type != "cuda":
@@ -231,7 +234,9 @@ def step(timed=3):
     import torch
 
     from fer_utils.datasets import load_dataset
-    from fer_utils.training import choose_device, get_recipe, make_accelerator, prepare, train_epoch
+    from fer_utils.training.loop import train_epoch
+    from fer_utils.training.recipe import get_recipe
+    from fer_utils.training.setup import choose_device, make_accelerator, prepare
     from fer_utils.transforms import channel_statistics
 
     class Nothing:
@@ -255,7 +260,7 @@ def step(timed=3):
 
 def runs():
     """What is stored of the runs that the notebooks ask for: {name: {"state", "notebooks", "network"}}."""
-    from fer_utils.runs import default_runs_dir
+    from fer_utils.runs.run import default_runs_dir
 
     home = default_runs_dir()
     return {"folder": str(home), "runs": {name: {**about, "state": state_of(home / name, about["network"])}

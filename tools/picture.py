@@ -14,7 +14,8 @@ def main():
     from PIL import Image
     from sklearn.decomposition import PCA
 
-    from fer_utils import load_dataset, plots, runs
+    from fer_utils import plots, runs
+    from fer_utils.datasets import load_dataset
 
     settings = runs.check_parameters(recipe="quick")
     test = load_dataset("synthetic", split="test")

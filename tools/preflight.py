@@ -167,7 +167,7 @@ def judge_faces(found, expected=None):
                      "out, and python -m pip install -c constraints.txt numpy")
     if not found["cache_is_fresh"]:
         return Check("no", "faces", "those in the cache are not those that are drawn",
-                     "python -m fer_utils cache --clear")
+                     "fer-lab cache --clear")
     return Check("yes", "faces", f"drawn, and the same to the byte as everywhere ({found['seconds']:.1f} s for 700)")
 
 

@@ -38,7 +38,7 @@ def main(fast, stress, further):
 
 def missing():
     """The training notebooks whose executed copy in build/ is not there, or older than they or the package are."""
-    package = max(path.stat().st_mtime for path in (ROOT / "fer_utils").rglob("*.py"))
+    package = max(path.stat().st_mtime for path in ROOT.glob("fer_*/**/*.py"))
     for path in find_notebooks(TRAINING):
         copy = BUILD / path.name
         if not copy.exists() or copy.stat().st_mtime < max(package, path.stat().st_mtime):

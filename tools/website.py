@@ -40,7 +40,7 @@ from pages import (
     unique,
 )
 
-LAB = "fer_utils/center_lab.js"
+LAB = "fer_course/labs/center_lab.js"
 # What the menu shows and "next" follows: files that exist. What they link to gets a page too, outside the menu.
 MENU = {
     "Begin": ["README.md", "README.ko.md"],

@@ -1,13 +1,13 @@
 """Figures. Pure functions: data in, a matplotlib or plotly figure out; ``show`` puts one into a notebook with its alt
 text. Classes are told apart by colour and by marker."""
 
-from .center_loss import feature_film, moving_centers, noise_floor, paths_by_alpha, staircase
+from .answers import photo_answer
+from .center_paths import feature_film, moving_centers, noise_floor, paths_by_alpha, staircase
+from .comparisons import alpha_curves, lambda_curves, paired_runs, seeds_needed
+from .curves import both_losses, confusion_matrices, follow, learning_curves, result_panels
 from .display import SYMBOLS, picture, png, show
-from .evidence import alpha_curves, lambda_curves, paired_runs, seeds_needed
-from .faces import class_shares, face_grid, face_wall
-from .features import mean_distances, projections, projections_live, space_live
-from .photo import photo_answer
-from .runs import both_losses, confusion_matrices, follow, learning_curves, result_panels
+from .face_grids import class_shares, face_grid, face_wall
+from .projections import mean_distances, projections, projections_live, space_live
 
 __all__ = ["SYMBOLS", "alpha_curves", "both_losses", "class_shares", "confusion_matrices", "face_grid", "face_wall",
            "feature_film", "follow", "lambda_curves", "learning_curves", "mean_distances", "moving_centers",

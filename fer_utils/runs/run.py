@@ -22,7 +22,9 @@ from ..datasets import GENERAL, TEST_SPLIT, load_dataset, split_train_validation
 from ..errors import FerError
 from ..evaluation import compactness, confusion, predict, scores
 from ..model import CLResNet50
-from ..training import ENGINE, FitResult, checkpoint, derive, fit, peak_memory
+from ..training import checkpoint
+from ..training.loop import ENGINE, FitResult, fit
+from ..training.setup import derive, peak_memory
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Run:
 
     @cached_property
     def geometry(self):
-        """How the features lie, as ``geometry.geometry`` says it; None where that was not measured."""
+        """How the features lie, as ``feature_geometry.geometry`` says it; None where that was not measured."""
         path = self.folder / "geometry.json"
         return json.loads(path.read_text()) if path.exists() else None
 

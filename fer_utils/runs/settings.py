@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ..datasets import DATASETS, check_options, load_dataset
 from ..errors import FerError
-from ..training import Recipe, choose_device, get_recipe
+from ..training.recipe import Recipe, get_recipe
+from ..training.setup import choose_device
 from .run import find_or_train, load_held_out
 
 

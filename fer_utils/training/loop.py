@@ -19,7 +19,7 @@ from ..evaluation import compactness, predict
 from ..model import CLResNet50
 from ..transforms import DRAWS, augment, normalise, to_channels
 from . import checkpoint
-from .parts import choose_device, choose_inputs, derive, make_accelerator, prepare
+from .setup import choose_device, choose_inputs, derive, make_accelerator, prepare
 
 # Raised by hand, with a line of reason, whenever ten training steps with a fixed seed change their numbers.
 # 1: the first engine. 2: on Accelerate; more recipes draw more random numbers for an image; fused optimisers.

@@ -1,0 +1,1 @@
+"""What makes it a course: the checks of its exercises, and its interactive labs."""

@@ -1,0 +1,1 @@
+"""What runs say: numbers read off them, the course's claims and their outcomes, and the ledger beside the paper."""

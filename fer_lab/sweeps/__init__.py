@@ -1,0 +1,1 @@
+"""Many runs from one table, each a process of its own."""

@@ -1,0 +1,125 @@
+"""Pictures of trainings: curves, confusion matrices, features in the plane."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from ..emotions import EMOTIONS
+from .display import ACCENT, INK, SECOND, STYLE, png, readable_on
+from .projections import scatter
+
+
+def learning_curves(histories):
+    """Cross-entropy, accuracy and compactness by epoch; ``histories``: {name: DataFrame of a run's history}."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11, 3.2), layout="constrained")
+        loss, accuracy, ratio = figure.subplots(1, 3)
+        for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
+            style = {"color": colour, "marker": marker, "markersize": 4}
+            pale = {**style, "markerfacecolor": "white", "linestyle": ":"}
+            loss.plot(history.epoch, history.cross_entropy, **pale, label=f"{name}, training")
+            loss.plot(history.epoch, history.validation_cross_entropy, **style, label=f"{name}, validation")
+            accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
+            accuracy.plot(history.epoch, 100 * history.validation_accuracy, **style)
+            ratio.plot(history.epoch, history.validation_ratio, **style)
+        loss.set(title="cross-entropy", xlabel="epoch")
+        accuracy.set(title="accuracy (%)", xlabel="epoch")
+        ratio.set(title="intra/inter-class distance, validation", xlabel="epoch", yscale="log")
+        for axis in (loss, accuracy, ratio):
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        ratio.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ratio.yaxis.set_minor_formatter(NullFormatter())
+        loss.legend(fontsize=8)
+        return figure
+
+
+def follow(alt, name="this run"):
+    """A callback for ``on_epoch``: in a notebook, curves that are drawn anew after each epoch, in one place; elsewhere
+    a line for each epoch."""
+    from IPython import get_ipython
+    from IPython.display import display
+
+    handle = None
+
+    def draw(history):
+        nonlocal handle
+        last = history.iloc[-1]
+        if get_ipython() is None:
+            print(f"epoch {last.epoch:.0f}: cross-entropy {last.cross_entropy:.3f}, validation accuracy "
+                  f"{100 * last.validation_accuracy:.1f} %, {last.seconds:.0f} s", flush=True)
+            return
+        bundle = {"text/plain": alt, "image/png": png(learning_curves({name: history}))}
+        parts = {"raw": True, "metadata": {"image/png": {"alt": alt}}}
+        if handle is None:
+            handle = display(bundle, display_id=True, **parts)
+        else:
+            handle.update(bundle, **parts)
+
+    return draw
+
+
+def both_losses(history, lam):
+    """L_S and λ·L_C of one run by epoch, and what share of the total centre loss has."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        axis = figure.subplots()
+        axis.plot(history.epoch, history.cross_entropy, color=INK, marker="o", markersize=4,
+                  label="$L_S$, cross-entropy")
+        axis.plot(history.epoch, lam * history.center_loss, color=ACCENT, marker="s", markersize=4,
+                  label=r"$\lambda L_C$, centre loss as it is weighed")
+        axis.set(title="the two parts of Eq. 3 during training", xlabel="epoch", ylim=(0, None))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend()
+        return figure
+
+
+def confusion_matrices(matrices):
+    """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(4.9 * len(matrices), 4.4), layout="constrained")
+        for axis, (title, counts) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
+            _confusion(axis, counts)
+            axis.set(title=f"{title} (% of each row)")
+        return figure
+
+
+def _confusion(axis, counts):
+    counts = np.asarray(counts)
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    squares = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for row, column in np.ndindex(shares.shape):
+        axis.text(column, row, int(shares[row, column] + 0.5), ha="center", va="center", fontsize=8.5,
+                  color=readable_on(squares.to_rgba(shares[row, column])[:3]))
+    axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
+    axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+    axis.set(xlabel="predicted", ylabel="true")
+
+
+
+def result_panels(cell):
+    """One run in three panels: learning curves, confusion matrix, features; ``cell``: ``ResultsLab.cell``."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(12.4, 3.9), layout="constrained")
+        curves, matrix, plane = figure.subplots(1, 3, width_ratios=(1, 1.1, 1))
+        training, validation = (np.asarray(cell["curves"][name]) for name in ("training", "validation"))
+        epochs, best = np.arange(1, len(validation) + 1), validation.argmax()
+        curves.plot(epochs, training, color=SECOND, linestyle=":", linewidth=2.4, marker="." * (len(epochs) < 2),
+                    label="training")
+        curves.plot(epochs, validation, color=INK, label="validation")
+        curves.axvline(best + 1, color=ACCENT, linewidth=1, linestyle="--")
+        curves.plot(best + 1, validation[best], "D", color=ACCENT, linestyle="none",
+                    label=f"best epoch {best + 1}: {validation[best]:.1f} %")
+        curves.set(title="learning curves, accuracy (%)", xlabel="epoch")
+        curves.xaxis.get_major_locator().set_params(integer=True)
+        curves.legend(fontsize=8, loc="best")
+        _confusion(matrix, cell["confusion"])
+        matrix.grid(visible=False)
+        matrix.set(title="confusion matrix, % of each true row")
+        scatter(plane, np.asarray(cell["points"]), np.asarray(cell["labels"]))
+        ends = -cell["reach"], cell["reach"]
+        plane.set(title="features, two principal components", xlabel=f"1 = their spread, here {cell['spread']:g}",
+                  aspect="equal", xlim=ends, ylim=ends)
+        plane.legend(fontsize=8, markerscale=1.6, loc="center left", bbox_to_anchor=(1, 0.5))
+        return figure

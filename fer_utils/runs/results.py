@@ -1,0 +1,130 @@
+"""Published runs: read from ``results/``, where checksums seal them, and tables over many runs."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import FerError
+from ..training.recipe import CENTERS, RECIPES, Recipe
+from .run import course_folder, load_run, sha256_of
+
+SUMS = "SHA256SUMS"
+RULES = {"eq2": "Eq. 2", "sgd": "SGD", "adam": "Adam"}
+GROUP = ["dataset", "source", "test_split", "n_test", "backbone", "recipe", "overrides", "engine", "weights", "lam",
+         "update", "center_init", "alpha", "arm"]
+MEASURES = ["accuracy", "weighted_f1", "macro_f1", "ratio"]
+
+
+def check_seal(folder):
+    """Raise ``FerError`` for a file that is not what was sealed, is missing, or came later."""
+    folder = Path(folder)
+    advice = f"restore it from git (git checkout -- {folder}), or publish the run again."
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except (OSError, ValueError) as error:
+        raise FerError(f"{folder / SUMS}: the checksums of this result cannot be read ({error}); {advice}") from error
+    present = {path.name for path in folder.iterdir()} - {SUMS}
+    for name in sorted(sums.keys() | present):
+        if name not in present:
+            raise FerError(f"{folder / name}: this file of a published result is missing; {advice}")
+        if name not in sums:
+            raise FerError(f"{folder / name}: this file is no part of the published result; take it away, or {advice}")
+        if sha256_of(folder / name) != sums[name]:
+            raise FerError(f"{folder / name}: this file was changed after it was published: its checksum is "
+                           f"another; {advice}")
+
+
+def load_published(folder):
+    """The published ``Run`` in a folder, with ``geometry`` (None in old ones) and without ``model``.
+
+    Fields that its recipe did not have yet get the values that hold without them. Raises ``FerError`` where a file was
+    changed, is missing or came later.
+    """
+    check_seal(folder)
+    run = load_run(folder)
+    return dataclasses.replace(run, config={"data_options": {}, **run.config,
+                                            "recipe": dataclasses.asdict(recipe_of(run))},
+                               metrics={"chosen_on": "validation", **run.metrics})
+
+
+def results_folder():
+    """``results/`` of the course in which we are, or else of the one that this package belongs to."""
+    here = course_folder() / "results"
+    return here if here.is_dir() else Path(__file__).resolve().parents[2] / "results"
+
+
+def load_results(root=None):
+    """All published runs, by name; ``root``: None is the course's own ``results/``."""
+    root = Path(root or results_folder())
+    if not root.is_dir():
+        raise FerError(f"{root}: there is no such folder; give the one that holds the published runs.")
+    return [load_published(folder) for folder in sorted(root.iterdir())
+            if (folder / SUMS).exists() or (folder / "metrics.json").exists()]
+
+
+def recipe_of(run):
+    """The ``Recipe`` that a run was trained by."""
+    try:
+        return Recipe(**run.config["recipe"])
+    except (TypeError, KeyError) as error:
+        raise FerError(f"{run.folder}: its recipe cannot be read ({error}); it was made by another version of "
+                       "fer_utils.") from error
+
+
+def results_table(runs):
+    """One row for each run, a pandas DataFrame: what went in, what came out, where and how long.
+
+    ``overrides``: how the recipe differs from the one of its name (an unknown name: from ``Recipe``'s own values), but
+    for network and centre loss; ``arm``: centre loss in words. Where λ is 0, α, rule and start of the centres are
+    missing: they had no effect.
+    ``validation_accuracy`` is that of the epoch that was chosen, ``ratio`` the test features' intra/inter.
+    """
+    rows = []
+    for run in runs:
+        recipe, config, metrics, history = recipe_of(run), run.config, run.metrics, run.history
+        centers = {"alpha": recipe.alpha, "update": recipe.update, "center_init": recipe.center_init}
+        rows.append({
+            "run": run.folder.name, "dataset": config["dataset"], "source": config["source"],
+            "test_split": metrics["test_split"], "n_test": config["data"][metrics["test_split"]]["images"],
+            "backbone": recipe.backbone, "recipe": recipe.name, "overrides": _overrides(recipe), "arm": _arm(recipe),
+            "lam": recipe.lam, **(centers if recipe.lam else {"alpha": np.nan, "update": None, "center_init": None}),
+            "epochs": recipe.epochs, "weights": recipe.weights, "seed": config["seed"], "engine": config["engine"],
+            "train_images": config["data"]["train"]["images"],
+            **{name: metrics[name] for name in (*MEASURES, "intra", "inter")},
+            "validation_accuracy": float(history.loc[history.epoch == metrics["best_epoch"],
+                                                     "validation_accuracy"].iloc[0]),
+            "best_epoch": metrics["best_epoch"], "hardware": run.environment["hardware"],
+            "commit": run.environment["commit"], "seconds": metrics["seconds"]})
+    return pd.DataFrame(rows)
+
+
+def summary(table):
+    """Mean and standard deviation over the seeds, one row for each arm, from ``results_table``.
+
+    Columns beside those that tell the arms apart: ``runs``, ``seeds`` (a text), and for accuracy, both F1 and the ratio
+    ``NAME`` and ``NAME_sd``, which is missing where there is one run.
+    """
+    groups = table.sort_values([*GROUP, "seed"], na_position="first").groupby(GROUP, dropna=False, sort=False)
+    parts = {"runs": groups.size(), "seeds": groups.seed.agg(lambda seeds: ", ".join(map(str, seeds))),
+             "train_images": groups.train_images.first()}
+    for name in MEASURES:
+        parts |= {name: groups[name].mean(), f"{name}_sd": groups[name].std()}
+    return pd.DataFrame(parts).reset_index()
+
+
+def _overrides(recipe):
+    usual = RECIPES.get(recipe.name) or Recipe(recipe.name)
+    changed = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)
+               if field.name not in ("name", "backbone", "lam", *CENTERS)
+               and getattr(recipe, field.name) != getattr(usual, field.name)}
+    return ", ".join(f"{name}={value}" for name, value in changed.items())
+
+
+def _arm(recipe):
+    if not recipe.lam:
+        return "softmax"
+    start = {"zeros": "", "randn": ", centres from randn"}[recipe.center_init]
+    return f"λ = {recipe.lam:g}, α = {recipe.alpha:g}, {RULES[recipe.update]}{start}"

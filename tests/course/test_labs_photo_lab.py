@@ -1,0 +1,364 @@
+"""The lab of one photo: what it answers, and that the photo stays in memory, whatever is uploaded."""
+
+import base64
+import io
+import json
+import os
+import sys
+from time import monotonic
+
+import nbformat
+import numpy as np
+import pytest
+import traitlets
+from browsing import jupyterlab
+from execute import normalise
+from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
+from test_datasets_photo import packed
+
+from fer_course import labs
+from fer_course.labs.photo_lab import told
+from fer_utils import feature_geometry, plots
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
+
+DRAWN = labs.face_of({12: 1.0, 6: 1.0}, person=8, size=96, colour=False)
+OPENED, WATCHED = [], [False]
+
+
+def watch(event, given):
+    """Notes every file that is opened to be written, by whatever part of the process."""
+    if WATCHED[0] and event == "open":
+        _, mode, flags = given
+        if any(letter in (mode or "") for letter in "wax+") or flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            OPENED.append(given[0])
+
+
+sys.addaudithook(watch)  # one can't be taken away again, so it only listens while WATCHED says so
+
+
+@pytest.fixture
+def lab(make_faces):
+    return lab_on(make_faces(28, size=48), DRAWN)
+
+
+def lab_on(known, drawn):
+    """A lab on random faces; its "network" looks at the mean of each seventh of the rows."""
+    def features(images):
+        return np.asarray(images, float).reshape(len(images), 48, -1)[:, :42].reshape(len(images), 7, -1).mean(2)
+
+    def ask(face):
+        rows, distances = feature_geometry.nearest(features(face[None]), features(known.images), 3)
+        logits = features(face[None])[0] / 20
+        return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum(), rows[0], distances[0]
+
+    lab = labs.photo_lab(ask, drawn, known, np.linspace(10, 60, 20))
+    lab.sent = []
+    lab.send = lambda content, buffers=None: lab.sent.append((content, buffers))
+    return lab
+
+
+def upload(lab, content, name="selfie.png"):
+    lab._handle_custom_msg({"kind": "photo", "name": name}, [memoryview(content)])
+    return lab.sent[-1]
+
+
+def stripes(width=300, height=200):
+    """A photo of its own, which no drawn face looks like."""
+    return np.tile(np.arange(width) // 10 % 2 * 255, (height, 1)).astype(np.uint8)
+
+
+def test_an_upload_is_answered_with_a_picture_and_words(lab):
+    content, buffers = upload(lab, packed(stripes()))
+    assert content["kind"] == "answer" and content["words"].startswith("The network says ") and not content["drawn"]
+    assert Image.open(io.BytesIO(buffers[0])).width > 600
+    lab._handle_custom_msg({"kind": "forget"}, [])
+    assert lab.sent[-1][0]["drawn"] and lab.sent[-1][1] != buffers
+
+
+def test_a_new_photo_is_shown_whole_and_the_drawn_face_comes_back_as_it_was(lab):
+    first = labs.photo_lab(lab.ask, DRAWN, lab.known, [20.0], across=30, side=60, mirror=True)
+    first.sent, first.send = [], lambda content, buffers=None: first.sent.append((content, buffers))
+    first.light = 200
+    upload(first, packed(stripes()))
+    assert {name: getattr(first, name) for name in first.CHOICES} == first.CHOICES and len(first.sent) == 2
+    first.down = 10
+    first._handle_custom_msg({"kind": "forget"}, [])
+    assert (first.across, first.down, first.side, first.light, first.mirror) == (30, 50, 60, 100, True)
+    assert len(first.sent) == 4 and first.answer()[1] in first.still()[1]
+
+
+def test_a_network_of_colours_gets_colours(make_faces):
+    lab = lab_on(make_faces(14, size=48, colour=True), labs.face_of({12: 1.0}, size=96))
+    seen, ask = [], lab.ask
+    lab.ask = lambda face: seen.append(face) or ask(face)
+    red = np.zeros((60, 60, 3), np.uint8)
+    red[..., 0] = 200
+    for content in (packed(red), packed(stripes())):
+        assert upload(lab, content)[0]["kind"] == "answer"
+    assert seen[0].shape == (48, 48, 3) and seen[0][20, 20].tolist() == [200, 0, 0] and seen[1].shape == (48, 48, 3)
+
+
+def test_a_page_that_opens_is_answered(lab):
+    lab._handle_custom_msg({"kind": "ready"}, [])
+    assert lab.sent[-1][0]["kind"] == "answer" and lab.sent[-1][0]["drawn"]
+
+
+def test_every_control_changes_the_picture(lab):
+    upload(lab, packed(stripes()))
+    pictures = [lab.sent[-1][1][0]]
+    for name, value in (("side", 40), ("across", 3), ("down", 90), ("light", 30), ("mirror", True)):
+        lab.set_state({name: value})  # as the browser sends it
+        assert lab.sent[-1][0]["kind"] == "answer"
+        pictures.append(lab.sent[-1][1][0])
+    assert len(set(pictures)) == 6
+
+
+@pytest.mark.parametrize("name, wrong", [("across", -1), ("down", 101), ("side", 0), ("light", 301), ("light", "x")])
+def test_a_control_keeps_its_ends(lab, name, wrong):
+    with pytest.raises(traitlets.TraitError):
+        setattr(lab, name, wrong)
+    for end in (getattr(labs.PhotoLab, name).min, getattr(labs.PhotoLab, name).max):
+        setattr(lab, name, end)
+        assert lab.sent[-1][0]["kind"] == "answer"
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", bytes(8_000_001), packed(np.zeros((3, 3), np.uint8))],
+                         ids=["empty", "text", "large", "tiny"])
+def test_what_is_no_photo_is_told_and_the_last_picture_stays(lab, content):
+    answer, buffers = upload(lab, content, "notes.txt")
+    assert answer["kind"] == "refused" and "notes.txt" in answer["words"] and buffers is None
+    lab.across = 10
+    assert lab.sent[-1][0]["drawn"]
+
+
+@pytest.mark.parametrize("content, buffers", [({"kind": "photo"}, []), ({}, []),
+                                              ({"kind": "photo", "name": None}, [b""])])
+def test_a_message_of_another_kind_does_no_harm(lab, content, buffers):
+    lab._handle_custom_msg(content, buffers)
+    assert lab.sent[-1][0]["kind"] in ("refused", "answer")
+
+
+def test_the_photo_is_written_to_no_file(lab, tmp_path, monkeypatch):
+    for name in ("TMPDIR", "FER_UTILS_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    content = packed(Image.fromarray(stripes()).convert("RGBA"))
+    upload(lab, content)  # what is only written once, such as matplotlib's list of fonts, is now there
+    OPENED.clear()
+    WATCHED[0] = True
+    try:
+        upload(lab, content)
+        upload(lab, b"no image")
+        lab.side = 50
+        during = list(OPENED)
+        (tmp_path / "control").write_bytes(b"seen")
+    finally:
+        WATCHED[0] = False
+    assert during == [] and len(OPENED) == 1, "and the watch sees what is written"
+    assert [path.name for path in tmp_path.iterdir()] == ["control"]
+
+
+def test_the_photo_is_in_no_state_and_in_nothing_that_a_notebook_keeps(lab, monkeypatch):
+    before = lab.get_state()
+    kept = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw, metadata: kept.append((bundle, metadata)))
+    still = lab.still()
+    upload(lab, packed(stripes()))
+    assert lab.get_state() == before
+    labs.show(lab, *lab.still())
+    bundle, metadata = kept[0]
+    assert bundle["image/png"] == plots.png(still[0]) != plots.png(lab.answer()[0])
+    assert metadata == {"image/png": {"alt": still[1]}}, "a page without a kernel shows the picture alone"
+
+
+def test_normalised_notebook_keeps_no_widget():
+    outputs = [nbformat.v4.new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "m"},
+                                                       "image/png": "", "text/plain": "words"})]
+    notebook = new_notebook(cells=[new_code_cell("lab", outputs=outputs)],
+                            metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"m": 1}}}})
+    text = nbformat.writes(normalise(notebook))
+    assert "widget" not in text and "words" in text
+
+
+def test_a_photo_of_another_kind_than_the_known_faces_is_refused(lab):
+    with pytest.raises(FerError, match=r"\(H, W\)"):
+        labs.photo_lab(lab.ask, np.zeros((60, 60, 3), np.uint8), lab.known, [1.0])
+    with pytest.raises(FerError, match="usual is empty"):
+        labs.photo_lab(lab.ask, DRAWN, lab.known, [])
+
+
+def test_words_tell_the_doubt_and_the_strangeness():
+    usual = np.arange(1.0, 101)
+    sure = told([0.96, 0, 0, 0.04, 0, 0, 0], ["anger"] * 5, 3.0, usual)
+    assert sure.startswith("The network says anger 96 %; it hardly hesitates, as between 1.2 equally likely emotions.")
+    assert "5 of anger" in sure and "2 % of the test faces lie nearer" in sure and "it is not strange" in sure
+    torn = told([0.4, 0, 0, 0.5, 0.1, 0, 0], ["fear", "anger", "fear"], 99.5, usual)
+    assert "happiness 50 %, anger 40 %, neutral 10 %; it hesitates, as between 2.6" in torn
+    assert "2 of fear, 1 of anger" in torn and "99 % of the test faces" in torn and "strange to the network" in torn
+    assert "it is guessing, as between 7.0" in told(np.full(7, 1 / 7), ["fear"], 1.0, usual)
+    assert "mean nothing" in told([1, 0, 0, 0, 0, 0, 0], ["fear"], 1000.0, usual)
+
+
+def test_the_figure_names_every_bar_and_every_face():
+    figure = plots.photo_answer(DRAWN, (10, 5, 40), DRAWN[:48, :48], np.arange(7) / 21, [(DRAWN, "fear, 3.1 away")])
+    whole, seen, bars, near = figure.axes
+    assert [tick.get_text() for tick in bars.get_yticklabels()] == list(EMOTIONS)
+    assert [text.get_text() for text in bars.texts] == [f"{100 * k / 21:.0f} %" for k in range(7)]
+    assert whole.patches[0].get_bbox().bounds == (9.5, 4.5, 40, 40) and near.get_title("center") == "fear, 3.1 away"
+    assert np.array_equal(seen.images[0].get_array(), DRAWN[:48, :48])
+
+
+# In a browser, with a model that only notes what it is told
+
+MODEL = """
+const listeners = {};
+window.model = {
+  values: { across: 62, down: 0, side: 80, light: 100, mirror: false }, sent: [], saved: 0,
+  get(name) { return this.values[name]; },
+  set(name, value) { this.values[name] = value; },
+  save_changes() { this.saved += 1; },
+  on(event, call) { (listeners[event] ??= new Set()).add(call); },
+  off(event, call) { listeners[event]?.delete(call); },
+  send(content, callbacks, buffers) { this.sent.push({ ...content, bytes: [...new Uint8Array(buffers?.[0] ?? [])] }); },
+  tell(event, ...given) { listeners[event]?.forEach((call) => call(...given)); },
+  heard: () => Object.values(listeners).reduce((sum, calls) => sum + calls.size, 0),
+};
+"""
+ANSWER = """([words, drawn, png]) => model.tell("msg:custom", { kind: "answer", words, drawn },
+  [new DataView(Uint8Array.from(atob(png), (c) => c.charCodeAt(0)).buffer)])"""
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    script = labs.module_source("photo_lab").replace("</script", "<\\/script")
+    (folder / "lab.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title>
+        <body><div id="lab"></div><script type="module">{MODEL}{script}
+        window.end = mount(document.getElementById("lab"), model);</script>""", encoding="utf-8")
+    return folder
+
+
+def sent(page, kind):
+    return page.evaluate("(kind) => model.sent.filter((it) => it.kind === kind)", kind)
+
+
+def answer(page, words="The network says fear 90 %.", drawn=False):
+    page.evaluate(ANSWER, [words, drawn, base64.b64encode(packed(DRAWN)).decode()])
+
+
+def test_the_page_asks_and_shows_what_it_is_told(visit):
+    page = visit("lab")
+    assert len(sent(page, "ready")) == 1 and "Waiting for the kernel" in page.locator(".summary").inner_text()
+    answer(page, drawn=True)
+    image = page.get_by_role("img", name="The network says fear 90 %.")
+    page.wait_for_function("() => document.querySelector('#lab').shadowRoot.querySelector('img').naturalWidth === 96")
+    assert image.is_visible() and page.locator(".summary").inner_text() == "The network says fear 90 %."
+    assert page.get_by_text("Shown is a drawn face.").is_visible()
+    assert page.get_by_role("button", name="Forget the photo").is_disabled()
+
+
+def test_a_chosen_file_is_sent_byte_by_byte_and_twice_if_chosen_twice(visit):
+    page, content = visit("lab"), packed(stripes(40, 30))
+    for times in (1, 2):
+        page.get_by_label("Choose a photo").set_input_files(
+            {"name": "me.png", "mimeType": "image/png", "buffer": content})
+        page.wait_for_function("(n) => model.sent.filter((it) => it.kind === 'photo').length === n", arg=times)
+    assert [(it["name"], bytes(it["bytes"])) for it in sent(page, "photo")] == [("me.png", content)] * 2
+    assert content not in json.dumps(page.evaluate("model.values")).encode()
+    answer(page)
+    assert page.get_by_text("Shown is your photo.").is_visible()
+    page.get_by_role("button", name="Forget the photo").click()
+    assert len(sent(page, "forget")) == 1
+
+
+def test_too_large_a_file_never_leaves_the_browser(visit):
+    page = visit("lab")
+    page.get_by_label("Choose a photo").set_input_files(
+        {"name": "huge.png", "mimeType": "image/png", "buffer": bytes(8_000_001)})
+    page.get_by_role("alert").get_by_text("huge.png has 8.0 million bytes").wait_for()
+    assert not sent(page, "photo")
+
+
+def test_a_refusal_is_read_out_and_goes_with_the_next_photo(visit):
+    page = visit("lab")
+    page.evaluate("model.tell('msg:custom', { kind: 'refused', words: 'notes.txt: <b>no</b> image' })")
+    assert page.get_by_role("alert").inner_text() == "notes.txt: <b>no</b> image"
+    page.get_by_label("Choose a photo").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"x"})
+    page.wait_for_function("() => model.sent.some((it) => it.kind === 'photo')")
+    assert not page.get_by_role("alert").is_visible()
+
+
+def test_every_control_has_a_name_and_obeys_the_keys(visit):
+    page = visit("lab")
+    for name, words, key, value in (("across", "left to right", "ArrowRight", 63), ("side", "size", "Home", 10),
+                                    ("down", "top to bottom", "End", 100), ("light", "brightness", "ArrowLeft", 99)):
+        slider = page.get_by_role("slider", name=words)
+        slider.focus()
+        page.keyboard.press(key)
+        assert page.evaluate("(name) => model.values[name]", name) == value
+        assert str(value) in slider.get_attribute("aria-valuetext")
+    page.get_by_role("checkbox", name="mirror image").press("Space")
+    assert page.evaluate("model.values.mirror") is True and page.evaluate("model.saved") == 5
+    page.evaluate("model.values.across = 7; model.tell('change:across')")
+    assert page.get_by_role("slider", name="left to right").input_value() == "7"
+
+
+def test_the_lab_fits_a_phone_and_leaves_nothing_behind(visit):
+    page = visit("lab", width=360)
+    answer(page, "A sentence that goes on. " * 12)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.evaluate("end()")
+    assert page.evaluate("model.heard()") == 0
+
+
+SETUP = """
+import numpy as np
+from fer_course import labs
+from fer_utils import datasets, plots
+face = labs.face_of({12: 1.0}, person=8, size=96, colour=False)
+known = datasets.FaceDataset(np.stack([face[::2, ::2]] * 3), np.arange(3), np.array(["a", "b", "c"]), "train", "drawn")
+lab = labs.photo_lab(lambda face: (np.eye(7)[int(face.mean() // 40)], [0, 1], [1.0, 2.0]), face, known, [1.5])
+labs.show(lab, *lab.still())
+"""
+
+
+@pytest.mark.course
+def test_jupyterlab_saves_the_notebook_without_the_photo(browser, tmp_path):
+    settings = tmp_path / "config" / "lab" / "user-settings" / "@jupyter-widgets" / "jupyterlab-manager"
+    settings.mkdir(parents=True)
+    (settings / "plugin.jupyterlab-settings").write_text('{"saveState": true}')  # the state of widgets, too
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(new_notebook(cells=[new_code_cell(SETUP)], metadata=metadata), tmp_path / "toy.ipynb")
+    content = packed(stripes())
+    with jupyterlab(tmp_path) as address:
+        page = browser.new_page(viewport={"width": 1300, "height": 1000})
+        page.goto(f"{address}/lab/tree/toy.ipynb?reset")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.get_by_text("| Idle").wait_for(timeout=60_000)
+        page.get_by_role("menuitem", name="Run").click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.get_by_text("Shown is a drawn face.").wait_for(timeout=120_000)
+        page.get_by_label("Choose a photo").set_input_files(
+            {"name": "me.png", "mimeType": "image/png", "buffer": content})
+        page.get_by_text("Shown is your photo.").wait_for(timeout=60_000)
+        before = page.locator(".lab img").get_attribute("src")
+        page.get_by_role("slider", name="left to right").focus()
+        page.keyboard.press("ArrowRight")  # must not reach JupyterLab's own keys
+        page.wait_for_function("""(before) => [...document.querySelectorAll('*')].some((it) =>
+            it.shadowRoot?.querySelector('.lab img') && it.shadowRoot.querySelector('.lab img').src !== before)""",
+                               arg=before, timeout=60_000)
+        if os.environ.get("LAB_PICTURE"):
+            page.screenshot(path=os.environ["LAB_PICTURE"])
+        page.get_by_role("menuitem", name="File").click()
+        page.get_by_text("Save Notebook", exact=True).click()
+        end = monotonic() + 60
+        while "widget-state" not in (tmp_path / "toy.ipynb").read_text(encoding="utf-8") and monotonic() < end:
+            page.wait_for_timeout(200)
+        page.close()
+    text = (tmp_path / "toy.ipynb").read_text(encoding="utf-8")
+    state = json.loads(text)["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert any(it["state"].get("across") == 51 for it in state.values()), "the widgets' state was saved"
+    assert base64.b64encode(content).decode()[40:80] not in text and "me.png" not in text
+    assert len(text) < 200_000 and not any(it.get("buffers") for it in state.values())

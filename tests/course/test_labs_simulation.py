@@ -1,0 +1,193 @@
+"""The toy behind the lab: it does what Eq. 1 to Eq. 3 say, by each rule, and JavaScript computes the same numbers."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fer_course.labs import module_source, simulation
+from fer_course.labs.simulation import CLASSES, DIRECTIONS, RULES, simulate
+from fer_utils.center_loss import REGIONS, CenterLoss
+from fer_utils.emotions import COLOURS, MARKERS
+from fer_utils.errors import FerError
+
+MODULE = module_source("center_lab")
+
+
+def test_the_centers_move_by_eq_2():
+    seen = simulate(0.8, 0.3, seed=4, steps=5, members=10, batch=30)  # a batch of all the points
+    first = seen.start.reshape(3, 10, 2).sum(1) * 0.8 / 11
+    assert seen.paths.shape == (6, 3, 2) and not seen.paths[0].any()
+    assert seen.paths[1] == pytest.approx(first, rel=1e-12)
+
+
+def test_the_first_losses_are_eq_1_and_the_cross_entropy_of_the_start():
+    seen = simulate(0.5, 1.0, seed=4, steps=1)
+    wanted = torch.nn.functional.cross_entropy(torch.tensor(seen.start @ DIRECTIONS.T), torch.tensor(seen.labels))
+    assert seen.cross_entropy[0] == pytest.approx(float(wanted), rel=1e-9)
+    assert seen.center_loss[0] == pytest.approx(0.5 * (seen.start**2).sum(1).mean(), rel=1e-9)
+
+
+def test_the_seed_repeats_and_alpha_is_inert_without_lambda():
+    first, again, other, third = simulate(0.5, 0), simulate(0.5, 0), simulate(1.9, 0), simulate(0.5, 0, seed=1)
+    assert np.array_equal(first.points, again.points) and np.array_equal(first.paths, again.paths)
+    assert np.array_equal(first.points, other.points) and not np.array_equal(first.paths, other.paths)
+    assert not np.array_equal(first.start, third.start)
+
+
+def test_classes_contract_more_with_a_larger_lambda():
+    last = [simulate(0.5, lam).center_loss[-1] for lam in (0.0, 0.1, 1.0)]
+    assert last[0] > last[1] > last[2]
+
+
+def test_by_class_gives_each_class_its_points_and_path():
+    seen = simulate(0.5, 0.2, members=6, steps=3, batch=6)
+    parts = seen.by_class()
+    assert [name for name, _, _ in parts] == ["happiness", "sadness", "surprise"]
+    assert np.array_equal(np.concatenate([points for _, points, _ in parts]), seen.points)
+    assert np.array_equal(parts[2][2], seen.paths[:, 2])
+
+
+@pytest.mark.parametrize("update, alpha", [("eq2", 0.5), ("eq2", 1.9), ("eq2", 2.3), ("sgd", 1.9)])
+def test_rho_is_what_a_step_leaves_of_the_distance_to_the_mean(update, alpha):
+    seen = simulate(alpha, 0.0, update=update, batch=90, rate=0.0)  # points at rest, all of them in the batch
+    far = seen.paths - seen.points.reshape(3, 30, 2).mean(1)
+    assert np.allclose(far[1:9] / far[:8], seen.rho, rtol=1e-9)
+
+
+@pytest.mark.parametrize("alpha, region", [(0.3, "slow"), (0.9, "steady"), (1.9, "jumps over the mean"),
+                                           (2.3, "diverges")])
+def test_a_region_means_what_its_name_says(alpha, region):
+    seen = simulate(alpha, 0.2)
+    assert seen.region == region
+    far = np.linalg.norm(simulate(alpha, 0.2, batch=90, rate=0).paths[-1])
+    assert (far > 5) == (region == "diverges")
+
+
+def test_alpha_has_no_effect_under_adam_and_has_one_otherwise():
+    def ends(update):
+        return [simulate(alpha, 0.2, update=update).paths[-1] for alpha in (0.1, 1.9)]
+    assert np.allclose(*ends("adam"), atol=1e-6) and simulate(0.5, 0.2, update="adam").rho is None
+    assert not np.allclose(*ends("eq2"), atol=0.05) and not np.allclose(*ends("sgd"), atol=0.05)
+
+
+def skipping_the_start(seed):
+    """The stream of draws, from where the points have been placed."""
+    draw = simulation.uniform(seed)
+    for _ in range(90 * 2 * 12):
+        draw()
+    return draw
+
+
+def simulate_with_torch(alpha, lam, update, *, seed, steps=60, batch=24, rate=0.05):
+    """The same story told by CenterLoss and autograd, in float64."""
+    seen = simulate(alpha, lam, seed=seed, steps=0)
+    directions, labels = torch.tensor(DIRECTIONS), torch.tensor(seen.labels)
+    points, draw = torch.tensor(seen.start), skipping_the_start(seed)
+    loss = CenterLoss(3, 2, alpha=alpha, update=update, learning_rate=simulation.ADAM_RATE).double()
+    paths, losses = [], []
+    for _ in range(steps + 1):
+        points = points.detach().requires_grad_()
+        center = loss(points, labels)
+        cross_entropy = torch.nn.functional.cross_entropy(points @ directions.T, labels)
+        (90 * (cross_entropy + lam * center)).backward()
+        losses.append([cross_entropy.item(), center.item()])
+        paths.append(loss.centers.detach().clone().numpy())
+        chosen = torch.tensor(simulation.shuffled(90, draw)[:batch])
+        loss.update_centers(points.detach()[chosen], labels[chosen])
+        end, points = points, points.detach() - rate * points.grad
+    return end.detach().numpy(), np.array(paths), np.array(losses)
+
+
+@pytest.mark.parametrize("update", RULES)
+@pytest.mark.parametrize("alpha, lam", [(0.5, 0.2), (1.9, 1.0), (0.1, 0.0), (2.0, 0.2)])
+def test_it_agrees_with_center_loss_and_autograd(alpha, lam, update):
+    points, paths, losses = simulate_with_torch(alpha, lam, update, seed=4)
+    seen = simulate(alpha, lam, update=update, seed=4)
+    assert np.allclose(seen.points, points, rtol=1e-8) and np.allclose(seen.paths, paths, rtol=1e-8)
+    assert np.allclose(np.c_[seen.cross_entropy, seen.center_loss], losses, rtol=1e-8)
+
+
+def test_the_draws_are_even_and_a_shuffle_is_one():
+    draw = simulation.uniform(7)
+    drawn = np.array([draw() for _ in range(4000)])
+    assert 0 <= drawn.min() and drawn.max() < 1 and np.histogram(drawn, 10, (0, 1))[0] == pytest.approx(400, rel=0.2)
+    normals = np.array([simulation.normal(draw) for _ in range(2000)])
+    assert normals.mean() == pytest.approx(0, abs=0.07) and normals.std() == pytest.approx(1, abs=0.05)
+    orders = [simulation.shuffled(5, draw) for _ in range(1000)]
+    assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
+    assert np.bincount([order[0] for order in orders]) == pytest.approx(200, rel=0.25)
+
+
+@pytest.mark.parametrize("wrong", [{"alpha": float("inf")}, {"lam": -0.1}, {"batch": 91}, {"update": "SGD"},
+                                   {"seed": 2**32}])
+def test_values_without_meaning_are_refused(wrong):
+    with pytest.raises(FerError, match=next(iter(wrong))):
+        simulate(**{"alpha": 0.5, "lam": 0.2, **wrong})
+
+
+# The same in JavaScript
+
+
+def node():
+    """A JavaScript engine: the machine's node, or the one that playwright brings with it."""
+    try:
+        import playwright
+        own = Path(playwright.__file__).parent / "driver" / ("node.exe" if os.name == "nt" else "node")
+    except ImportError:
+        own = None
+    return shutil.which("node") or (own if own and own.exists() else None)
+
+
+def javascript(expression, module=MODULE):
+    """What an expression gives that is evaluated where a lab's module ends."""
+    if node() is None:
+        pytest.skip("no node here: the lab's JavaScript is not tested")
+    program = f"{module}\nconsole.log(JSON.stringify({expression}));"
+    answer = subprocess.run([node(), "--input-type=module", "-"], input=program, capture_output=True, encoding="utf-8")
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+GRID = [{"alpha": alpha, "lam": lam, "batch": batch, "update": update, "seed": seed}
+        for update in RULES for alpha in (0.1, 0.5, 1.9, 2.0, 2.3, 3.0) for lam in (0, 0.2, 2)
+        for batch, seed in ((3, 0), (24, 1), (90, 2**32 - 1))]
+
+
+def test_javascript_computes_the_same_numbers():
+    """Each step's numbers against the largest of that step, for where centres diverge they grow by 10¹⁵. The last
+    term is for a cross-entropy that is log 1."""
+    fields = ("positions", "paths", "crossEntropy", "centerLoss")
+    answers = javascript(f"{json.dumps(GRID)}.map((options) => {{ const seen = simulate(options);"
+                         "return [seen.positions, seen.paths, seen.crossEntropy, seen.centerLoss]; })")
+    grown = 0
+    for options, answer in zip(GRID, answers, strict=True):
+        seen = simulate(**options)
+        for name, theirs, ours in zip(fields, map(np.array, answer),
+                                      (seen.positions, seen.paths, seen.cross_entropy, seen.center_loss), strict=True):
+            assert theirs.shape == ours.shape
+            scale = np.abs(ours).reshape(len(ours), -1).max(1).reshape(-1, *[1] * (ours.ndim - 1))
+            assert (np.abs(theirs - ours) <= 1e-6 * scale + 1e-14).all(), (options, name)
+        grown = max(grown, np.abs(seen.paths).max())
+    assert grown > 1e12, "no case of the grid diverges"
+
+
+def test_javascript_knows_the_same_gauge_and_the_same_looks():
+    gauges, classes, directions, regions = javascript(
+        f"[{json.dumps(GRID)}.map((options) => [rho(options), region(rho(options))]), CLASSES, DIRECTIONS, REGIONS]")
+    for options, (rho, region) in zip(GRID, gauges, strict=True):
+        seen = simulate(**options, steps=0)
+        assert (seen.rho, seen.region) == (pytest.approx(rho, rel=1e-12) if rho is not None else None, region)
+    assert [(kind["name"], kind["colour"], kind["marker"]) for kind in classes] == [
+        (name, COLOURS[name], MARKERS[name]) for name in CLASSES]
+    assert np.array_equal(directions, DIRECTIONS) and dict(regions) == REGIONS
+
+
+def test_javascript_has_no_tag_that_would_end_its_script():
+    for name in ("center_lab", "results_lab"):
+        assert "</script" not in module_source(name).lower()

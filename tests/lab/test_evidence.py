@@ -1,0 +1,277 @@
+"""What runs say: measures pair by seed, claims are decided by their bands, the ledger is what the runs give."""
+
+import dataclasses
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_datasets_rafdb import jpeg, write_official
+
+from fer_lab.evidence.claims import CLAIMS, Claim, judge
+from fer_lab.evidence.ledger import entries, ledger_table
+from fer_lab.evidence.markdown import claims_page, ledger_page
+from fer_lab.evidence.measures import (
+    CHOSEN_ARM,
+    GENTLE_ARM,
+    MENDED_ARM,
+    PAPER_ARM,
+    PUBLISHED_ARM,
+    SOFTMAX,
+    accuracy,
+    answered,
+    arm,
+    best,
+    by_setting,
+    of_curves,
+    of_pairs,
+    of_runs,
+    of_size,
+    recall,
+    slope,
+    spread,
+)
+from fer_utils import paper
+from fer_utils.emotions import EMOTIONS
+from fer_utils.faces import synthetic_faces
+from fer_utils.runs.results import load_results
+from fer_utils.runs.run import find_or_train
+from fer_utils.training.recipe import get_recipe
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+
+
+def made_up(right=60.0, ratio=1.0, seed=0, dataset="fer2013", folder="nowhere", train_ratio=0.9, knn=0.5, **fields):
+    """A run that was never made: ``right`` percent of each class is right, all else is taken for sadness."""
+    recipe = dataclasses.asdict(get_recipe(fields.pop("name", "repaired"), **{"backbone": "resnet18", "lam": 0.0,
+                                                                              **fields}))
+    confusion = np.diag([int(10 * right)] * 7)
+    confusion[:, EMOTIONS.index("sadness")] += 1000 - int(10 * right)
+    metrics = {"accuracy": right / 100, "weighted_f1": right / 100, "macro_f1": right / 100, "ratio": ratio,
+               "test_split": "public_test", "recall": dict.fromkeys(EMOTIONS, right / 100),
+               "confusion": confusion.tolist()}
+    geometry = {"parts": {"train": {"compactness": {"ratio": train_ratio}},
+                          "test": {"accuracy": {"knn": knn, "nearest_mean": knn}}}}
+    key = f"{abs(hash((right, ratio, seed, str(fields)))):010d}"[:10]
+    return SimpleNamespace(folder=Path(folder) / f"run-{key}", metrics=metrics, geometry=geometry,
+                           config={"recipe": recipe, "seed": seed, "dataset": dataset, "source": "drawn", "engine": 2,
+                                   "initialisation": "random", "data_options": {},
+                                   "data": {"train": {"images": 100}, "validation": {"images": 40}}})
+
+
+def pairs(gains, fields, start=60.0, **same):
+    """Softmax and centre loss for so many seeds, the second better by these points."""
+    return [run for seed, gain in enumerate(gains)
+            for run in (made_up(start + seed, seed=seed, **same), made_up(start + seed + gain, seed=seed, **fields))]
+
+
+# Measures
+
+
+def test_pairs_are_of_one_seed_and_what_has_no_partner_is_left_out():
+    runs = [*pairs([1.0, -2.0], PAPER_ARM), made_up(99, seed=7), made_up(1, seed=8, **PAPER_ARM)]
+    readings = of_pairs(accuracy, PAPER_ARM)(runs)
+    assert [reading.seed for reading in readings] == [0, 1]
+    assert [reading.value for reading in readings] == pytest.approx([1.0, -2.0])
+    assert [[run.config["recipe"]["lam"] for run in reading.runs] for reading in readings] == [[0.2, 0.0]] * 2
+    assert [reading.seed for reading in of_pairs(accuracy, PAPER_ARM, seeds=range(1, 8))(runs)] == [1]
+
+
+def test_an_arm_is_told_by_all_its_fields():
+    runs = [made_up(**PAPER_ARM), made_up(**PUBLISHED_ARM), made_up(**MENDED_ARM), made_up()]
+    for k, fields in enumerate((PAPER_ARM, PUBLISHED_ARM, MENDED_ARM, SOFTMAX)):
+        assert arm(runs, fields) == {0: runs[k]}
+
+
+def test_curves_need_three_alphas_and_are_sorted():
+    runs = [made_up(50 + 10 * alpha, seed=1, lam=0.2, alpha=alpha) for alpha in (2.0, 0.5, 1.0)]
+    runs += [made_up(50, seed=2, lam=0.2, alpha=alpha) for alpha in (0.5, 1.0)]
+    fields = {"lam": 0.2, "update": "eq2"}
+    found = {number.__name__: of_curves(number, fields)(runs) for number in (slope, best, spread)}
+    assert [reading.seed for reading in found["slope"]] == [1]
+    assert found["slope"][0].value == pytest.approx(10) and found["best"][0].value == 2.0
+    assert found["spread"][0].value == pytest.approx(np.std([55, 60, 70], ddof=1)) and len(found["best"][0].runs) == 3
+
+
+def test_shares_of_a_confusion_and_recalls_are_percentages():
+    run = made_up(right=70)
+    assert answered("fear", "sadness")(run) == pytest.approx(30) and recall("fear")(run) == pytest.approx(70)
+
+
+def test_settings_keep_apart_what_must_not_be_compared():
+    runs = [made_up(), made_up(seed=3, **PAPER_ARM), made_up(epochs=7), made_up(backbone="resnet50"), made_up()]
+    runs[-1].config["data"]["train"]["images"] = 50
+    assert sorted(map(len, by_setting(runs).values())) == [1, 1, 1, 2]
+
+
+# Claims
+
+
+@pytest.mark.parametrize("gains, least, outcome", [
+    ([3.0, 3.1, 2.9], 1, "held"), ([-3.0, -3.1, -2.9], 1, "did not hold"), ([3.0, -3.0, 1.0], 1, "undecided"),
+    ([3.0], 1, "held"), ([-3.0], 1, "did not hold"), ([3.0, 3.1], 3, "undecided"), ([], 1, "undecided"),
+    ([2.0, 2.0], 1, "held"),  # no scatter
+    ([0.0, 0.0], 1, "undecided"),  # no gain and no loss
+    ([0.5, 1.5], 1, "undecided"),  # the mean is inside, its interval isn't: t is 12.7 with two
+])
+def test_a_claim_is_decided_by_the_interval_of_its_mean(gains, least, outcome):
+    claim = Claim("gain", "", "", 0, math.inf, of_pairs(accuracy, PAPER_ARM), least=least)
+    found, values = claim.outcome(pairs(gains, PAPER_ARM))
+    assert found == outcome and values == pytest.approx(gains)
+
+
+def test_what_was_not_measured_counts_for_nothing():
+    claim = Claim("", "", "", 0, 1, of_runs(lambda run: math.nan, SOFTMAX))
+    assert claim.outcome([made_up()]) == ("undecided", [])
+
+
+def test_a_claim_about_one_data_set_is_not_judged_on_another():
+    runs = pairs([1.0, 1.1, 0.9], PAPER_ARM, dataset="rafdb")
+    for run in runs:
+        run.config["dataset"] = "rafdb"
+    assert "happiness" not in set(judge(runs).claim) and "gain" in set(judge(runs).claim)
+
+
+def test_size_forgets_the_sign():
+    measure = of_size(of_pairs(accuracy, PAPER_ARM))
+    assert [reading.value for reading in measure(pairs([-2.0], PAPER_ARM))] == pytest.approx([2.0])
+
+
+def test_claims_have_names_of_their_own_and_bands():
+    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
+    assert all(claim.low <= claim.high and claim.sentence.endswith(".") and claim.number for claim in CLAIMS)
+
+
+def world(start, gain, ratio, moves, published, train, knn):
+    """Six seeds of all arms. Centre loss adds ``gain`` and has ``ratio`` where softmax has 1; α ``moves`` accuracy by
+    so many points and, between 0.1 and 1.9, the ratio by that factor + 1; the published rule has ``published`` times
+    the ratio; ``train``: the ratio of the training features."""
+    runs = []
+    for seed in range(6):
+        arms = [(start, 1.0, {}), (start + gain / 9, ratio, MENDED_ARM), (start, 0.7, {**MENDED_ARM, "lam": 0.002}),
+                (start + gain, 0.3, {**MENDED_ARM, "lam": 2.0}), (start + gain / 10, ratio, CHOSEN_ARM),
+                (start + gain / 20, ratio, GENTLE_ARM)]
+        for alpha in (0.1, 1.0, 1.9):
+            moved = ratio * (1 + moves) if alpha == 0.1 else ratio
+            arms += [(start + gain, moved, {**PAPER_ARM, "alpha": alpha}),
+                     (start + gain + moves * alpha, published * moved, {**PUBLISHED_ARM, "alpha": alpha})]
+        for right, compact, fields in arms:
+            run = made_up(right + seed / 10, compact, seed, train_ratio=train, knn=knn if fields else 0.5, **fields)
+            good, rare = (1.0, 0.05) if gain < 0 else (0.0, 0.9)
+            paid = 0 if fields else math.copysign(0.05, -gain)  # by centre loss where it does harm
+            run.metrics["recall"] |= {"happiness": good, "disgust": rare + paid}
+            runs.append(run)
+    return runs
+
+
+def test_every_claim_can_hold_and_can_fail():
+    worlds = [world(75, -5, 0.5, 0.0, 1.2, 0.9, 0.9), world(40, 5, 1.5, 4.0, 0.8, 1.1, 0.1),
+              world(75, -25, 1.5, 0.0, 1.2, 0.9, 0.1), world(68, -1, 0.5, 0.0, 1.2, 0.9, 0.9)]
+    outcomes = {(claim.name, claim.outcome(runs)[0]) for runs in worlds for claim in CLAIMS}
+    trained = {"healthy start", "drawn pair"}  # these take 25 epochs, or a network
+    for claim in CLAIMS:
+        if claim.name not in trained:
+            assert {(claim.name, "held"), (claim.name, "did not hold")} <= outcomes, claim.name
+
+
+def test_a_claim_is_judged_where_its_sentence_is_about_the_runs():
+    def judged(**config):
+        same = {name: config.pop(name) for name in ("name", "epochs") if name in config}
+        runs = pairs([1.0, 1.1, 1.2], {**CHOSEN_ARM, **same}, **same)
+        for run in runs:
+            run.config.update(config)
+        return {name.split(",")[0] for name in judge(runs).claim} & {"gain lasts", "ImageNet", "healthy pair"}
+
+    assert judged() == {"gain lasts"}
+    assert judged(data_options={"subset": 6000}) == set()
+    assert judged(initialisation="weights.pt") == {"ImageNet"}
+    assert judged(name="modern", epochs=40) == {"healthy pair"} and judged(name="modern", epochs=60) == set()
+
+
+# The ledger
+
+
+def test_the_ledger_puts_ours_beside_the_papers():
+    table = ledger_table(pairs([-4.0, -6.0], PAPER_ARM))
+    row = table[table.what == "FER2013: gain, Eq. 2, α 1.9"].iloc[0]
+    assert row.paper == pytest.approx(63.402 - 62.079) and row.ours == pytest.approx(-5) and row.n == 2
+    assert row.sd == pytest.approx(np.sqrt(2)) and row.gap == pytest.approx(-5 - 1.323)
+    assert row["our test set"] == "PublicTest, 3,589" and len(row.runs.split()) == 4
+    softmax = table[table.what == "FER2013, softmax: accuracy"].iloc[0]
+    assert softmax.paper == paper.TABLE_3["fer2013"]["softmax"]["accuracy"] and softmax.ours == pytest.approx(60.5)
+
+
+def test_a_line_that_no_run_answers_says_what_would():
+    table = ledger_table([])
+    assert len(table) == len(entries()) and (table.n == 0).all() and table.ours.isna().all()
+    assert table.why.str.startswith("open; ").all()
+    assert table[table.what.str.startswith("RAF-DB")].why.str.contains("fer-lab sweep").all()
+
+
+def test_settings_have_lines_of_their_own():
+    runs = [*pairs([1.0], PAPER_ARM), *pairs([2.0], PAPER_ARM, epochs=3)]
+    runs[-1].config["recipe"]["epochs"] = 3
+    rows = ledger_table(runs)
+    assert sorted(rows[rows.what == "FER2013: gain, Eq. 2, α 1.9"].ours) == pytest.approx([1.0, 2.0])
+
+
+def test_the_network_and_the_data_are_lines_too():
+    table = ledger_table([made_up()])
+    mine = table[table.n > 0].set_index("what")
+    assert mine.ours["FER2013: features that the network gives"] == 512
+    assert mine.ours["FER2013: training images, before 30 % of them validate"] == 140
+    assert mine.paper["FER2013: training images, before 30 % of them validate"] == 28_709
+    page = ledger_page([made_up()])
+    assert "| 2,048 | 512 | 1 | -1,536 |" in page and "| 28,709 | 140 | 1 | -28,569 |" in page
+
+
+def test_runs_on_a_part_of_the_data_answer_for_the_curve_over_alpha_alone():
+    runs = [made_up(seed=seed, lam=0.2, alpha=alpha) for seed in (0, 1) for alpha in (0.1, 1.0, 1.9)]
+    for run in (*runs, plain := made_up()):
+        run.config["data_options"] = {"subset": 100}
+    answered_lines = ledger_table([*runs, plain])
+    assert set(answered_lines[answered_lines.n > 0]["where"]) == {"Fig. 4"}
+
+
+def test_another_result_gives_another_ledger():
+    runs = pairs([-4.0, -6.0], PAPER_ARM)
+    before = ledger_page(runs)
+    runs[1].metrics["accuracy"] += 0.01
+    assert ledger_page(runs) != before
+
+
+def test_the_pages_in_results_are_what_the_runs_there_give():
+    runs = load_results(RESULTS)
+    for name, page in (("LEDGER.md", ledger_page(runs)), ("CLAIMS.md", claims_page(runs))):
+        assert (RESULTS / name).read_text(encoding="utf-8") == page, "fer-lab ledger writes it anew"
+
+
+def test_open_lines_of_the_ledger_are_those_of_rafdb_and_of_both_test_sets():
+    table = ledger_table(load_results(RESULTS))
+    left = table[(table.n == 0) & ~table.what.str.startswith("RAF-DB")]
+    assert set(left.what) == {"FER2013 on both test sets, centre loss: accuracy"}
+
+
+def test_the_lines_of_rafdb_are_filled_by_runs_on_its_layout(tmp_path, cache, tiny_network, make_recipe):
+    """A rehearsal: RAF-DB is not to be had, so its layout holds drawn faces."""
+    faces = []
+    for seed, split in enumerate(("train", "test")):
+        images, labels = synthetic_faces([12] * 7, seed)
+        faces += [(split, number, int(label), jpeg(image))
+                  for number, (image, label) in enumerate(zip(images, labels), start=1)]
+    root = write_official(tmp_path / "rafdb", faces)
+    runs = [find_or_train(make_recipe(lam=lam, alpha=1.9), dataset="rafdb", data_dir=root, seed=seed, device="cpu",
+                          runs_dir=tmp_path / "runs", progress=False) for lam in (0.0, 0.2) for seed in (0, 1)]
+    table = ledger_table(runs).set_index("what")
+    for what in ("softmax: accuracy", "centre loss: weighted F1", "centre loss: fear answered as surprise"):
+        assert table.n[f"RAF-DB, {what}"] == 2, what
+    gain = np.mean([100 * (runs[2 + k].metrics["accuracy"] - runs[k].metrics["accuracy"]) for k in (0, 1)])
+    assert table.ours["RAF-DB: gain, Eq. 2, α 1.9"] == pytest.approx(gain) and " open | " in ledger_page(runs)
+
+
+@pytest.mark.course
+def test_claims_on_a_fresh_quick_pair_come_out_as_the_course_tells():
+    runs = [find_or_train(get_recipe("quick", lam=lam), progress=False) for lam in (0.0, 0.2)]
+    outcomes = judge(runs).set_index("claim").outcome.to_dict()
+    assert outcomes["compact"] == "held" and outcomes["drawn pair"] == "did not hold"

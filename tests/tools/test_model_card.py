@@ -1,0 +1,94 @@
+"""MODEL_CARD.md says what the files say."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import card
+import nbformat
+import numpy as np
+import pytest
+
+from fer_utils import paper
+from fer_utils.emotions import EMOTIONS
+from fer_utils.runs.results import load_published
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+PLAIN = " ".join(TEXT.split())
+ROWS = {line.split("|")[1].strip(): [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in TEXT.splitlines() if line.startswith("| ")}
+CARDS = {bool(json.loads(path.read_text())["recipe"]["lam"]): json.loads(path.read_text())
+         for path in (ROOT / "results" / "checkpoints").glob("*/card.json")}
+
+
+def test_the_table_is_the_one_that_the_tool_writes():
+    assert card.filled(TEXT) == TEXT, "call python tools/card.py"
+
+
+@pytest.mark.parametrize("column, with_center_loss", [(2, False), (4, True)])
+def test_recalls_and_precisions_follow_from_the_predictions(column, with_center_loss):
+    """Counted here by hand, without the functions that wrote them."""
+    predictions = load_published(ROOT / "results" / CARDS[with_center_loss]["run"]).predictions
+    labels, answers = predictions["labels"].astype(int), predictions["probabilities"].argmax(1)
+    f1 = []
+    for label, name in enumerate(EMOTIONS):
+        true, said, right = ((labels == label).sum(), (answers == label).sum(),
+                             ((labels == label) & (answers == label)).sum())
+        assert int(ROWS[name][1]) == true
+        assert ROWS[name][column].startswith(f"{100 * right / true:.1f} (")
+        assert ROWS[name][column + 1] == f"{100 * right / said:.1f}"
+        f1.append(2 * right / (true + said))
+    assert ROWS["all"][column].startswith(f"accuracy {100 * (labels == answers).mean():.1f} (")
+    assert ROWS["all"][column + 1] == f"macro F1 {100 * np.mean(f1):.1f}"
+    assert int(ROWS["all"][1]) == len(labels) == 3589
+
+
+def test_the_sentences_about_the_table():
+    recall = {name: [float(ROWS[name][column].split()[0]) for column in (2, 4)] for name in EMOTIONS}
+    assert abs(recall["disgust"][0] - 100 / 3) < 3 and abs(recall["disgust"][1] - 100 / 7) < 1
+    assert 56 * recall["disgust"][1] / 100 < 10 and int(ROWS["disgust"][1]) == 56
+    assert max(recall["fear"]) < 50 and recall["happiness"][0] > 80
+    assert int(ROWS["happiness"][1]) / 3589 == pytest.approx(1 / 4, abs=0.01)
+    assert ROWS["all"][2].startswith("accuracy 62.")
+
+
+def test_what_the_networks_are():
+    assert set(CARDS) == {False, True}
+    for card_of_one in CARDS.values():
+        recipe, data = card_of_one["recipe"], card_of_one["data"]
+        assert (recipe["backbone"], recipe["image_size"], recipe["epochs"], recipe["weights"], recipe["name"],
+                card_of_one["seed"]) == ("resnet50", 48, 25, "random", "repaired", 0)
+        assert f"{data['train']['images']:,} grey images" in PLAIN
+        assert f"({data['train']['images']:,}) to learn from, 30 % ({data['validation']['images']:,})" in PLAIN
+        assert data["train"]["images"] + data["validation"]["images"] == 28709
+    assert f"λ = {CARDS[True]['recipe']['lam']}, α = {CARDS[True]['recipe']['alpha']}" in PLAIN
+
+
+def test_the_faults_of_the_data():
+    with (ROOT / "results" / "fer2013_train_public_test_duplicates.csv").open(newline="") as file:
+        pairs = list(csv.DictReader(file))
+    leaked = len({pair["test_row"] for pair in pairs})
+    assert f"{leaked} of the 3,589 test images are in the training set, too ({len(pairs)} pairs" in PLAIN
+    counts = dict(zip(EMOTIONS, paper.TRAIN_COUNTS["fer2013"]))
+    assert f"{counts['disgust']} training images of disgust against {counts['happiness']:,} of happiness" in PLAIN
+
+
+def test_the_votes_are_those_of_notebook_1():
+    notebook = nbformat.read(ROOT / "notebooks" / "01_data_exploration.ipynb", as_version=4)
+    page = next(cell.source for cell in notebook.cells if "what more than half of the ten voters chose" in cell.source)
+    votes = {row[1]: [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", row[2])]
+             for row in re.finditer(r"^\| \*\*(\w+)\*\* \|(.*)\|$", page, re.MULTILINE)}
+    assert tuple(votes) == EMOTIONS
+    agreed, all_of_them = sum(votes[name][k] for k, name in enumerate(EMOTIONS)), sum(map(sum, votes.values()))
+    assert f"{agreed:,} of {all_of_them:,} training images, {100 * agreed / all_of_them:.1f} %" in PLAIN
+    assert f"Of {sum(votes['fear']):,} faces that FER2013 calls afraid they saw fear in {votes['fear'][2]}" in PLAIN
+
+
+def test_it_has_the_parts_of_a_model_card_and_names_the_law():
+    for part in ("What the networks are", "What a label means", "What they are for", "Who is harmed",
+                 "How good they are", "The data behind them", "Limits", "Maintenance"):
+        assert f"\n## {part}\n" in TEXT
+    for fact in ("Article 5(1)(f)", "2024/1689", "10.1177/1529100619832930", "medical or safety reasons"):
+        assert fact in PLAIN

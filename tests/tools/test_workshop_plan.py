@@ -1,0 +1,91 @@
+"""WORKSHOP.md: its minutes add up, its links lead somewhere, and the messages that it quotes are the program's own."""
+
+import ast
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "WORKSHOP.md").read_text(encoding="utf-8")
+PLANS = {"90 minutes": 90, "Three hours": 180, "A day": 420}
+
+
+def section(title):
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)[1]
+
+
+def rows(title):
+    """The rows of a section's table, each a list of cells; the first is its head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in [lines[0], *lines[2:]]]
+
+
+def headings(text):
+    return [head.strip() for head in re.findall(r"^#+ (.*)", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("title, minutes", PLANS.items())
+def test_the_minutes_of_a_plan_follow_each_other_and_add_up(title, minutes):
+    head, *plan = rows(title)
+    assert head[0] == "minute" and all(len(row) == len(head) for row in plan)
+    spans = [tuple(map(int, row[0].split("–"))) for row in plan]
+    assert spans[0][0] == 0 and spans[-1][1] == minutes
+    assert all(end == start for (_, end), (start, _) in zip(spans, spans[1:]))
+    assert all(8 <= end - start <= 75 for start, end in spans)
+
+
+@pytest.mark.parametrize("title", PLANS)
+def test_each_block_says_what_to_do_where_and_what_to_say(title):
+    for _, what, where, _, says, _ in rows(title)[1:]:
+        assert what
+        if not what.startswith(("break", "lunch")):
+            assert "notebooks/" in where and says
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", TEXT))))
+def test_each_link_leads_to_a_file_and_to_a_heading_of_it(link):
+    path, _, anchor = link.partition("#")
+    target = ROOT / path if path else ROOT / "WORKSHOP.md"
+    assert target.is_file()
+    if anchor and target.suffix == ".ipynb":
+        cells = nbformat.read(target, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        # JupyterLab, GitHub and nbconvert alike put hyphens for blanks, and change nothing else
+        assert unquote(anchor) in {head.replace(" ", "-") for head in headings(text)}
+    elif anchor:
+        assert anchor in {head.lower().replace(" ", "-") for head in headings(TEXT)}
+
+
+def test_the_sections_that_are_named_without_a_link_exist():
+    texts = {path.name[1]: path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("0*.ipynb")}
+    named = re.findall(r"\b([1-7])\.(\d{1,2})\b", section("Falling behind"))
+    assert named and all(f"## {notebook}.{number} " in texts[notebook] for notebook, number in named)
+
+
+def test_each_command_that_is_named_exists():
+    tools = re.findall(r"python tools/(\w+)\.py", TEXT)
+    assert {"preflight", "environment", "course"} <= set(tools)
+    assert all((ROOT / "tools" / f"{name}.py").exists() for name in tools)
+
+
+def literals():
+    """Every piece of text in the programs of package and tools, with adjacent ones joined, as Python joins them."""
+    for path in [*ROOT.glob("fer_*/**/*.py"), *(ROOT / "tools").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_enough_mishaps_are_named_and_the_course_s_own_messages_are_as_it_says_them():
+    mishaps = rows("What usually goes wrong")[1:]
+    assert len(mishaps) >= 10 and all(len(row) == 3 and all(row) for row in mishaps)
+    known = list(literals())
+    own = [row[0].strip("`") for row in mishaps if row[0].startswith(("`FerError", "`This course", "`The install"))]
+    assert len(own) >= 8
+    for message in own:
+        for piece in re.split(r"…|\d+|'\w+'|FerError: ", message):
+            words = piece.strip(" :;().?")
+            assert not words or any(words in text for text in known), f"no program says {words!r}"

@@ -1,0 +1,252 @@
+"""What is wrong with a data set is found, and nothing else is called wrong."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fer_utils.datasets import FaceDataset, ferplus, load_dataset, report
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
+from fer_utils.faces import synthetic_faces
+from fer_utils.runs.settings import check_parameters
+
+ROOT = Path(__file__).resolve().parents[2]
+FER2013 = ROOT.parent / "shared" / "datasets" / "fer2013"
+
+
+@pytest.fixture(scope="module")
+def faces():
+    images, labels = synthetic_faces([8] * 7, seed=11)
+    return FaceDataset(images, labels, np.array([f"Training_{row}" for row in range(56)]), "train", "drawn")
+
+
+def changed(faces, images, labels=None):
+    return FaceDataset(images.astype(np.uint8), faces.labels if labels is None else labels,
+                       np.array([f"PublicTest_{row}" for row in range(len(images))]), "public_test", "drawn")
+
+
+def pairs_of(table):
+    return {(int(one.split("_")[1]), int(other.split("_")[1])) for one, other in zip(table["first"], table["second"],
+                                                                                   strict=True)}
+
+
+def test_different_faces_are_no_duplicates(faces):
+    assert report.duplicates(faces).empty
+    images, labels = synthetic_faces([8] * 7, seed=12)
+    assert report.duplicates(faces, changed(faces, images, labels)).empty
+
+
+def test_equal_pixels_are_exact(faces):
+    found = report.duplicates(faces, changed(faces, faces.images))
+    assert pairs_of(found) == {(row, row) for row in range(56)} and set(found.kind) == {"exact"}
+
+
+@pytest.mark.parametrize("change", [
+    lambda images: np.clip(images + 12.0, 0, 255),
+    lambda images: images * 0.8,
+    lambda images: np.clip(images + np.random.default_rng(0).normal(0, 3, images.shape), 0, 255),
+], ids=["brightened", "less contrast", "noise"])
+def test_the_same_picture_changed_a_little_is_near(faces, change):
+    found = report.duplicates(faces, changed(faces, change(faces.images.astype(float))))
+    assert {(row, row) for row in range(56)} == pairs_of(found) and set(found.kind) == {"near"}
+
+
+def test_within_one_split_each_pair_is_named_once(faces):
+    twice = faces.subset(np.r_[0:56, 3, 3])
+    assert len(report.duplicates(twice)) == 3  # three equal faces are three pairs
+
+
+def test_labels_that_disagree_are_told(faces):
+    other = changed(faces, faces.images, (faces.labels + 1) % 7)
+    found = report.duplicates(faces, other)
+    assert (found.first_label != found.second_label).all()
+    assert report.summary(faces, other).loc["train and public_test", "pairs with different labels"] == 56
+
+
+def test_constant_images_are_found_and_are_no_duplicates_of_each_other(faces):
+    images = faces.images.copy()
+    images[[2, 5]] = 0
+    images[7] = 255
+    blank = FaceDataset(images, faces.labels, faces.names, "train", "drawn")
+    assert report.constant_images(blank).tolist() == [2, 5, 7]
+    assert report.duplicates(blank).empty
+    assert report.summary(blank, changed(faces, images)).loc["train", "constant images"] == 3
+
+
+def test_colour_images_of_any_size_are_compared(faces):
+    images = np.repeat(np.repeat(np.repeat(faces.images, 2, 1), 2, 2)[..., None], 3, 3)[:, :90]
+    colour = FaceDataset(images, faces.labels, faces.names, "train", "drawn")
+    assert report.duplicates(colour).empty and len(report.duplicates(colour, colour)) == 56
+
+
+def test_brightness_is_that_of_a_plain_computation(faces):
+    table = report.brightness(faces)
+    means = [image.astype(float).mean() for image in faces.images[faces.labels == 2]]
+    contrasts = [image.astype(float).std() for image in faces.images[faces.labels == 2]]
+    assert list(table.index) == list(EMOTIONS)
+    assert np.allclose(table.loc["fear"], [np.mean(means), np.std(means, ddof=1), np.mean(contrasts)])
+
+
+def test_brightness_of_colour_and_of_a_class_without_images(faces):
+    colour = replace(faces.subset(faces.labels < 3), images=np.stack([faces.images[faces.labels < 3]] * 3, 3))
+    table = report.brightness(colour)
+    assert np.allclose(table.loc["fear"], report.brightness(faces).loc["fear"]) and table.loc["surprise"].isna().all()
+
+
+# Leaving out
+
+
+def with_faults(faces):
+    """Rows 56 and 57 repeat row 3, 58 repeats row 4 with another label, 59 and 60 are one black and one white image."""
+    images = np.concatenate([faces.images, faces.images[[3, 3, 4]], np.zeros((1, 48, 48), np.uint8),
+                             np.full((1, 48, 48), 255, np.uint8)])
+    labels = np.concatenate([faces.labels, faces.labels[[3, 3]], [(faces.labels[4] + 1) % 7], [0, 1]])
+    return FaceDataset(images, labels, np.array([f"Training_{row}" for row in range(61)]), "train", "drawn")
+
+
+@pytest.mark.parametrize("faults, gone, named", [
+    (["constant"], [59, 60], "drawn without 2 constant images"),
+    (["duplicates"], [4, 56, 57, 58], "drawn without 4 duplicates"),
+    (["leaked"], [7, 8], "drawn without 2 images of public_test"),
+    (["leaked", "duplicates", "constant"], [4, 7, 8, 56, 57, 58, 59, 60],
+     "drawn without 2 constant images, 4 duplicates, 2 images of public_test"),
+])
+def test_what_the_report_lists_is_left_out_and_named(faces, faults, gone, named):
+    spoilt = with_faults(faces)
+    test = changed(faces.subset([7, 8]), np.clip(faces.images[[7, 8]] + 9.0, 0, 255))
+    clean = report.leave_out(spoilt, faults, test)
+    assert clean.source == named
+    assert clean.names.tolist() == [f"Training_{row}" for row in range(61) if row not in gone]
+    assert np.array_equal(clean.images, spoilt.images[[row for row in range(61) if row not in gone]])
+
+
+def test_images_without_a_face_are_left_out_by_their_votes(faces):
+    votes = np.zeros((56, len(ferplus.COLUMNS)), int)
+    votes[:, 0] = 10
+    votes[[5, 9], 0], votes[[5, 9], -1] = (0, 1), (10, 9)  # row 9: one of ten saw anger
+    clean = report.leave_out(faces, ["not a face"], votes=votes)
+    assert clean.source == "drawn without 1 images that are not a face" and "Training_5" not in clean.names
+
+
+def test_a_clean_data_set_stays_what_it_is(faces):
+    images, labels = synthetic_faces([2] * 7, seed=12)
+    assert report.leave_out(faces, report.FAULTS, changed(faces, images, labels)) is faces
+
+
+def test_nothing_left_is_an_error(faces):
+    blank = replace(faces, images=np.zeros_like(faces.images))
+    with pytest.raises(FerError, match="drawn, split 'train': nothing is left without 56 constant images"):
+        report.leave_out(blank, ["constant"])
+
+
+@pytest.mark.parametrize("faults", ["constant", ["constants"], {"constant": 1}, 3])
+def test_an_unknown_fault_is_refused(faults):
+    with pytest.raises(FerError, match="leave_out = .*: give a list of constant, duplicates, leaked"):
+        load_dataset("synthetic", leave_out=faults)
+
+
+def test_a_leak_is_taken_out_of_training_and_the_test_stays_whole(tmp_path, cache):
+    faces, labels = synthetic_faces([12] * 7, seed=3)
+    for row, (pixels, label) in enumerate(zip(faces, labels, strict=True)):
+        for split in ("train", "test") if row % 12 == 0 else ("train" if row % 2 else "test",):
+            path = tmp_path / "mine" / split / EMOTIONS[label] / f"{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(pixels).save(path)
+    root, options = tmp_path / "mine", {"leave_out": ["leaked"]}
+    whole, clean = load_dataset("folder", root), load_dataset("folder", root, **options)
+    assert len(whole) - len(clean) == 7 and clean.source == "mine without 7 images of test"
+    assert len(load_dataset("folder", root, "test", **options)) == len(load_dataset("folder", root, "test"))
+    settings = check_parameters(dataset="folder", data_dir=str(root), data_options=options)
+    assert settings.load("held-out").source == "mine" and settings.load("train").source == clean.source
+
+
+def test_the_hash_ignores_brightness_and_sees_another_face(faces):
+    one = report.perceptual_hash(faces.images)
+    brighter = report.perceptual_hash(np.clip(faces.images.astype(int) + 5, 0, 255).astype(np.uint8))
+    assert np.bitwise_count(one ^ brighter).sum(1).max() <= report.BITS
+    assert np.bitwise_count(one[:28] ^ one[28:]).sum(1).min() > report.BITS
+
+
+def test_official_rows_hold_numbers_alone(faces):
+    rows = report.official_rows(report.duplicates(faces, changed(faces, faces.images)))
+    assert list(rows.columns) == ["train_row", "test_row", "kind"]
+    assert rows.train_row.tolist() == rows.test_row.tolist() == list(range(56))
+
+
+def test_the_numbers_in_notebook_1_are_those_of_the_published_list():
+    published = pd.read_csv(ROOT / "results" / "fer2013_train_public_test_duplicates.csv")
+    text = " ".join(notebook_1().split())
+    assert f"{len(published)} pairs of a training image" in text
+    assert f"{published.test_row.nunique()} of the 3,589 test images" in text
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_published_list_is_what_the_real_data_gives():
+    train, test = (load_dataset("fer2013", FER2013, split) for split in ("train", "public_test"))
+    assert len(report.constant_images(train)) + len(report.constant_images(test)) == 12
+    pairs = report.duplicates(train, test)
+    assert (pairs.first_label != pairs.second_label).sum() == 30  # as notebook 1 says
+    found = report.official_rows(pairs)
+    published = pd.read_csv(ROOT / "results" / "fer2013_train_public_test_duplicates.csv")
+    assert published.to_dict("list") == found.to_dict("list")
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_real_data_without_what_is_wrong_with_it():
+    clean = load_dataset("fer2013", FER2013, leave_out=["constant", "duplicates", "leaked"])
+    assert len(clean) == 26_964  # as notebook 1 says
+    assert clean.source == "FER2013 without 11 constant images, 1451 duplicates, 394 images of public_test"
+    faces = load_dataset("fer2013", FER2013, leave_out=["not a face"])
+    assert faces.source == "FER2013 without 150 images that are not a face"
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_light_of_the_real_data_is_as_notebook_1_says():
+    light = report.brightness(load_dataset("fer2013", FER2013)).round(0)
+    assert light.brightness.idxmax() == "surprise" and light.brightness.idxmin() == "sadness"
+    assert (light.brightness["surprise"], light.brightness["sadness"]) == (146, 121)
+
+
+def notebook_1():
+    cells = json.loads((ROOT / "notebooks" / "01_data_exploration.ipynb").read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def table_of(text, heading):
+    """The numbers of the Markdown table whose first cell is ``heading``: {first cell of a row: [numbers]}."""
+    lines = text[text.index(f"| {heading} |"):].splitlines()
+    rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines[2:lines.index("")]]
+    return {row[0]: [int(cell.replace(",", "")) for cell in row[1:] if cell] for row in rows}
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_the_tables_of_notebook_1_are_what_the_real_data_gives():
+    text = notebook_1()
+    train, test = (load_dataset("fer2013", FER2013, split) for split in ("train", "public_test"))
+    counts = report.summary(train, test).to_numpy().tolist()
+    assert list(table_of(text, "FER2013").values()) == [counts[0], counts[1], counts[2][1:]]
+
+    votes = ferplus.votes_for(train, FER2013)
+    found = ferplus.agreement(train, votes)
+    assert table_of(text, "FER2013 \\\\ FER+") == dict(zip(found.index, found.to_numpy().tolist()))
+    agree, labelled = np.diag(found).sum(), found.to_numpy().sum()
+    assert f"agree on {agree:,} of {labelled:,} images, {100 * agree / labelled:.1f} %" in text
+    assert f"On the other {len(train) - labelled:,} no class" in text
+    assert f"of {found.loc['fear'].sum():,} faces" in text
+    assert f"on {len(ferplus.not_a_face(votes))} all ten voters" in text
+
+
+@pytest.mark.skipif(not FER2013.exists(), reason="the real FER2013 is not beside the repository")
+def test_what_the_light_of_the_real_data_tells_is_as_notebook_1_says():
+    train, test = (load_dataset("fer2013", FER2013, split) for split in ("train", "public_test"))
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(report.light(train), train.labels)
+    reached, always = model.score(report.light(test), test.labels), test.counts().max() / len(test)
+    assert f"it reaches {100 * reached:.1f} %, against {100 * always:.1f} %" in notebook_1()

@@ -1,0 +1,163 @@
+"""The figures: what goes in is what is drawn, with words for those who cannot see it."""
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fer_course.labs.simulation import simulate
+from fer_utils import plots
+from fer_utils.center_loss import REGIONS
+from fer_utils.datasets import FaceDataset
+from fer_utils.emotions import EMOTIONS
+
+CHANCE = np.random.default_rng(0)
+FACES = FaceDataset(CHANCE.integers(0, 256, (70, 48, 48), dtype=np.uint8), np.arange(70) % 7,
+                    np.array([f"face_{k}" for k in range(70)]), "train", "made up")
+HISTORY = pd.DataFrame({"epoch": [1, 2], "cross_entropy": [2.0, 1.0], "center_loss": [3.0, 1.0],
+                        "train_accuracy": [0.2, 0.4], "validation_cross_entropy": [2.1, 1.2],
+                        "validation_accuracy": [0.3, 0.5], "validation_ratio": [3.0, 0.7]})
+
+
+def image_of(figure):
+    return Image.open(io.BytesIO(base64.b64decode(plots.png(figure))))
+
+
+def test_the_wall_has_a_row_for_each_emotion_and_its_own_faces():
+    figure = plots.face_wall(FACES, per_class=4)
+    assert [axis.get_ylabel() for axis in figure.axes[::4]] == list(EMOTIONS)
+    for label, axis in enumerate(figure.axes[::4]):
+        shown = np.asarray(axis.images[0].get_array())
+        assert any((shown == face).all() for face in FACES.images[FACES.labels == label])
+
+
+def test_a_class_with_few_faces_leaves_gaps():
+    figure = plots.face_wall(FACES.subset(np.arange(12)), per_class=3)
+    assert [len(axis.images) for axis in figure.axes[:3]] == [1, 1, 0]
+
+
+def test_learning_curves_draw_each_run():
+    figure = plots.learning_curves({"softmax": HISTORY, "centre loss": HISTORY})
+    assert [len(axis.lines) for axis in figure.axes] == [4, 4, 2]
+    assert figure.axes[1].lines[1].get_ydata().tolist() == [30.0, 50.0]
+
+
+def test_both_losses_weighs_the_centre_loss():
+    assert plots.both_losses(HISTORY, 0.2).axes[0].lines[1].get_ydata() == pytest.approx([0.6, 0.2])
+
+
+def test_confusion_is_shown_in_percent_of_rows():
+    counts = np.eye(7, dtype=int) * 3
+    counts[0, 1] = 1
+    texts = [text.get_text() for text in plots.confusion_matrices({"m": counts}).axes[0].texts]
+    assert texts[:3] == ["75", "25", "0"]
+
+
+def test_an_empty_row_of_a_confusion_matrix_is_zero():
+    texts = [text.get_text() for text in plots.confusion_matrices({"m": np.zeros((7, 7))}).axes[0].texts]
+    assert set(texts) == {"0"}
+
+
+def test_still_and_live_projection_show_the_same_points_and_markers():
+    points, labels = CHANCE.normal(size=(21, 2)), np.arange(21) % 7
+    still, live = plots.projections({"a": (points, labels)}), plots.projections_live({"a": (points, labels)})
+    for label, (drawn, trace) in enumerate(zip(still.axes[0].collections, live.data, strict=True)):
+        assert np.allclose(drawn.get_offsets(), points[labels == label])
+        assert np.allclose(np.c_[trace.x, trace.y], points[labels == label], atol=0.005)
+    assert len({trace.marker.symbol for trace in live.data}) == len({trace.marker.color for trace in live.data}) == 7
+
+
+def test_points_in_space_are_those_given_with_a_marker_for_each_class():
+    points, labels = CHANCE.normal(size=(21, 5)), np.arange(21) % 7
+    live = plots.space_live({"a": (points, labels), "b": (points, labels)})
+    assert len(live.data) == 14 and sum(trace.showlegend for trace in live.data) == 7
+    for label, trace in enumerate(live.data[:7]):
+        assert np.allclose(np.c_[trace.x, trace.y, trace.z], points[labels == label, :3], atol=1e-6)
+    assert len({trace.marker.symbol for trace in live.data}) == len({trace.marker.color for trace in live.data}) == 7
+
+
+def test_distances_between_means_are_in_units_of_their_mean_with_the_scatter_on_the_diagonal():
+    distances = 4.0 * (1 - np.eye(7))
+    distances[0, 1] = distances[1, 0] = 8.0
+    figure = plots.mean_distances({"a": (distances, np.arange(7.0))})
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    unit = (8 + 20 * 4) / 21
+    assert texts[1] == f"{8 / unit:.1f}" and texts[2] == f"{4 / unit:.1f}"
+    assert texts[::8] == [f"{k / unit:.1f}" for k in range(7)]
+
+
+def test_pairs_have_a_line_each_and_one_for_their_mean():
+    figure = plots.paired_runs({"Eq. 2": {0: (60.0, 58.0), 3: (61.0, 57.0)}, "other": {0: (60.0, 61.0)}})
+    first, second = figure.axes
+    assert [list(line.get_ydata()) for line in first.lines] == [[60, 58], [61, 57], [60.5, 57.5]]
+    assert first.get_title(loc="left") == "Eq. 2: -3.0 points" and second.get_title(loc="left") == "other: +1.0 points"
+
+
+def test_curves_over_alpha_show_each_seed_their_mean_and_softmax():
+    curves = {0: ([0.1, 1.9], [50.0, 52.0]), 1: ([1.9, 0.1, 0.5], [54.0, 50.0, 51.0])}
+    figure = plots.alpha_curves({"Eq. 2": curves}, [49.0, 51.0], {"FER2013": ([1.0, 1.1], [58.0, 61.0], 62.0)})
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in figure.axes[0].lines]
+    assert lines[0][1] == [50, 50]  # softmax: the mean
+    assert lines[1:3] == list(curves.values())
+    assert lines[3] == ([0.1, 1.9], [50, 53])  # only where all seeds have been
+    assert list(figure.axes[1].lines[1].get_ydata()) == [58, 61] and figure.axes[1].lines[0].get_ydata()[0] == 62
+    ours, theirs = (np.ptp(axis.get_ylim()) for axis in figure.axes)
+    assert ours == pytest.approx(theirs) and theirs > 4  # heights compare, and softmax's 62 is in sight
+
+
+def test_curves_over_lambda_show_accuracy_and_ratio():
+    figure = plots.lambda_curves({0: ([0.01, 1.0], [50.0, 40.0], [1.0, 0.5])}, ([51.0], [1.2]))
+    for axis, values, softmax in zip(figure.axes, ([50, 40], [1.0, 0.5]), (51, 1.2)):
+        assert axis.get_xscale() == "log" and list(axis.lines[1].get_ydata()) == values
+        assert axis.lines[0].get_ydata()[0] == softmax
+    assert [axis.get_yscale() for axis in figure.axes] == ["linear", "log"]  # a ratio is one
+
+
+def test_pairs_needed_are_drawn_with_the_marks():
+    axis = plots.seeds_needed({0.5: ([1, 2], [10, 4])}, {"FER2013": 1.32}).axes[0]
+    assert list(axis.lines[0].get_ydata()) == [10, 4] and [text.get_text() for text in axis.texts] == ["FER2013"]
+
+
+def test_projections_name_the_axes_they_are_given():
+    axis = plots.projections({"a": (np.zeros((7, 2)), np.arange(7))}, axes=("discriminant", "next")).axes[0]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("discriminant", "next")
+
+
+def test_moving_centers_shows_where_points_and_centres_ended_and_the_losses():
+    seen = simulate(1.5, 1.0, batch=45)
+    plane, curve, gauge = plots.moving_centers(seen).axes
+    assert np.allclose(np.concatenate([part.get_offsets() for part in plane.collections[1::2]]), seen.points)
+    assert np.allclose([line.get_xydata() for line in plane.lines[::2]], seen.paths.swapaxes(0, 1))
+    assert np.allclose([line.get_ydata() for line in curve.lines], [seen.cross_entropy, seen.center_loss])
+    assert gauge.lines[0].get_xdata() == pytest.approx([seen.rho])
+    assert gauge.get_title(loc="left") == "ρ = −0.41: jumps over the mean"
+    assert [text.get_text() for text in gauge.texts] == list(REGIONS)
+
+
+@pytest.mark.parametrize("update, batch, said", [("eq2", 90, "ρ = −1.90: diverges"), ("adam", 24, "no ρ under Adam")])
+def test_moving_centers_says_what_diverges_and_that_adam_has_no_rho(update, batch, said):
+    plane, curve, gauge = plots.moving_centers(simulate(3.0, 0.2, update=update, batch=batch)).axes
+    assert gauge.get_title(loc="left").startswith(said) and len(gauge.lines) == (0 if update == "adam" else 2)
+    assert bool(plane.texts) == (update == "eq2")  # "out of the picture: …"
+    drawn = np.concatenate([line.get_xydata() for line in (*plane.lines, *curve.lines)])
+    assert np.isfinite(drawn).all() and abs(drawn).max() <= 60
+
+
+def test_faces_are_stored_in_grey_and_figures_in_a_palette():
+    assert image_of(plots.face_wall(FACES, 2)).mode == "L"
+    assert image_of(plots.confusion_matrices({"m": np.eye(7)})).mode == "P"
+
+
+def test_show_gives_picture_and_words(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
+    panels = {"a": (np.zeros((7, 2)), np.arange(7))}
+    live, still = plots.projections_live(panels), plots.projections(panels)
+    plots.show(still, "words")
+    plots.show((live, still), "words")
+    assert [set(bundle) for bundle, _ in shown] == [
+        {"text/plain", "image/png"}, {"text/plain", "image/png", "application/vnd.plotly.v1+json"}]
+    assert all(options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == "words" for bundle, options in shown)

@@ -1,0 +1,453 @@
+"""No epoch is lost: cut off, resumed, out of disk or memory, locked, damaged, moved to another machine."""
+
+import errno
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import apart
+import numpy as np
+import pytest
+import torch
+from conftest import train
+from safetensors import SafetensorError
+
+from fer_utils.errors import FerError
+from fer_utils.training import checkpoint, loop
+from fer_utils.training.loop import ENGINE
+from fer_utils.training.setup import make_accelerator, prepare
+
+EVERYTHING = {"optimizer": "sgd", "learning_rate": 0.01, "weight_decay": 5e-4, "schedule": "cosine", "warmup": 0.5,
+              "mixup": 0.3, "label_smoothing": 0.1, "ema": 0.9, "erase": 0.5, "update": "adam",
+              "center_init": "randn", "accumulate": 2, "mirror_test": True, "precision": "bf16"}
+FILES = ["best-0001.safetensors", "epoch-0002.pt", "epoch-0002.safetensors", "last.json", "lock"]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def epoch_in(folder):
+    return json.loads((folder / "last.json").read_text())["epoch"]
+
+
+def fail_at(monkeypatch, owner, name, nth, error):
+    """The nth call of a function raises; what it was to write is half there."""
+    real, calls = getattr(owner, name), []
+
+    def failing(*args, **options):
+        calls.append(None)
+        if len(calls) == nth:
+            for path in args:
+                if isinstance(path, Path) and path.suffix == ".part":
+                    path.write_bytes(b"half of a file")
+            raise error
+        return real(*args, **options)
+
+    monkeypatch.setattr(owner, name, failing)
+
+
+# Cut off and resumed
+
+CUTS = {"validation": (loop, "_validate", 2), "step": (loop, "training_step", 7),
+        "tensors": (checkpoint, "save_file", 3), "rest": (torch, "save", 2), "pointer": (Path, "replace", 8),
+        "clean-up": (checkpoint, "clear", 2)}
+
+
+def cut_off(monkeypatch, where):
+    """Ends the training in its second epoch as Ctrl+C does."""
+    owner, name, nth = CUTS[where]
+    fail_at(monkeypatch, owner, name, nth, KeyboardInterrupt)
+
+
+@pytest.fixture
+def better_and_better(monkeypatch):
+    """Each epoch is the best so far, so that each checkpoint has four files; the real validation runs, too."""
+    real = loop._validate
+    monkeypatch.setattr(loop, "_validate", lambda *args: {**real(*args), "validation_accuracy": args[-1] / 100})
+
+
+@pytest.mark.parametrize("where", CUTS)
+@pytest.mark.parametrize("fields", [{"backbone": "tiny dropout"}, {"schedule": "one_cycle"}, EVERYTHING],
+                         ids=["constant, dropout", "one cycle", "everything"])
+def test_a_resumed_training_ends_like_one_that_was_never_cut_off(faces, tiny_network, make_recipe, tmp_path, where,
+                                                                 monkeypatch, assert_same_training, fields,
+                                                                 better_and_better):
+    recipe = make_recipe(epochs=3, **fields)
+    torch.manual_seed(0)
+    whole = train(faces, recipe)
+    with monkeypatch.context() as patch:
+        cut_off(patch, where)
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, recipe, folder=tmp_path)
+    assert epoch_in(tmp_path) == (2 if where == "clean-up" else 1)
+    assert_same_training(whole, train(faces, recipe, folder=tmp_path))
+    assert names(tmp_path) == ["best-0003.safetensors", "epoch-0003.pt", "epoch-0003.safetensors", "last.json", "lock"]
+
+
+def test_what_was_left_by_a_kill_during_the_last_clean_up_goes(faces, tiny_network, make_recipe, tmp_path, monkeypatch,
+                                                               better_and_better):
+    with monkeypatch.context() as patch:
+        cut_off(patch, "clean-up")
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, make_recipe(), folder=tmp_path)
+    assert len(names(tmp_path)) == 8
+    train(faces, make_recipe(), folder=tmp_path)
+    assert names(tmp_path) == ["best-0002.safetensors", "epoch-0002.pt", "epoch-0002.safetensors", "last.json", "lock"]
+
+
+def test_a_resumed_resnet18_ends_like_one_that_was_never_cut_off(faces, make_recipe, tmp_path, monkeypatch,
+                                                                 assert_same_training):
+    recipe = make_recipe(epochs=2, schedule="one_cycle")
+    whole = train(faces, recipe)
+    with monkeypatch.context() as patch:
+        cut_off(patch, "validation")
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, recipe, folder=tmp_path)
+    assert_same_training(whole, train(faces, recipe, folder=tmp_path))
+
+
+def test_ctrl_c_says_what_is_kept_and_frees_the_folder(faces, tiny_network, make_recipe, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        cut_off(patch, "validation")
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, make_recipe(epochs=3), folder=tmp_path)
+    said = capsys.readouterr().err
+    assert f"Stopped in epoch 2; 1 finished and kept in {tmp_path}. The same call goes on from there." in said
+    assert who_else_may_lock(tmp_path) == "free"
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_counts_that_epoch_as_lost(faces, tiny_network, make_recipe, tmp_path,
+                                                                        monkeypatch, capsys):
+    cut_off(monkeypatch, "rest")
+    with pytest.raises(KeyboardInterrupt):
+        train(faces, make_recipe(epochs=3), folder=tmp_path)
+    assert "Stopped in epoch 2; 1 finished and kept" in capsys.readouterr().err
+
+
+def test_resuming_trains_the_missing_epochs_only(faces, tiny_network, make_recipe, tmp_path, monkeypatch, steps_seen):
+    with monkeypatch.context() as patch:
+        cut_off(patch, "validation")
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, make_recipe(epochs=3), folder=tmp_path)
+    steps_seen.clear()
+    train(faces, make_recipe(epochs=3), folder=tmp_path)
+    assert len(steps_seen) == 2 * 4
+
+
+@pytest.mark.parametrize("epochs, patience", [(2, 6), (6, 1)], ids=["all epochs", "stopped early"])
+def test_a_finished_training_is_not_trained_again(faces, tiny_network, make_recipe, tmp_path, validations, steps_seen,
+                                                  assert_same_training, epochs, patience):
+    validations([0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
+    first = train(faces, make_recipe(epochs=epochs, patience=patience), folder=tmp_path)
+    steps_seen.clear()
+    second = train(faces, make_recipe(epochs=epochs, patience=patience), folder=tmp_path)
+    assert steps_seen == []
+    assert_same_training(first, second)
+
+
+def test_a_folder_changes_nothing_about_the_outcome(faces, tiny_network, make_recipe, tmp_path, assert_same_training,
+                                                    validations):
+    folder = tmp_path / "not" / "there" / "yet"
+    validations([0.5, 0.4] * 2)
+    with_folder = train(faces, make_recipe(), folder=folder)
+    validations([0.5, 0.4])
+    assert_same_training(train(faces, make_recipe()), with_folder)
+    assert names(folder) == FILES
+
+
+def test_an_exception_in_the_callers_own_code_loses_no_epoch(faces, tiny_network, make_recipe, tmp_path,
+                                                             assert_same_training, steps_seen):
+    def draw(history):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(faces, make_recipe(epochs=2), folder=tmp_path, on_epoch=draw)
+    assert epoch_in(tmp_path) == 1
+    steps_seen.clear()
+    resumed = train(faces, make_recipe(epochs=2), folder=tmp_path)
+    assert len(steps_seen) == 4
+    assert_same_training(train(faces, make_recipe(epochs=2)), resumed)
+
+
+# Another training, another machine, a damaged file
+
+
+@pytest.mark.parametrize("change", ["recipe", "backbone", "alpha", "seed", "data", "validation", "engine"])
+def test_a_checkpoint_of_another_training_is_refused(faces, tiny_network, make_recipe, tmp_path, monkeypatch, change):
+    train(faces, make_recipe(), folder=tmp_path)
+    recipe, seed = make_recipe(), 0
+    if change == "recipe":
+        recipe = make_recipe(learning_rate=2e-3)
+    elif change == "backbone":
+        recipe = make_recipe(backbone="resnet50")
+    elif change == "alpha":
+        recipe = make_recipe(alpha=0.5)
+    elif change == "seed":
+        seed = 1
+    elif change == "data":
+        faces = (faces[0].subset(np.arange(64)[::-1]), faces[1])
+    elif change == "validation":
+        faces = (faces[0], faces[1].subset(np.arange(14)))
+    else:
+        monkeypatch.setattr(loop, "ENGINE", ENGINE + 1)
+    with pytest.raises(FerError, match="a checkpoint of another training.*give another folder") as caught:
+        train(faces, recipe, seed, folder=tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_checkpoint_with_another_alpha_serves_softmax_training(faces, tiny_network, make_recipe, tmp_path,
+                                                                 steps_seen):
+    train(faces, make_recipe(lam=0, alpha=1.9), folder=tmp_path)
+    steps_seen.clear()
+    train(faces, make_recipe(lam=0, alpha=0.5), folder=tmp_path)
+    assert steps_seen == []
+
+
+DAMAGES = {"empty": lambda content: b"", "garbage": lambda content: b"garbage", "first": lambda content: content[:5],
+           "cut": lambda content: content[:-9], "half": lambda content: content[:len(content) // 2],
+           "gone": lambda content: None}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES[:4])
+def test_a_damaged_checkpoint_is_named(faces, tiny_network, make_recipe, tmp_path, validations, name, damage):
+    validations([0.5, 0.4])
+    train(faces, make_recipe(), folder=tmp_path)
+    path = tmp_path / name
+    content = DAMAGES[damage](path.read_bytes())
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    elif name == "last.json":
+        return  # without it there is no checkpoint: see below
+    with pytest.raises(FerError, match=f"{name}: this checkpoint cannot be read.*delete .* to start again"):
+        train(faces, make_recipe(), folder=tmp_path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"model": {}}, {}, torch.zeros(2)], ids=str)
+def test_a_file_that_is_no_checkpoint_of_ours_is_named(faces, tiny_network, make_recipe, tmp_path, content):
+    train(faces, make_recipe(), folder=tmp_path)
+    torch.save(content, tmp_path / "epoch-0002.pt")
+    with pytest.raises(FerError, match="epoch-0002.pt: this checkpoint cannot be read"):
+        train(faces, make_recipe(), folder=tmp_path)
+
+
+def test_tensors_of_another_network_are_named(faces, tiny_network, make_recipe, tmp_path):
+    train(faces, make_recipe(), folder=tmp_path)
+    train(faces, make_recipe(backbone="tiny plain"), folder=tmp_path / "plain")
+    (tmp_path / "plain" / "epoch-0002.safetensors").replace(tmp_path / "epoch-0002.safetensors")
+    with pytest.raises(FerError, match="epoch-0002.safetensors: this checkpoint cannot be read"):
+        train(faces, make_recipe(), folder=tmp_path)
+
+
+def test_files_without_the_name_that_is_written_last_count_for_nothing(faces, tiny_network, make_recipe, tmp_path,
+                                                                       assert_same_training, validations):
+    validations([0.5, 0.4] * 3)
+    first = train(faces, make_recipe(), folder=tmp_path)
+    (tmp_path / "last.json").unlink()
+    for name in ("epoch-0009.pt", "best-0009.safetensors", "epoch-0001.pt.part"):
+        (tmp_path / name).write_bytes(b"left over")
+    validations([0.5, 0.4])
+    assert_same_training(first, train(faces, make_recipe(), folder=tmp_path))
+    assert names(tmp_path) == FILES
+
+
+def test_a_folder_may_be_moved(faces, tiny_network, make_recipe, tmp_path, monkeypatch, assert_same_training):
+    with monkeypatch.context() as patch:
+        cut_off(patch, "validation")
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, make_recipe(epochs=3), folder=tmp_path / "here")
+    for path in (tmp_path / "here").iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes()
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert_same_training(train(faces, make_recipe(epochs=3)),
+                         train(faces, make_recipe(epochs=3), folder=tmp_path / "there"))
+
+
+def test_a_checkpoint_made_on_a_gpu_is_read_without_one(faces, tiny_network, make_recipe, tmp_path, monkeypatch):
+    """Its optimiser's tensors and its scaler come from there: the first are moved, the second is left out."""
+    with monkeypatch.context() as patch:
+        cut_off(patch, "validation")
+        with pytest.raises(KeyboardInterrupt):
+            train(faces, make_recipe(epochs=3), folder=tmp_path)
+    path, places, load = tmp_path / "epoch-0001.pt", [], torch.load
+    rest = load(path, weights_only=True)
+    rest["states"]["scaler"] = {"scale": 65536.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000,
+                                "_growth_tracker": 0}
+    torch.save(rest, path)
+    monkeypatch.setattr(torch, "load", lambda *args, **options: places.append(options["map_location"]) or load(
+        *args, **options))
+    assert len(train(faces, make_recipe(epochs=3), folder=tmp_path).history) == 3
+    assert places == ["cpu"]
+
+
+def test_the_scale_of_fp16s_loss_is_kept_too(tiny_network, make_recipe, tmp_path):
+    """GPUs alone have one; here one stands in for it."""
+    parts = prepare(make_recipe(), 0, make_accelerator(torch.device("cpu"), make_recipe()), 4)
+    before, after = (SimpleNamespace(scaler=torch.amp.GradScaler("cpu", init_scale=scale)) for scale in (1024.0, 2.0))
+    best = {"epoch": 1, "value": 0.5, "states": loop._best_states(parts)}
+    loop._save(tmp_path, parts, before, best, True, {}, [{"epoch": 1}])
+    loop._resume(tmp_path, parts, after, {})
+    assert after.scaler.get_scale() == 1024.0
+
+
+# A full disk
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+TORCH_FULL = RuntimeError("[enforce fail at inline_container.cc:858] . unexpected pos 64 vs 0")
+WRITES = {"tensors": (checkpoint, "save_file", 3, SafetensorError("I/O error: No space left on device")),
+          "best": (checkpoint, "save_file", 4, FULL), "rest": (torch, "save", 2, TORCH_FULL),
+          "rest, too": (torch, "save", 2, FULL), "sync": (os, "fsync", 5, FULL), "last sync": (os, "fsync", 8, FULL),
+          "pointer": (Path, "write_text", 2, FULL), "rename": (Path, "replace", 8, FULL)}
+
+
+@pytest.mark.parametrize("where", WRITES)
+def test_a_full_disk_is_said_and_the_checkpoint_before_is_intact(faces, tiny_network, make_recipe, tmp_path, where,
+                                                                monkeypatch, assert_same_training, better_and_better):
+    with monkeypatch.context() as patch:
+        fail_at(patch, *WRITES[where])
+        with pytest.raises(FerError, match="the checkpoint of epoch 2 cannot be written; the one before is kept.*"
+                                           "Free some space"):
+            train(faces, make_recipe(epochs=3, **EVERYTHING), folder=tmp_path)
+    assert names(tmp_path) == ["best-0001.safetensors", "epoch-0001.pt", "epoch-0001.safetensors", "last.json", "lock"]
+    assert who_else_may_lock(tmp_path) == "free"
+    assert_same_training(train(faces, make_recipe(epochs=3, **EVERYTHING)),
+                         train(faces, make_recipe(epochs=3, **EVERYTHING), folder=tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_named(faces, tiny_network, make_recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FerError, match="file/run: nothing can be written there.*give another runs_dir"):
+        train(faces, make_recipe(), folder=tmp_path / "file" / "run")
+
+
+def on_a_small_disk(folder, limit):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    with pytest.raises(FerError, match="the checkpoint of epoch 1 cannot be written"):
+        apart.train(folder, 2)
+    assert not list(folder.glob("*.part"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert len(apart.train(folder, 2).history) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
+@pytest.mark.parametrize("limit", [4000, 9000, 5])  # smaller than the tensors, than the rest, than any file
+def test_a_disk_that_is_truly_full(tmp_path, limit):
+    """The operating system refuses what goes beyond so many bytes in a file, to all writers alike."""
+    process = apart.start(on_a_small_disk, tmp_path / "run", limit, log=tmp_path / "log")
+    assert apart.end([process]) == [0], (tmp_path / "log").read_text()
+
+
+# Poison, memory
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("which", [0, 1], ids=["cross-entropy", "centre loss"])
+def test_a_loss_that_is_not_finite_ends_the_training_and_is_named(faces, tiny_network, make_recipe, tmp_path,
+                                                                  monkeypatch, value, which, assert_same_training):
+    step, calls = loop.training_step, []
+
+    def broken(*args):
+        calls.append(None)
+        results = step(*args)
+        results[which] = value if len(calls) == 6 else results[which]
+        return results
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "training_step", broken)
+        with pytest.raises(FerError, match="epoch 2: the loss is no longer finite.*lower learning_rate, lam or alpha"):
+            train(faces, make_recipe(epochs=3), folder=tmp_path)
+    assert epoch_in(tmp_path) == 1
+    with pytest.raises(FerError, match="another training"):  # other settings cannot go on from what these reached
+        train(faces, make_recipe(epochs=3, learning_rate=1e-4), folder=tmp_path)
+    assert_same_training(train(faces, make_recipe(epochs=3)), train(faces, make_recipe(epochs=3), folder=tmp_path))
+
+
+@pytest.mark.parametrize("monitor", ["accuracy", "cross_entropy"])
+def test_answers_that_are_no_numbers_end_the_training(faces, tiny_network, make_recipe, monkeypatch, monitor):
+    real = loop.predict
+    monkeypatch.setattr(loop, "predict", lambda *args, **inputs: (real(*args, **inputs)[0], np.full((21, 7), np.nan)))
+    with pytest.raises(FerError, match="epoch 1: the answers to the validation images are no longer numbers"):
+        train(faces, make_recipe(monitor=monitor))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+                                   RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate")])
+def test_out_of_memory_says_what_to_do(faces, tiny_network, make_recipe, tmp_path, monkeypatch, error):
+    fail_at(monkeypatch, loop, "training_step", 6, error)
+    with pytest.raises(FerError, match="epoch 2: out of memory with batches of 16 at 32 px; raise accumulate"):
+        train(faces, make_recipe(epochs=3), folder=tmp_path)
+    assert epoch_in(tmp_path) == 1
+
+
+def test_out_of_memory_while_the_network_is_built_is_said_too(faces, tiny_network, make_recipe, monkeypatch):
+    fail_at(monkeypatch, tiny_network, "forward", 1, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(FerError, match="epoch 1: out of memory"):
+        train(faces, make_recipe())
+
+
+def test_other_errors_stay_what_they_are(faces, tiny_network, make_recipe, monkeypatch):
+    fail_at(monkeypatch, loop, "training_step", 1, RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        train(faces, make_recipe())
+
+
+# One folder, one process
+
+
+def who_else_may_lock(folder):
+    """What another process says that tries to lock the folder."""
+    script = f"from filelock import *\nlock = FileLock({str(folder / 'lock')!r})\n" \
+             "try: lock.acquire(timeout=0.1); print('free')\nexcept Timeout: print('held')"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip()
+
+
+def test_while_training_the_folder_is_held_and_afterwards_free(faces, tiny_network, make_recipe, tmp_path):
+    seen = []
+    train(faces, make_recipe(epochs=1), folder=tmp_path,
+          on_epoch=lambda history: seen.append(who_else_may_lock(tmp_path)))
+    assert seen == ["held"] and who_else_may_lock(tmp_path) == "free"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_second_process_waits_a_while_and_says_so_but_not_for_a_dead_one(faces, tiny_network, make_recipe, tmp_path,
+                                                                           monkeypatch, killed):
+    monkeypatch.setattr(checkpoint, "WAIT", 0.2)
+    script = f"from filelock import FileLock; lock = FileLock({str(tmp_path / 'lock')!r}); lock.acquire(); " \
+             "print('held', flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.readline().strip() == b"held"
+        if killed:
+            other.kill()
+            other.wait()
+            assert len(train(faces, make_recipe(), folder=tmp_path).history) == 2
+        else:
+            with pytest.raises(FerError, match="another process is training into this folder; wait for it"):
+                train(faces, make_recipe(), folder=tmp_path)
+            assert names(tmp_path) == ["lock"]
+    finally:
+        other.kill()
+        other.communicate()
+
+
+def test_a_drive_without_locks_is_trained_on_all_the_same(faces, tiny_network, make_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.FileLock, "acquire", lambda *args, **options: (_ for _ in ()).throw(
+        OSError(errno.ENOTSUP, "Operation not supported")))
+    assert len(train(faces, make_recipe(), folder=tmp_path).history) == 2
+
+
+def test_a_process_that_is_not_the_first_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert checkpoint.is_main()  # left over from a launcher: this process is alone
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not checkpoint.is_main()
+    with checkpoint.locked(tmp_path / "run"):
+        assert not (tmp_path / "run").exists()
