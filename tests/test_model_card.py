@@ -1,4 +1,4 @@
-"""MODEL_CARD.md says what the files say."""
+"""docs/model_card.md says what the files say."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.runs import load_published
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8")
 PLAIN = " ".join(TEXT.split())
 ROWS = {line.split("|")[1].strip(): [cell.strip() for cell in line.strip("| ").split("|")]
         for line in TEXT.splitlines() if line.startswith("| ")}

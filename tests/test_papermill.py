@@ -1,5 +1,5 @@
-"""PAPERMILL.md does what it says: papermill's and the package's own command lines read each command, a parameter goes
-through its notebook's check, and each refusal on the page is the one that comes."""
+"""docs/papermill.md does what it says: papermill's and the package's own command lines read each command, a parameter
+goes through its notebook's check, and each refusal on the page is the one that comes."""
 
 import ast
 import json
@@ -26,7 +26,7 @@ from fer_utils.runs import sweep
 from fer_utils.runs.table import NOTEBOOK
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "PAPERMILL.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "papermill.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
 REFUSED = [(first.strip(), second.strip()) for (kind, first), (after, second) in zip(BLOCKS, BLOCKS[1:])
@@ -143,7 +143,7 @@ def test_the_python_of_the_page_reads_runs(trained, tmp_path, capsys):  # noqa: 
     sweep([{**TINY, "lam": lam, "seed": seed} for lam in (0, 0.2) for seed in (0, 1)], progress=False)
     names = {}
     for text in (text for kind, text in BLOCKS if kind == "python"):
-        exec(compile(text, "PAPERMILL.md", "exec"), names)
+        exec(compile(text, "docs/papermill.md", "exec"), names)
     printed = capsys.readouterr().out
     assert len(names["finished"]) == 4 and "accuracy_sd" in printed and "(28, 7)" in printed
     assert room.default_runs_dir() == tmp_path

@@ -223,7 +223,7 @@ def start(files, version):
              for head, text, commands in STEPS]
     links = [(path, words) for path, words in (
         ("build/site/index.html", "the site of the course"),
-        ("WORKSHOP.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
+        ("docs/workshop.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
     text = [title, "=" * len(title)]
     for number, (head, words, commands) in enumerate(steps, 1):
         text += ["", f"{number}. {head}", "", *_wrapped(words), "", *(f"       {line}" for line in commands)]

@@ -1,4 +1,4 @@
-"""Write the table of MODEL_CARD.md anew, from the predictions of the runs whose networks lie in results/checkpoints/.
+"""Write the table of docs/model_card.md anew, from the predictions of the runs in results/checkpoints/.
 
     python tools/card.py [--here]
 """
@@ -7,7 +7,7 @@ import re
 
 from environment import ROOT, enter, parser
 
-PAGE = ROOT / "MODEL_CARD.md"
+PAGE = ROOT / "docs" / "model_card.md"
 TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
