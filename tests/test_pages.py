@@ -9,8 +9,8 @@ import pytest
 from execute import find_notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "README.ko.md", "docs/datasheet.md", "docs/model_card.md", "docs/glossary.md", "CONTRIBUTING.md",
-         "results/README.md", "results/LEDGER.md", "results/CLAIMS.md", "docs/benchmarks.md"]
+PAGES = ["README.md", "README.ko.md", "CONTRIBUTING.md", "results/README.md", "results/LEDGER.md", "results/CLAIMS.md",
+         *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 NEXT = re.compile(r"\*\*(?:Next|다음):\*\*[^\]]*\]\(([^)#\s]+)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

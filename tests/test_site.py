@@ -217,7 +217,7 @@ def search(page, words):
 @pytest.mark.parametrize("words, heading, place", [
     ("neural collapse", "6.7 Neural collapse", "notebooks/06_pca_visualisation.html#67-neural-collapse"),
     ("CENTRES move gradient", "3.4 Eq. 2: the centres move, but not down the gradient", "notebooks/03_"),
-    ("update_centers", "The centre loss alone", "README.html#the-centre-loss-alone")])
+    ("update_centers", "The centre loss alone", "docs/center_loss.html#the-centre-loss-alone")])
 def test_search_finds_a_section(visit, words, heading, place):
     said, found = search(visit("course/results/LEDGER"), words)
     assert place in found[heading] and re.match(r"\d+ sections? found", said)

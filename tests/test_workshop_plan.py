@@ -56,7 +56,7 @@ def test_each_link_leads_to_a_file_and_to_a_heading_of_it(link):
         # JupyterLab, GitHub and nbconvert alike put hyphens for blanks, and change nothing else
         assert unquote(anchor) in {head.replace(" ", "-") for head in headings(text)}
     elif anchor:
-        assert anchor in {head.lower().replace(" ", "-") for head in headings(TEXT)}
+        assert anchor in {head.lower().replace(" ", "-") for head in headings(target.read_text(encoding="utf-8"))}
 
 
 def test_the_sections_that_are_named_without_a_link_exist():

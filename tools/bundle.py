@@ -38,7 +38,7 @@ SMALL_FACES = 64  # so many test faces must get the same answers from a network 
 STEPS = [
     ("The day before, with a network, on each machine",
      "Unpack the zip. In its folder call the line below; it makes .venv and installs the packages, once, in some "
-     "minutes (1 GB to 6 GB). README.md has a line for PyTorch without CUDA, which is much smaller.",
+     "minutes. README.md has a line for PyTorch without CUDA, which is much smaller.",
      ["python tools/environment.py"]),
     ("Check the machine; no network is needed from here on",
      "Each cross in the table says what to do.",
