@@ -46,8 +46,8 @@ MENU = {
     "Begin": ["README.md", "README.ko.md", "docs/setup.md"],
     "Notebooks": ["notebooks/[0-9]*.ipynb", LAB],
     "Results": ["results/README.md", "results/LEDGER.md", "results/CLAIMS.md", "results/PROTOCOL.md"],
-    "Teach and apply": ["docs/workshop.md", "docs/data.md", "docs/papermill.md", "docs/center_loss.md", "docs/benchmarks.md",
-                        "CONTRIBUTING.md"],
+    "Teach and apply": ["docs/workshop.md", "docs/data.md", "docs/papermill.md", "docs/center_loss.md",
+                        "docs/benchmarks.md", "CONTRIBUTING.md"],
     "Reference": ["docs/glossary.md", "docs/datasheet.md", "docs/model_card.md"],
 }
 NAMES = {"README.md": "About the course", "README.ko.md": "한국어", LAB: "The lab alone"}  # shorter than their headings
