@@ -1,5 +1,5 @@
-"""PAPERMILL.md does what it says: papermill's and the package's own command lines read each command, a parameter goes
-through its notebook's check, and each refusal on the page is the one that comes."""
+"""docs/papermill.md does what it says: papermill's and the package's own command lines read each command, a parameter
+goes through its notebook's check, and each refusal on the page is the one that comes."""
 
 import ast
 import json
@@ -26,7 +26,7 @@ from fer_utils.errors import FerError
 from fer_utils.runs import run as room
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "PAPERMILL.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "papermill.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
 REFUSED = [(first.strip(), second.strip()) for (kind, first), (after, second) in zip(BLOCKS, BLOCKS[1:])
@@ -116,7 +116,7 @@ def test_a_wrong_parameter_of_the_page_says_what_the_page_says(command, words, t
         assert isinstance(error, FerError) and words.removeprefix("FerError: ") in str(error)
     else:
         with pytest.raises(SystemExit, match=re.escape(words)):
-            command_line.main(shlex.split(command)[3:])
+            command_line.main(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("command", [command for command in of("fer-lab sweep") if command not in WRONG])
@@ -124,7 +124,7 @@ def test_a_sweep_of_the_page_plans_what_the_page_says(command, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     Path("runs.csv").write_text(next(text for kind, text in BLOCKS if kind == "csv"))
     monkeypatch.setattr(command_line, "sweep", lambda *_, **__: pytest.fail("a dry run has trained"))
-    arguments = shlex.split(command)[3:]
+    arguments = shlex.split(command)[1:]
     command_line.main([*arguments, *["--dry-run"] * ("--dry-run" not in arguments)])
     runs = capsys.readouterr().out.splitlines()[-1]
     assert runs == {"3": "12 runs", "2": "10 runs", "0": "3 runs"}[str(arguments.count("--grid"))]
@@ -143,7 +143,7 @@ def test_the_python_of_the_page_reads_runs(trained, tmp_path, capsys):  # noqa: 
     sweep([{**TINY, "lam": lam, "seed": seed} for lam in (0, 0.2) for seed in (0, 1)], progress=False)
     names = {}
     for text in (text for kind, text in BLOCKS if kind == "python"):
-        exec(compile(text, "PAPERMILL.md", "exec"), names)
+        exec(compile(text, "docs/papermill.md", "exec"), names)
     printed = capsys.readouterr().out
     assert len(names["finished"]) == 4 and "accuracy_sd" in printed and "(28, 7)" in printed
     assert room.default_runs_dir() == tmp_path

@@ -38,7 +38,7 @@ SMALL_FACES = 64  # so many test faces must get the same answers from a network 
 STEPS = [
     ("The day before, with a network, on each machine",
      "Unpack the zip. In its folder call the line below; it makes .venv and installs the packages, once, in some "
-     "minutes (1 GB to 6 GB). README.md has a line for PyTorch without CUDA, which is much smaller.",
+     "minutes. README.md has a line for PyTorch without CUDA, which is much smaller.",
      ["python tools/environment.py"]),
     ("Check the machine; no network is needed from here on",
      "Each cross in the table says what to do.",
@@ -223,7 +223,7 @@ def start(files, version):
              for head, text, commands in STEPS]
     links = [(path, words) for path, words in (
         ("build/site/index.html", "the site of the course"),
-        ("WORKSHOP.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
+        ("docs/workshop.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
     text = [title, "=" * len(title)]
     for number, (head, words, commands) in enumerate(steps, 1):
         text += ["", f"{number}. {head}", "", *_wrapped(words), "", *(f"       {line}" for line in commands)]

@@ -46,7 +46,7 @@ def prepare():
         if subprocess.run([sys.executable, "-m", "venv", "--clear", VENV]).returncode:
             sys.exit("Python could not make the virtual environment. On Debian and Ubuntu the package python3-venv is "
                      "missing; elsewhere see the message above. Then call the same command again.")
-    print("Installing the packages into .venv: once, a few minutes, 1 GB (CPU) to 6 GB (with CUDA) of disk", flush=True)
+    print("Installing the packages into .venv: once, a few minutes; README.md says how much disk it takes", flush=True)
     code = subprocess.run([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "-c", "constraints.txt",
                            "-e", ".[notebooks,tests,voila]"], cwd=ROOT).returncode
     if code:

@@ -43,14 +43,14 @@ from pages import (
 LAB = "fer_course/labs/center_lab.js"
 # What the menu shows and "next" follows: files that exist. What they link to gets a page too, outside the menu.
 MENU = {
-    "Begin": ["README.md", "README.ko.md"],
+    "Begin": ["README.md", "README.ko.md", "docs/setup.md"],
     "Notebooks": ["notebooks/[0-9]*.ipynb", LAB],
     "Results": ["results/README.md", "results/LEDGER.md", "results/CLAIMS.md", "results/PROTOCOL.md"],
-    "Teach and apply": ["WORKSHOP.md", "PAPERMILL.md", "benchmarks/README.md", "CONTRIBUTING.md"],
-    "Reference": ["GLOSSARY.md", "DATASHEET.md", "MODEL_CARD.md"],
+    "Teach and apply": ["docs/workshop.md", "docs/data.md", "docs/papermill.md", "docs/center_loss.md",
+                        "docs/benchmarks.md", "CONTRIBUTING.md"],
+    "Reference": ["docs/glossary.md", "docs/datasheet.md", "docs/model_card.md"],
 }
-NAMES = {"README.md": "About the course, and set-up", "README.ko.md": "한국어",
-         LAB: "The lab alone"}  # shorter than their headings
+NAMES = {"README.md": "About the course", "README.ko.md": "한국어", LAB: "The lab alone"}  # shorter than their headings
 LAB_TEXT = """# The lab of centre loss
 
 Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to

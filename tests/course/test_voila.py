@@ -1,4 +1,4 @@
-"""The line of the README that serves the lab alone: Voilà, in a browser, every other host blocked."""
+"""The line of docs/setup.md that serves the lab alone: Voilà, in a browser, every other host blocked."""
 
 import re
 from time import monotonic, sleep
@@ -13,8 +13,8 @@ from fer_course.labs.simulation import simulate
 NOTEBOOK = ROOT / "fer_course" / "labs" / "center_lab.ipynb"
 
 
-def test_the_readme_serves_this_notebook_and_it_holds_the_lab_and_no_more():
-    served = re.findall(r"voila (\S+\.ipynb)", (ROOT / "README.md").read_text(encoding="utf-8"))
+def test_the_page_serves_this_notebook_and_it_holds_the_lab_and_no_more():
+    served = re.findall(r"voila (\S+\.ipynb)", (ROOT / "docs" / "setup.md").read_text(encoding="utf-8"))
     assert set(served) == {NOTEBOOK.relative_to(ROOT).as_posix()}
     words, code = nbformat.read(NOTEBOOK, as_version=4).cells
     assert words.source.startswith("# ") and code.outputs == [] and code.execution_count is None

@@ -35,8 +35,9 @@ def notebook(path, *tags):
 def tree(tmp_path):
     """A small checkout: a package, a notebook, results with large networks, and what git ignores."""
     root = tmp_path / "course"
-    for name in ("README.md", "WORKSHOP.md", "fer_utils/__init__.py", "tools/preflight.py", "results/run/metrics.json",
-                 "results/checkpoints/run/model.half.safetensors", "tests/test_x.py", ".github/workflows/ci.yml"):
+    for name in ("README.md", "docs/workshop.md", "fer_utils/__init__.py", "tools/preflight.py",
+                 "results/run/metrics.json", "results/checkpoints/run/model.half.safetensors", "tests/test_x.py",
+                 ".github/workflows/ci.yml"):
         put(root, name, f"{name}\n")
     put(root, ".gitignore", "/runs/\nbuild/\nsecret.txt\n")
     notebook(root / "notebooks" / "01_first.ipynb")
@@ -81,7 +82,7 @@ def test_it_holds_what_is_committed_the_runs_and_the_start_pages_and_nothing_els
     assert folder.name == "cl-resnet50-course-1.0"
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     parts = {f"runs/{name}/{part}" for name in runs.needed for part in bundle.RUN_FILES}
-    assert found == {"README.md", "WORKSHOP.md", "fer_utils/__init__.py", "tools/preflight.py",
+    assert found == {"README.md", "docs/workshop.md", "fer_utils/__init__.py", "tools/preflight.py",
                      "results/run/metrics.json", "notebooks/01_first.ipynb", "START.txt", "START.html",
                      "MANIFEST.sha256", f"runs/{runs.softmax}/model.safetensors", *parts}
 
@@ -189,7 +190,7 @@ def test_the_start_pages_say_three_steps_and_where_to_begin(files, first, folder
     text, page = (pages[name].decode() for name in ("START.txt", "START.html"))
     for said in (text, page):
         assert first in said and folder in said and "tools/preflight.py --offline" in said
-        assert "WORKSHOP.md" not in said and "README.md" in said
+        assert "docs/workshop.md" not in said and "README.md" in said
     assert [line for line in text.splitlines() if line[:2] in ("1.", "2.", "3.", "4.")] == [
         f"{number}. {step[0]}" for number, step in enumerate(bundle.STEPS, 1)]
     assert all(len(line) <= 80 for line in text.splitlines()) and "{" not in text

@@ -1,4 +1,4 @@
-"""DATASHEET.md says what the code does."""
+"""docs/datasheet.md says what the code does."""
 
 import inspect
 import re
@@ -12,7 +12,7 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.faces import UNITS, Difficulty
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "DATASHEET.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "datasheet.md").read_text(encoding="utf-8")
 PLAIN = " ".join(TEXT.split())
 
 
@@ -52,5 +52,5 @@ def test_options():
 
 
 def test_files_that_it_points_at_exist():
-    for path in re.findall(r"`((?:fer_utils|tests)/[\w/.]*)`|\]\((LICENSE[\w.-]*)\)", TEXT):
-        assert (ROOT / (path[0] or path[1])).exists()
+    for path in re.findall(r"`((?:fer_utils|tests)/[\w/.]*)`", TEXT):
+        assert (ROOT / path).exists()

@@ -9,8 +9,8 @@ import pytest
 from execute import find_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "README.ko.md", "DATASHEET.md", "MODEL_CARD.md", "GLOSSARY.md", "CONTRIBUTING.md",
-         "results/README.md", "results/LEDGER.md", "results/CLAIMS.md", "benchmarks/README.md"]
+PAGES = ["README.md", "README.ko.md", "CONTRIBUTING.md", "results/README.md", "results/LEDGER.md", "results/CLAIMS.md",
+         *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 NEXT = re.compile(r"\*\*(?:Next|다음):\*\*[^\]]*\]\(([^)#\s]+)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -67,15 +67,15 @@ def test_links_lead_somewhere(name):
 
 
 def test_a_broken_link_is_noticed():
-    text = "[a](nowhere.md) [b](GLOSSARY.md#no-such-term) [c](GLOSSARY.md) [d](https://example.org/x) `[e](gone.md)`"
-    assert broken(text, ROOT) == ["nowhere.md", "GLOSSARY.md#no-such-term"]
+    text = "[a](no.md) [b](docs/glossary.md#no-such-term) [c](docs/glossary.md) [d](https://a.org/x) `[e](gone.md)`"
+    assert broken(text, ROOT) == ["no.md", "docs/glossary.md#no-such-term"]
 
 
 # The glossary
 
 TERM = re.compile(r"^### (?P<english>.+?) · (?P<korean>.+)\n\n(?P<meaning>.+)\n\n(?P<sense>.+)\n\n"
                   r"\*\[(?P<section>[\d.]+) (?P<title>.+)\]\((?P<target>\S+)\)\*$", re.MULTILINE)
-TERMS = [found.groupdict() for found in TERM.finditer(read("GLOSSARY.md"))]
+TERMS = [found.groupdict() for found in TERM.finditer(read("docs/glossary.md"))]
 
 
 def sections(path):
@@ -92,7 +92,7 @@ def sections(path):
 
 
 def test_the_glossary_is_whole_and_alphabetical():
-    assert len(TERMS) == read("GLOSSARY.md").count("\n### ") and 40 <= len(TERMS) <= 60
+    assert len(TERMS) == read("docs/glossary.md").count("\n### ") and 40 <= len(TERMS) <= 60
     names = [term["english"].casefold() for term in TERMS]
     assert names == sorted(names) and len(set(names)) == len(names)
     assert len({term["korean"] for term in TERMS}) == len(TERMS)
@@ -103,7 +103,7 @@ def test_a_term_is_explained_in_both_languages_where_the_course_introduces_it(te
     assert term["meaning"].endswith(".") and not re.search("[가-힣]", term["meaning"])
     assert term["sense"].endswith("니다.") and re.search("[가-힣]", term["sense"])
     assert re.search("[가-힣]", term["korean"]) or term["korean"] == "t-SNE"
-    title, text = sections(ROOT / term["target"])[term["section"]]
+    title, text = sections(ROOT / "docs" / term["target"])[term["section"]]
     assert term["title"] == title
     stems = [word[:6] for word in re.findall(r"[\w-]{4,}|[α-ω]", term["english"].casefold())]
     other_words = {"overfitting": ["by heart"], "class imbalance": ["largest class"], "subgroup": ["each part"],

@@ -275,7 +275,7 @@ def test_the_clock_adds_imports_a_base_and_the_epochs():
 
 def test_the_clock_tells_what_was_measured():
     """The first call of `make course` on an idle machine with two cores took 399 s, notebooks 1 to 6, with a step of
-    62 images at 225.9 images a second (benchmarks/README.md) and imports of some 5 s."""
+    62 images at 225.9 images a second (docs/benchmarks.md) and imports of some 5 s."""
     minutes = preflight.clock(5, preflight.DRAWING, 62 / 225.9)
     assert 60 * sum(now for number, (now, _) in minutes.items() if number <= "06") == pytest.approx(399, rel=0.1)
 

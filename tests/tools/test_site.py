@@ -75,7 +75,7 @@ def read(folder):
 
 def test_every_notebook_and_document_has_its_page_and_no_link_of_theirs_is_dead(pages, course):
     assert (pages / "course.txt").read_text() == ""
-    assert {"index.html", "README.html", "results/LEDGER.html", "DATASHEET.html", "fer_utils/center_loss.py.html",
+    assert {"index.html", "README.html", "results/LEDGER.html", "docs/datasheet.html", "fer_utils/center_loss.py.html",
             "fer_course/labs/center_lab.js.html"} <= course.keys()
     assert sum(name.startswith("notebooks/") for name in course) >= 7
 
@@ -217,7 +217,7 @@ def search(page, words):
 @pytest.mark.parametrize("words, heading, place", [
     ("neural collapse", "6.7 Neural collapse", "notebooks/06_pca_visualisation.html#67-neural-collapse"),
     ("CENTRES move gradient", "3.4 Eq. 2: the centres move, but not down the gradient", "notebooks/03_"),
-    ("update_centers", "The centre loss alone", "README.html#the-centre-loss-alone")])
+    ("update_centers", "The centre loss alone", "docs/center_loss.html#the-centre-loss-alone")])
 def test_search_finds_a_section(visit, words, heading, place):
     said, found = search(visit("course/results/LEDGER"), words)
     assert place in found[heading] and re.match(r"\d+ sections? found", said)
@@ -240,7 +240,7 @@ def test_search_is_used_with_the_keyboard_and_marks_the_words(visit):
     page.keyboard.press("Backspace")
     page.locator("#found a").first.wait_for()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/GLOSSARY.html#neural-collapse*")
+    page.wait_for_url("**/docs/glossary.html#neural-collapse*")
     page.wait_for_function(AT_THE_HEADING)
 
 

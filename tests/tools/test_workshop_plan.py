@@ -1,4 +1,4 @@
-"""WORKSHOP.md: its minutes add up, its links lead somewhere, and the messages that it quotes are the program's own."""
+"""docs/workshop.md: its minutes add up, its links lead somewhere, and its messages are the program's own."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "WORKSHOP.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
 PLANS = {"90 minutes": 90, "Three hours": 180, "A day": 420}
 
 
@@ -48,7 +48,7 @@ def test_each_block_says_what_to_do_where_and_what_to_say(title):
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", TEXT))))
 def test_each_link_leads_to_a_file_and_to_a_heading_of_it(link):
     path, _, anchor = link.partition("#")
-    target = ROOT / path if path else ROOT / "WORKSHOP.md"
+    target = ROOT / "docs" / (path or "workshop.md")
     assert target.is_file()
     if anchor and target.suffix == ".ipynb":
         cells = nbformat.read(target, as_version=4).cells
@@ -56,7 +56,7 @@ def test_each_link_leads_to_a_file_and_to_a_heading_of_it(link):
         # JupyterLab, GitHub and nbconvert alike put hyphens for blanks, and change nothing else
         assert unquote(anchor) in {head.replace(" ", "-") for head in headings(text)}
     elif anchor:
-        assert anchor in {head.lower().replace(" ", "-") for head in headings(TEXT)}
+        assert anchor in {head.lower().replace(" ", "-") for head in headings(target.read_text(encoding="utf-8"))}
 
 
 def test_the_sections_that_are_named_without_a_link_exist():

@@ -1,0 +1,95 @@
+"""The documents as a whole: short READMEs, and each fact in one place. What a README repeats is compared here with the
+place that it comes from."""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from execute import find_notebooks
+from website import MENU
+
+from fer_utils.center_loss import CenterLoss
+from fer_utils.statistics import paired_difference
+
+ROOT = Path(__file__).resolve().parents[2]
+READMES = ("README.md", "README.ko.md")
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+             for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*.md")]}
+MINUTES = re.compile(r"\*\*Minutes:\*\* (\d+) to read[^,]*, ((?:under )?\d+) to run")
+ONE_PLACE = {  # what only these pages may say
+    r"largest kernel|kernel \| [\d.]+ GiB": {"docs/setup.md"},
+    r"6 min 45 s|2 min 15 s": {"docs/setup.md"},
+    r"\d GB of disk|디스크 \d GB": set(READMES),
+    r"\d times as long|images/s": {"docs/benchmarks.md"},
+}
+
+
+def test_the_root_holds_little_and_the_readmes_are_one_page_of_the_same_length():
+    assert {path.name for path in ROOT.glob("*.md")} == {*READMES, "CONTRIBUTING.md"}
+    lines = {name: len(DOCUMENTS[name].splitlines()) for name in READMES}
+    assert max(lines.values()) <= 120 and abs(lines["README.md"] - lines["README.ko.md"]) <= 20, lines
+
+
+def test_every_document_is_in_the_menu_of_the_site_and_linked_from_both_readmes():
+    menu = {source for sources in MENU.values() for source in sources}
+    for name in DOCUMENTS:
+        if name.startswith("docs/"):
+            assert name in menu | {"docs/license_text.md"}, name
+            assert all(f"]({name}" in DOCUMENTS[readme] for readme in READMES), name
+
+
+def test_the_minutes_of_the_maps_are_those_of_the_notebooks():
+    said = {}
+    for path in find_notebooks():
+        opening = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+        said[path.name] = " | ".join(MINUTES.search(opening.replace("\n", " ")).groups())
+    for readme in READMES:
+        rows = re.findall(r"^\| \[.+?\]\(notebooks/(\S+)\) .*\| (\d+ \| [^|]+) \|$", DOCUMENTS[readme], re.MULTILINE)
+        assert {name: times.replace("1 미만", "under 1") for name, times in rows} == said, readme
+
+
+def runs(images, **fields):
+    """{seed: metrics} of the published ResNet-18 with so many training images and these fields of the recipe."""
+    found = {}
+    for path in (ROOT / "results").rglob("metrics.json"):
+        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        fields["backbone"] = "resnet18"
+        if config["data"]["train"]["images"] == images and fields.items() <= config["recipe"].items():
+            found[config["seed"]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def test_what_came_out_is_what_the_published_runs_say():
+    """In both READMEs and in results/README.md, each in its own words, with − and not - before a number."""
+    pages, missing = [*READMES, "results/README.md"], []
+    for images, seeds, fields, where in ((20096, range(5), {"lam": 0.2, "alpha": 1.9, "update": "eq2"}, pages),
+                                         (20096, range(5), {"lam": 0.2, "alpha": 1.9, "update": "adam"}, pages[2:]),
+                                         (4200, range(3, 8), {"lam": 0.02, "alpha": 0.5, "update": "eq2"}, pages)):
+        softmax, center = runs(images, lam=0), runs(images, **fields)
+        for measure in ("accuracy", "macro_f1"):
+            found = paired_difference(*[[100 * arm[seed][measure] for seed in seeds] for arm in (center, softmax)])
+            low, high = (re.escape(f"{end:+.1f}".replace("-", "−")) for end in (found.low, found.high))
+            words = rf"\D{abs(found.mean):.1f}\D[^.]*?{low}(?: to |에서 ){high}"
+            missing += [(page, fields, measure, words) for page in where
+                        if not re.search(words, " ".join(DOCUMENTS[page].split()))]
+    assert not missing, missing
+
+
+def test_a_fact_stands_in_one_place():
+    twice = [(fact, name) for fact, places in ONE_PLACE.items() for name, text in DOCUMENTS.items()
+             if re.search(fact, text) and name not in places]
+    lost = [fact for fact, places in ONE_PLACE.items() if not any(re.search(fact, DOCUMENTS[name]) for name in places)]
+    assert not twice and not lost, (twice, lost)
+
+
+def test_the_centre_loss_can_be_used_as_its_page_says():
+    code, = re.findall(r"```python\n(.*?)```", DOCUMENTS["docs/center_loss.md"], re.DOTALL)
+    network = torch.nn.Linear(5, 4)
+    features = network(torch.ones(6, 5))
+    said = {"num_classes": 3, "feat_dim": 4, "features": features, "labels": torch.tensor([0, 0, 1, 1, 2, 2]),
+            "cross_entropy": features.sum(), "lam": 0.1, "optimizer": torch.optim.SGD(network.parameters(), 0.1)}
+    before = network.weight.clone()
+    exec(code, said)
+    assert isinstance(said["center_loss"], CenterLoss) and bool(said["center_loss"].centers.any())
+    assert not torch.equal(before, network.weight)
