@@ -7,7 +7,7 @@ from the intensities of thirteen units; all else about it (identity, pose, light
 The same seed must give the same bytes on every machine, or the accuracies in the course would not reproduce. So the
 pixels are computed with correctly rounded operations only (+ - * / sqrt, min, max, comparisons): exp, sin, power and
 the sums in matmul or mean may differ in the last bit between processors and NumPy versions. Edges are therefore
-polynomial, rotations rational, the noise is a sum of uniforms, and rng.random() is the only source of chance.
+polynomial, rotations rational, the noise is a sum of uniforms, and rng.random() is the only source of randomness.
 """
 
 import numpy as np

@@ -10,11 +10,11 @@ from .display import ACCENT, INK, SECOND, STYLE
 
 def face_wall(dataset, per_class=10, seed=0):
     """One row of faces per emotion, drawn at random."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     rows = []
     for label in range(len(EMOTIONS)):
         members = np.flatnonzero(dataset.labels == label)
-        chosen = chance.permutation(members)[:per_class]
+        chosen = rng.permutation(members)[:per_class]
         rows.append([dataset.images[k] for k in chosen] + [None] * (per_class - len(chosen)))
     return face_grid(rows, row_titles=EMOTIONS)
 
