@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from .errors import FerError
 
+RULES = {"eq2": "Eq. 2", "sgd": "SGD", "adam": "Adam"}  # how the centres move, and the names to show
 BETAS = (0.9, 0.999)  # Adam's, in torch and in the published code
 # What ρ = 1 − α n/(1 + n), by which a step of Eq. 2 multiplies c − mean, does: each from this ρ down.
 REGIONS = {"slow": 1.0, "steady": 0.6, "jumps over the mean": 0.0, "diverges": -1.0}
@@ -237,7 +238,7 @@ def _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rat
             raise FerError(f"{name} = {value!r}: give a finite number from 0 up, {usual}.")
     if eps == 0:
         raise FerError("eps = 0: Adam would divide by zero for a class that it has not seen; give a small number.")
-    for name, value, choices in (("update", update, ("eq2", "sgd", "adam")),
+    for name, value, choices in (("update", update, tuple(RULES)),
                                  ("reduction", reduction, ("mean", "sum", "none"))):
         if value not in choices:
             *others, last = map(repr, choices)

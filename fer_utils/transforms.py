@@ -54,19 +54,19 @@ def resize(images, size):
 DRAWS = 13  # random numbers that ``augment`` takes for an image
 
 
-def augment(images, size, chance, *, flip=True, rotation=0.0, crop=0.0, shift=0.0, erase=0.0):
+def augment(images, size, rng, *, flip=True, rotation=0.0, crop=0.0, shift=0.0, erase=0.0):
     """Flip, rotate, crop, shift and blot each image of a batch with numbers of its own.
 
     ``images`` float (N, C, H, W); returns (N, C, size, size).
     ``rotation``: the largest angle in degrees, either way. ``crop``: the largest share of the side that is cut away;
     where the window lies is drawn too, and ``shift`` moves it by up to that share of the side, beyond the border even.
     ``erase``: the chance that a rectangle of 2 to 20 % of the image is filled with one grey of its own.
-    ``chance``: a CPU generator on every device, so that a GPU augments as a CPU does, or (N, DRAWS) numbers drawn from
+    ``rng``: a CPU generator on every device, so that a GPU augments as a CPU does, or (N, DRAWS) numbers drawn from
     one, on the images' device. One interpolation does everything, and the border repeats the outermost pixels.
     """
-    draws = chance
-    if isinstance(chance, torch.Generator):
-        draws = torch.rand(len(images), DRAWS, generator=chance).to(images.device)
+    draws = rng
+    if isinstance(rng, torch.Generator):
+        draws = torch.rand(len(images), DRAWS, generator=rng).to(images.device)
     mirror = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if flip else torch.ones_like(draws[:, 0])
     angle = (2 * draws[:, 1] - 1) * math.radians(rotation)
     side = 1 - crop * draws[:, 2]
@@ -78,12 +78,12 @@ def augment(images, size, chance, *, flip=True, rotation=0.0, crop=0.0, shift=0.
     return _erase(images, draws[:, 7:], erase) if erase else images
 
 
-def _erase(images, draws, chance):
+def _erase(images, draws, share):
     """Random erasing (Zhong et al. 2020): ``draws`` (N, 6) say whether, how large, how wide, where (2), how grey."""
     size = images.shape[-1]
     area, stretch = 0.02 + 0.18 * draws[:, 1], torch.exp((2 * draws[:, 2] - 1) * math.log(3.0))
     half = torch.stack([(area * stretch).sqrt(), (area / stretch).sqrt()], 1) / 2
     axis = (torch.arange(size, device=images.device) + 0.5) / size
     inside = (axis - draws[:, 3:5, None]).abs() < half[:, :, None]
-    blot = inside[:, 0, None, :] & inside[:, 1, :, None] & (draws[:, 0] < chance)[:, None, None]
+    blot = inside[:, 0, None, :] & inside[:, 1, :, None] & (draws[:, 0] < share)[:, None, None]
     return torch.where(blot[:, None], draws[:, 5, None, None, None], images)

@@ -70,10 +70,10 @@ def _inside(work, arguments, environment, log):
 
 def train(folder, epochs, **fields):
     """A tiny training on random pixels into a folder."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def faces(n):
-        images = chance.integers(0, 256, (n, 32, 32), np.uint8)
+        images = rng.integers(0, 256, (n, 32, 32), np.uint8)
         return FaceDataset(images, np.arange(n, dtype=np.int64) % 7, np.arange(n).astype(str), "train", "random pixels")
 
     defaults = {"backbone": "tiny plain", "image_size": 32, "batch_size": 31, "precision": "fp32", "patience": epochs}

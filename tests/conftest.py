@@ -15,6 +15,7 @@ from torch import nn
 from fer_lab import half_precision
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
 from fer_utils.runs import run
 from fer_utils.training import loop, setup
 from fer_utils.training.loop import fit
@@ -41,6 +42,18 @@ class TinyNetwork(nn.Module):
         maps = self.norms[0](self.first(images)).relu()
         features = self.dropout(self.norms[1](self.second(maps)).relu().mean((2, 3)))
         return features, self.classifier(features)
+
+
+def refusal(call, *args, **options):
+    """What a call is refused with: the words of its ``FerError``, "" where it goes through. Tests loop over bad values
+    with it and name all that were not refused as they should be."""
+    try:
+        call(*args, **options)
+    except FerError as error:
+        return str(error)
+    except Exception as error:
+        return f"no FerError but {type(error).__name__}"
+    return ""
 
 
 CPU = torch.device("cpu")

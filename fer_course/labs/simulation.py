@@ -2,17 +2,18 @@
 JavaScript; its draws come from a generator of a few lines, so that neither needs data from the other."""
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from fer_utils.center_loss import REGIONS
+from fer_utils.center_loss import REGIONS, RULES, CenterLoss
 from fer_utils.errors import FerError
 
 CLASSES = ("happiness", "sadness", "surprise")
 DIRECTIONS = np.array([[0.0, 1.2], [-1.04, -0.6], [1.04, -0.6]])  # the classifier: it does not learn
-RULES = ("eq2", "sgd", "adam")
-ADAM_RATE, BETA_1, BETA_2, TINY = 0.1, 0.9, 0.999, 1e-8
+ADAM_RATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,8 @@ def simulate(alpha, lam, *, batch=24, update="eq2", seed=0, steps=60, members=30
     """Eq. 1 to Eq. 3 on three classes of free points in the plane, small enough for a slider. Returns a ``Simulation``.
 
     Each step, every point goes down the gradient of L_S + λ L_C (both summed over the points; three fixed directions
-    are the classifier), and a batch of points moves the centres, by one of three rules: "eq2"; "sgd", down the gradient
-    of the batch's mean ½‖x − c‖² with rate α; or "adam", where that gradient times α goes through Adam, as published
-    code does it (λ times α/λ is α). Raises ``FerError`` for values that have no meaning.
+    are the classifier), and a batch of points moves the centres, which are ``CenterLoss``'s, by one of its three rules.
+    Raises ``FerError`` for values that have no meaning.
     """
     count = len(CLASSES) * members
     for name, value in {"alpha": alpha, "lam": lam}.items():
@@ -83,10 +83,12 @@ def simulate(alpha, lam, *, batch=24, update="eq2", seed=0, steps=60, members=30
     labels = np.repeat(np.arange(len(CLASSES)), members)
     one_hot = np.eye(len(CLASSES))[labels]
     points = 0.7 * DIRECTIONS[labels] + 0.8 * np.array([[normal(draw), normal(draw)] for _ in labels])
-    centers = np.zeros((len(CLASSES), 2))
-    first = second = np.zeros_like(centers)  # Adam's moments
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an α above 2 diverges, which is what one comes here to see
+        loss = CenterLoss(len(CLASSES), 2, alpha=alpha, update=update, learning_rate=ADAM_RATE).double()
     seen = []
-    for step in range(1, steps + 2):
+    for _ in range(steps + 1):
+        centers = loss.centers.detach().numpy().copy()
         logits = points @ DIRECTIONS.T
         largest = logits.max(1, keepdims=True)
         shares = np.exp(logits - largest)
@@ -95,17 +97,7 @@ def simulate(alpha, lam, *, batch=24, update="eq2", seed=0, steps=60, members=30
         cross_entropy = np.log(total[:, 0]) + (largest[:, 0] - (logits * one_hot).sum(1))
         seen.append((points, centers, cross_entropy.mean(), 0.5 * (away**2).sum(1).mean()))
         chosen = shuffled(count, draw)[:batch]
-        counts, pull = one_hot[chosen].sum(0)[:, None], one_hot[chosen].T @ away[chosen]  # pull: Σ (x − c) of a class
-        if update == "eq2":
-            centers = centers + alpha * pull / (1 + counts)
-        elif update == "sgd":
-            centers = centers + alpha * pull / batch
-        else:
-            gradient = -alpha * pull / batch
-            first = BETA_1 * first + (1 - BETA_1) * gradient
-            second = BETA_2 * second + (1 - BETA_2) * gradient**2
-            size = np.sqrt(second / (1 - BETA_2**step)) + TINY
-            centers = centers - ADAM_RATE * first / (1 - BETA_1**step) / size
+        loss.update_centers(torch.from_numpy(points[chosen]), torch.from_numpy(labels[chosen]))
         points = points - rate * ((shares / total - one_hot) @ DIRECTIONS + lam * away)
     return Simulation(alpha, lam, batch, update, labels, *map(np.array, zip(*seen)))
 

@@ -7,7 +7,7 @@ from the intensities of thirteen units; all else about it (identity, pose, light
 The same seed must give the same bytes on every machine, or the accuracies in the course would not reproduce. So the
 pixels are computed with correctly rounded operations only (+ - * / sqrt, min, max, comparisons): exp, sin, power and
 the sums in matmul or mean may differ in the last bit between processors and NumPy versions. Edges are therefore
-polynomial, rotations rational, the noise is a sum of uniforms, and rng.random() is the only source of chance.
+polynomial, rotations rational, the noise is a sum of uniforms, and rng.random() is the only source of randomness.
 """
 
 import numpy as np
@@ -74,22 +74,22 @@ def synthetic_faces(counts, seed, difficulty=DEFAULT, *, size=48, colour=False, 
                        f"one for each of {', '.join(EMOTIONS)}")
     if images_per_person < 1:
         raise FerError(f"synthetic_faces: images_per_person is {images_per_person}; pass 1 or more")
-    labels, units, rng = _expressions(counts, seed, difficulty)
-    d, persons = difficulty, persons_of(labels, images_per_person) if images_per_person > 1 else None
+    labels, units, persons, rng = _expressions(counts, seed, difficulty, images_per_person)
+    d = difficulty
     return draw_faces(units, rng, size, d.noise, d.pose, d.light, d.occlusion, colour=colour, persons=persons), labels
 
 
 def traits_of_faces(counts, seed, difficulty=DEFAULT, *, images_per_person=1):
     """What else was drawn at random for each of ``synthetic_faces(counts, seed, …)``: {trait: float32 (N,)}, in the
     ranges of ``faces.traits``. Nothing is drawn, so it takes no time."""
-    labels, _, rng = _expressions(counts, seed, difficulty)
-    persons = persons_of(labels, images_per_person) if images_per_person > 1 else None
+    labels, _, persons, rng = _expressions(counts, seed, difficulty, images_per_person)
     return draw_traits(rng, len(labels), difficulty.pose, difficulty.light, persons=persons)
 
 
-def _expressions(counts, seed, difficulty):
-    """Labels and action units of the faces, and the generator from which all else is drawn next."""
+def _expressions(counts, seed, difficulty, images_per_person):
+    """Labels, action units and persons of the faces, and the generator from which all else is drawn next."""
     rng = np.random.Generator(np.random.PCG64(seed))  # not default_rng, whose generator may change one day
     labels = np.repeat(np.arange(len(EMOTIONS), dtype=np.int64), counts)
     labels = labels[np.argsort(rng.random(len(labels)), kind="stable")]
-    return labels, sample_units(labels, rng, difficulty), rng
+    persons = persons_of(labels, images_per_person) if images_per_person > 1 else None
+    return labels, sample_units(labels, rng, difficulty), persons, rng

@@ -36,16 +36,16 @@ def draw_traits(rng, number, pose, light, colour=False, persons=None):
     """The traits of ``number`` faces, a dict of float32 (number,); faces of one person share what lasts."""
     ranges = {**IDENTITY, **{k: (lo * pose, hi * pose) for k, (lo, hi) in POSE.items()},
               **{k: (lo * light, hi * light) for k, (lo, hi) in LIGHT.items()}, **COVER}
-    chance = rng.random((number, len(ranges)))
+    drawn = rng.random((number, len(ranges)))
     if colour:
         ranges |= HUES
-        chance = np.concatenate([chance, rng.random((number, len(HUES)))], 1)
+        drawn = np.concatenate([drawn, rng.random((number, len(HUES)))], 1)
     if persons is not None:
         _, first, who = np.unique(persons, return_index=True, return_inverse=True)
         free = np.array([PASSING.get(name, 0.0) for name in ranges])
-        chance = free * chance + (1.0 - free) * chance[first[who]]
+        drawn = free * drawn + (1.0 - free) * drawn[first[who]]
     low, high = np.array(list(ranges.values())).T
-    return dict(zip(ranges, (low + (high - low) * chance).astype(np.float32).T))
+    return dict(zip(ranges, (low + (high - low) * drawn).astype(np.float32).T))
 
 
 def rows_of(traits, rows):

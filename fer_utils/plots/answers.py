@@ -1,12 +1,10 @@
 """Picture of what a network answers to one photo."""
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..emotions import COLOURS, EMOTIONS
-from .display import ACCENT, INK, STYLE, deep
+from .display import ACCENT, INK, deep, drawing
 
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 
@@ -19,8 +17,8 @@ def photo_answer(photo, box, face, probabilities, neighbours):
     ``neighbours``: pairs of a face and its title.
     """
     probabilities = np.asarray(probabilities, float)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(9.4, 4.6))  # places by hand: a lab draws this for every move of a slider
+    # Places by hand: a lab draws this for every move of a slider.
+    with drawing(9.4, 4.6, grid=False, layout=None) as figure:
         whole, seen, bars = (figure.add_axes(place) for place in (
             (0.01, 0.42, 0.3, 0.5), (0.33, 0.42, 0.2, 0.5), (0.65, 0.4, 0.34, 0.53)))
         whole.imshow(photo, **GREY)

@@ -2,17 +2,15 @@
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from ..center_loss import REGIONS
 from ..emotions import COLOURS, MARKERS
-from .display import ACCENT, INK, SECOND, STYLE, deep
+from .display import ACCENT, INK, SECOND, deep, drawing
 
 
 def staircase(members, alphas, steps=7):
     """Eq. 2 on one fixed batch as a staircase, a panel for each α: from the line ρ·d up or down to the diagonal."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.9 * len(alphas), 3.2), layout="constrained")
+    with drawing(2.9 * len(alphas), 3.2) as figure:
         for axis, alpha in zip(figure.subplots(1, len(alphas), squeeze=False)[0], alphas):
             rho = 1 - alpha * members / (1 + members)
             distances = rho ** np.arange(steps + 1)
@@ -32,8 +30,7 @@ def noise_floor(members, alphas, measured):
 
     ``measured``: for each of ``alphas``, the variance of a centre's coordinate in units of σ²/n.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6, 3.4), layout="constrained")
+    with drawing(6, 3.4) as figure:
         axis = figure.subplots()
         line = np.linspace(0.05, 2 * (1 + members) / members - 0.02, 300)
         rho = 1 - line * members / (1 + members)
@@ -47,8 +44,7 @@ def noise_floor(members, alphas, measured):
 
 def paths_by_alpha(panels):
     """One coordinate of a centre by step; ``panels``: {title: {alpha: values (steps,)}}, one line for each α."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.8 * len(panels), 3.2), layout="constrained")
+    with drawing(4.8 * len(panels), 3.2) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axis, (title, paths) in zip(axes, panels.items()):
             for (alpha, values), colour, dashes, width in zip(paths.items(), (INK, SECOND, ACCENT), ("-", "--", ":"),
@@ -66,8 +62,7 @@ def feature_film(rows, labels, moments):
     ``rows``: {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns.
     """
     palette = matplotlib.colormaps["tab10"]
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(2.7 * len(moments), 2.8 * len(rows)), layout="constrained")
+    with drawing(2.7 * len(moments), 2.8 * len(rows), grid=False) as figure:
         for axes, (title, film) in zip(figure.subplots(len(rows), len(moments), squeeze=False), rows.items()):
             for axis, points, moment in zip(axes, film, moments):
                 for digit in np.unique(labels):
@@ -81,8 +76,7 @@ def feature_film(rows, labels, moments):
 def moving_centers(simulation):
     """A ``simulation.Simulation`` as a still, laid out as the lab: where points and centres went, both losses by step,
     and ρ on its gauge. What diverges leaves the picture; a centre that did is drawn at its edge."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.4), layout="constrained")
+    with drawing(10, 4.4) as figure:
         plane, curve, gauge = figure.subplot_mosaic("ab;ac", height_ratios=(4, 1), width_ratios=(46, 54)).values()
         reach, outside = 3, []
         for label, (name, points, path) in enumerate(simulation.by_class()):

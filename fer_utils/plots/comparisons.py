@@ -1,12 +1,10 @@
 """Pictures of many runs: pairs with one seed, curves over α and λ."""
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from ..emotions import COLOURS
-from .display import ACCENT, INK, SECOND, STYLE, deep
+from .display import ACCENT, INK, SECOND, deep, drawing
 
 SEEDS = [(deep(COLOURS[name]), marker) for name, marker in
          zip(("sadness", "disgust", "fear", "happiness", "surprise", "neutral"), "osv^DP")]
@@ -14,8 +12,7 @@ SEEDS = [(deep(COLOURS[name]), marker) for name, marker in
 
 def paired_runs(panels):
     """A line for each seed, from softmax to centre loss; ``panels``: {title: {seed: (softmax, centre loss)}}, in %."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.6 * len(panels), 3.6), layout="constrained")
+    with drawing(3.6 * len(panels), 3.6) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axis, (title, pairs) in zip(axes, panels.items()):
             for (seed, pair), (colour, marker) in zip(pairs.items(), SEEDS, strict=False):
@@ -37,8 +34,7 @@ def alpha_curves(panels, softmax, paper=None):
     number of points, so that heights compare.
     """
     panels, paper = dict(panels), paper or {}
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.7 * (len(panels) + len(paper)), 3.5), layout="constrained")
+    with drawing(3.7 * (len(panels) + len(paper)), 3.5) as figure:
         axes = figure.subplots(1, len(panels) + len(paper), squeeze=False)[0]
         for axis, (rule, curves) in zip(axes, panels.items()):
             if axis is not axes[0]:
@@ -70,8 +66,7 @@ def lambda_curves(curves, softmax):
 
     ``curves``: {seed: (lams, accuracies, ratios)}; ``softmax``: (accuracies, ratios) of the runs without centre loss.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 3.4), layout="constrained")
+    with drawing(8, 3.4) as figure:
         for axis, part, title in zip(figure.subplots(1, 2), (0, 1), ("test accuracy (%)", "intra/inter, test images")):
             _band(axis, softmax[part])
             for (seed, curve), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
@@ -89,8 +84,7 @@ def lambda_curves(curves, softmax):
 
 def seeds_needed(curves, marks):
     """Pairs of runs that a gain needs; ``curves``: {sd of the differences: (gains, pairs)}; ``marks``: {name: gain}."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    with drawing(6.4, 3.4) as figure:
         axis = figure.subplots()
         for (spread, (gains, pairs)), colour, marker in zip(curves.items(), (SECOND, INK, ACCENT), "osv"):
             axis.plot(gains, pairs, color=colour, marker=marker, markersize=4, label=f"sd {spread:g} points")

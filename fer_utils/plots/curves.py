@@ -1,19 +1,15 @@
 """Pictures of trainings: curves, confusion matrices, features in the plane."""
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..emotions import EMOTIONS
-from .display import ACCENT, INK, SECOND, STYLE, png, readable_on
+from .display import ACCENT, INK, SECOND, drawing, png, squares
 from .projections import scatter
 
 
 def learning_curves(histories):
     """Cross-entropy, accuracy and compactness by epoch; ``histories``: {name: DataFrame of a run's history}."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.2), layout="constrained")
+    with drawing(11, 3.2) as figure:
         loss, accuracy, ratio = figure.subplots(1, 3)
         for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
             style = {"color": colour, "marker": marker, "markersize": 4}
@@ -62,8 +58,7 @@ def follow(alt, name="this run"):
 
 def both_losses(history, lam):
     """L_S and λ·L_C of one run by epoch, and what share of the total centre loss has."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    with drawing(7.2, 3.2) as figure:
         axis = figure.subplots()
         axis.plot(history.epoch, history.cross_entropy, color=INK, marker="o", markersize=4,
                   label="$L_S$, cross-entropy")
@@ -77,8 +72,7 @@ def both_losses(history, lam):
 
 def confusion_matrices(matrices):
     """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(4.9 * len(matrices), 4.4), layout="constrained")
+    with drawing(4.9 * len(matrices), 4.4, grid=False) as figure:
         for axis, (title, counts) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
             _confusion(axis, counts)
             axis.set(title=f"{title} (% of each row)")
@@ -88,20 +82,13 @@ def confusion_matrices(matrices):
 def _confusion(axis, counts):
     counts = np.asarray(counts)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    squares = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for row, column in np.ndindex(shares.shape):
-        axis.text(column, row, int(shares[row, column] + 0.5), ha="center", va="center", fontsize=8.5,
-                  color=readable_on(squares.to_rgba(shares[row, column])[:3]))
-    axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
-    axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+    squares(axis, shares, lambda share: int(share + 0.5), cmap="Blues", vmin=0, vmax=100)
     axis.set(xlabel="predicted", ylabel="true")
-
 
 
 def result_panels(cell):
     """One run in three panels: learning curves, confusion matrix, features; ``cell``: ``ResultsLab.cell``."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(12.4, 3.9), layout="constrained")
+    with drawing(12.4, 3.9) as figure:
         curves, matrix, plane = figure.subplots(1, 3, width_ratios=(1, 1.1, 1))
         training, validation = (np.asarray(cell["curves"][name]) for name in ("training", "validation"))
         epochs, best = np.arange(1, len(validation) + 1), validation.argmax()

@@ -2,12 +2,15 @@
 
 import base64
 import io
+from contextlib import contextmanager
 
+import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
-from ..emotions import COLOURS
+from ..emotions import COLOURS, EMOTIONS
 
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11,
          "axes.titlelocation": "left", "legend.frameon": False, "axes.grid": True, "grid.alpha": 0.25,
@@ -16,6 +19,13 @@ INK, ACCENT, SECOND = "#26323E", COLOURS["anger"], COLOURS["sadness"]
 # plotly's names for matplotlib's markers
 SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "triangle-down",
            "D": "diamond", "*": "star"}
+
+
+@contextmanager
+def drawing(width, height, *, grid=True, layout="constrained"):
+    """An empty figure, so many inches wide and high, in the style that all have while it is drawn."""
+    with matplotlib.rc_context({**STYLE, "axes.grid": grid}):
+        yield Figure(figsize=(width, height), layout=layout)
 
 
 def deep(colour):
@@ -27,6 +37,16 @@ def readable_on(colour):
     """Black or white, whichever can be read on a background of this colour: one of them always has 4.5:1."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
+
+
+def squares(axis, table, spelled, **colours):
+    """A table (7, 7) of the emotions as coloured squares, in each its number as ``spelled`` writes it."""
+    image = axis.imshow(table, **colours)
+    for row, column in np.ndindex(table.shape):
+        axis.text(column, row, spelled(table[row, column]), ha="center", va="center", fontsize=8.5,
+                  color=readable_on(image.to_rgba(table[row, column])[:3]))
+    axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
+    axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
 
 
 def show(figure, alt):

@@ -1,20 +1,18 @@
 """Pictures of the data: faces in rows, and how many there are of each class."""
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from ..emotions import EMOTIONS
-from .display import ACCENT, INK, SECOND, STYLE
+from .display import ACCENT, INK, SECOND, drawing
 
 
 def face_wall(dataset, per_class=10, seed=0):
     """One row of faces per emotion, drawn at random."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     rows = []
     for label in range(len(EMOTIONS)):
         members = np.flatnonzero(dataset.labels == label)
-        chosen = chance.permutation(members)[:per_class]
+        chosen = rng.permutation(members)[:per_class]
         rows.append([dataset.images[k] for k in chosen] + [None] * (per_class - len(chosen)))
     return face_grid(rows, row_titles=EMOTIONS)
 
@@ -23,8 +21,8 @@ def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
     """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap."""
     rows = [list(row) for row in rows]
     columns = max(map(len, rows))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(columns * inches + 0.9, len(rows) * inches + (0.3 if column_titles else 0)))
+    height = len(rows) * inches + (0.3 if column_titles else 0)
+    with drawing(columns * inches + 0.9, height, layout=None) as figure:
         axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
         for r, row in enumerate(rows):
             for c in range(columns):
@@ -43,8 +41,7 @@ def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
 
 def class_shares(shares):
     """Bars of each class's share in percent; ``shares``: {name of the data set: (7,) shares in [0, 1]}."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 3.2))
+    with drawing(8, 3.2, layout=None) as figure:
         axis = figure.subplots()
         width = 0.8 / len(shares)
         hatches, tones = ("", "//", "..", "xx"), (INK, ACCENT, SECOND, "#8A8A8A")

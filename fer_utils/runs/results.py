@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..center_loss import RULES
 from ..errors import FerError
 from ..training.recipe import CENTERS, RECIPES, Recipe
 from .run import course_folder, load_run, sha256_of
 
 SUMS = "SHA256SUMS"
-RULES = {"eq2": "Eq. 2", "sgd": "SGD", "adam": "Adam"}
 GROUP = ["dataset", "source", "test_split", "n_test", "backbone", "recipe", "overrides", "engine", "weights", "lam",
          "update", "center_init", "alpha", "arm"]
 MEASURES = ["accuracy", "weighted_f1", "macro_f1", "ratio"]

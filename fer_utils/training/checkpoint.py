@@ -4,6 +4,11 @@ A checkpoint is two files, ``epoch-0007.safetensors`` (every tensor of the netwo
 and ``epoch-0007.pt`` (optimiser, schedule, history), with ``best-0003.safetensors`` from the best epoch so far, and
 ``last.json``, which names it. That name is written last, by renaming: a process killed at any moment leaves the old
 checkpoint or the new one, never half of one. No path is stored: the folder may be moved to another machine.
+
+Accelerate's ``save_state`` was tried in its place (1.15) and is not enough. It syncs nothing to the disk, and a full
+folder cannot be renamed over another one, so pointer, fsync and clean-up would stay. Reading sets Python's and NumPy's
+generators, which are the caller's; a checkpoint from a CPU is refused on a GPU with fp16 (no scaler), and one from two
+processes by one alone (names begin with "module."). The best epoch would be written anew after every epoch.
 """
 
 import json

@@ -105,14 +105,14 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
 def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar):
     """One pass over ``images`` uint8 (N, H, W[, 3]) and ``labels`` (N,); the row of history that it makes.
 
-    Each epoch's chance follows from seed and epoch alone, so a resumed run needs no random state. All of it is drawn
-    beforehand and nothing is read back from the device before the end: a GPU never waits for Python.
+    Each epoch's random numbers follow from seed and epoch alone, so a resumed run needs no random state. All are drawn
+    beforehand, and nothing is read back from the device before the end: a GPU never waits for Python.
     """
     device, size = accelerator.device, recipe.batch_size
-    chance = torch.Generator().manual_seed(derive(seed, "epoch", epoch if recipe.reshuffle else 1))
-    order = torch.randperm(len(images), generator=chance)
-    chance.manual_seed(derive(seed, "augmentation", epoch))
-    order, draws = order.to(images.device), torch.rand(len(order), DRAWS, generator=chance).to(device)
+    rng = torch.Generator().manual_seed(derive(seed, "epoch", epoch if recipe.reshuffle else 1))
+    order = torch.randperm(len(images), generator=rng)
+    rng.manual_seed(derive(seed, "augmentation", epoch))
+    order, draws = order.to(images.device), torch.rand(len(order), DRAWS, generator=rng).to(device)
     mixing = np.random.default_rng(derive(seed, "mixup", epoch))
     torch.manual_seed(derive(seed, "layers", epoch, accelerator.process_index))  # for backbones with dropout
     mean, std = (torch.tensor(inputs[name], device=device) for name in ("mean", "std"))
@@ -209,8 +209,8 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
             torch.distributed.broadcast(buffer, 0)
     images = validation.images
     if recipe.augment_validation:  # as published code does: every epoch is judged on other images
-        chance = torch.Generator().manual_seed(derive(seed, "validation", epoch))
-        changed = augment(to_channels(torch.from_numpy(np.array(images))), images.shape[1], chance, flip=recipe.flip,
+        rng = torch.Generator().manual_seed(derive(seed, "validation", epoch))
+        changed = augment(to_channels(torch.from_numpy(np.array(images))), images.shape[1], rng, flip=recipe.flip,
                           rotation=recipe.rotation, crop=recipe.crop)
         images = (255 * changed.permute(0, 2, 3, 1).squeeze(-1)).round().byte().numpy()
     features, probabilities = predict(parts.tested, images, **inputs)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..center_loss import RULES
 from ..errors import FerError
 
 NUMBERS = {  # field: type, smallest, largest
@@ -18,7 +19,7 @@ NUMBERS = {  # field: type, smallest, largest
 CHOICES = {
     "optimizer": ("adam", "sgd"), "schedule": ("constant", "one_cycle", "cosine"),
     "precision": ("auto", "fp32", "bf16", "fp16"), "monitor": ("accuracy", "cross_entropy"),
-    "normalisation": ("training", "imagenet"), "update": ("eq2", "sgd", "adam"), "center_init": ("zeros", "randn"),
+    "normalisation": ("training", "imagenet"), "update": tuple(RULES), "center_init": ("zeros", "randn"),
 }
 SWITCHES = ("flip", "reshuffle", "augment_validation", "mirror_test")
 CENTERS = ("alpha", "update", "center_init")  # fields without effect where lam is 0
@@ -133,8 +134,7 @@ class Recipe:
             "λ beside mean, without ½": (strength["mean"], "0.2 in the published code"),
             "λ beside ½·sum": (strength["half_sum"], "0.2 in Eq. 1 as printed"),
             "α": (f"{self.alpha:g}" if self.lam else "none: λ is 0", "1.9"),
-            "the centres move by": ({"eq2": "Eq. 2", "sgd": "SGD", "adam": "Adam"}[self.update] if self.lam else "none",
-                                    "Eq. 2, and \"Adam for both losses\""),
+            "the centres move by": (RULES[self.update] if self.lam else "none", "Eq. 2, and \"Adam for both losses\""),
             "the centres start at": (self.center_init if self.lam else "none", "not given"),
         }
         return pd.DataFrame(rows, index=[f"{self.name} (here)", "the paper"]).T

@@ -26,7 +26,7 @@ COMPILER = "inductor"
 
 @dataclass
 class Parts:
-    """What a training step moves, and what moves it.
+    """The parts of one training: what its steps move, and what moves it.
 
     ``network`` is plain; ``model`` is the same one as Accelerate trains it: in half precision, shared among processes,
     compiled. ``average``: the moving average of its weights, or None.

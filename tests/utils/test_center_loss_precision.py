@@ -1,26 +1,21 @@
 """Centre loss where numbers get hard: half precision, far-out centres, poisoned batches, gradients, a blind device."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from test_center_loss import batch, loss_with_centers
 from torch import nn
 
-from fer_utils.center_loss import CenterLoss
-from fer_utils.errors import FerError
+from fer_utils.center_loss import RULES, CenterLoss
 
-RULES = ["eq2", "sgd", "adam"]
 NAN, INF = math.nan, math.inf
+DENSE, ROWS = 7, 1000  # classes: fewer than a batch has images, and more
 
 
-def batch(n=62, classes=7, width=2048, seed=0, scale=1.0):
-    chance = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(n, width, generator=chance), torch.randint(0, classes, (n,), generator=chance)
-
-
-def loss_with_centers(classes=7, width=2048, seed=1, scale=1.0, **options):
-    start = scale * torch.randn(classes, width, generator=torch.Generator().manual_seed(seed))
-    return CenterLoss(classes, width, init=start, **options)
+def wide(n=62, classes=DENSE, width=2048):
+    return batch(n, classes, width)
 
 
 def exact(features, labels, centers, alpha):
@@ -45,26 +40,26 @@ def relative(found, wanted):
 # Precision
 
 
-@pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("classes", [7, 1000], ids=["dense", "rows"])
-def test_loss_and_centers_agree_with_float64_on_the_same_values(dtype, classes, autocast):
-    features, labels = batch(classes=classes)
-    features = features.to(dtype)
-    loss = loss_with_centers(classes, alpha=1.9)
-    value, centers = exact(features, labels, loss.centers, 1.9)
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        found = loss(features.requires_grad_(), labels)
-        found.backward()
-        loss.update_centers(features, labels)
-    assert found.dtype == torch.float32 and found.item() == pytest.approx(value, rel=1e-6)
-    assert relative(loss.centers, centers) < 1e-6 and features.grad.dtype == dtype
+def test_loss_and_centers_agree_with_float64_on_the_same_values():
+    for classes, dtype, autocast in itertools.product((DENSE, ROWS), (torch.float32, torch.bfloat16, torch.float16),
+                                                      (False, True)):
+        features, labels = wide(classes=classes)
+        features = features.to(dtype)
+        loss = loss_with_centers(classes, 2048, alpha=1.9)
+        value, centers = exact(features, labels, loss.centers, 1.9)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            found = loss(features.requires_grad_(), labels)
+            found.backward()
+            loss.update_centers(features, labels)
+        case = classes, dtype, autocast
+        assert found.dtype == torch.float32 and found.item() == pytest.approx(value, rel=1e-6), case
+        assert relative(loss.centers, centers) < 1e-6 and features.grad.dtype == dtype, case
 
 
 def test_far_out_centers_keep_their_distance_where_the_matrix_form_loses_it():
     """‖c‖ = 100, ‖x − c‖ = 0.01: the matrix form subtracts numbers near 10,000 to find 0.0001."""
-    directions, labels = batch()
-    centers = nn.functional.normalize(loss_with_centers().centers) * 100
+    directions, labels = wide()
+    centers = nn.functional.normalize(loss_with_centers(width=2048).centers) * 100
     features = centers[labels] + 0.01 * nn.functional.normalize(directions)
     loss = CenterLoss(7, 2048, init=centers, alpha=1.0)
     value, moved = exact(features, labels, centers, 1.0)
@@ -81,9 +76,9 @@ def test_far_out_centers_keep_their_distance_where_the_matrix_form_loses_it():
 
 @pytest.mark.parametrize("update", RULES)
 def test_a_model_in_half_precision_leaves_the_centers_in_float32(update):
-    model = nn.ModuleDict({"last": nn.Linear(2048, 7), "loss": loss_with_centers(update=update)})
-    loss = model["loss"]
-    loss.update_centers(*batch())
+    model = nn.ModuleDict({"last": nn.Linear(2048, 7), "loss": loss_with_centers(width=2048, update=update)})
+    loss, (features, labels) = model["loss"], wide()
+    loss.update_centers(features, labels)
     before = {name: value.clone() for name, value in loss.state_dict().items()}
     for change in (nn.Module.half, nn.Module.bfloat16, lambda m: m.to(torch.float16), lambda m: m.type(torch.float16),
                    lambda m: m.to("cpu", torch.bfloat16), lambda m: m.to(torch.float8_e4m3fn), nn.Module.float):
@@ -92,13 +87,12 @@ def test_a_model_in_half_precision_leaves_the_centers_in_float32(update):
             assert value.dtype == torch.float32 and torch.equal(value, before[name]), name
     model.half()
     assert model["last"].weight.dtype == torch.float16
-    features, labels = batch()
     value = loss(features.half().requires_grad_(), labels)
     loss.update_centers(features.half(), labels)
     assert value.dtype == torch.float32 and isinstance(loss.centers, nn.Parameter) == (update != "eq2")
 
 
-def test_another_default_type_changes_nothing():
+def test_neither_another_default_type_nor_a_narrow_checkpoint_narrows_them():
     for dtype in (torch.bfloat16, torch.float64):
         torch.set_default_dtype(dtype)
         try:
@@ -106,10 +100,7 @@ def test_another_default_type_changes_nothing():
         finally:
             torch.set_default_dtype(torch.float32)
         assert all(loss.centers.dtype == torch.float32 for loss in losses)
-
-
-def test_a_narrow_checkpoint_does_not_narrow_them():
-    narrow = {"centers": loss_with_centers(7, 5).centers.bfloat16()}
+    narrow = {"centers": loss_with_centers().centers.bfloat16()}
     for assign in (False, True):
         loss = CenterLoss(7, 5)
         loss.load_state_dict(narrow, assign=assign)
@@ -117,9 +108,9 @@ def test_a_narrow_checkpoint_does_not_narrow_them():
 
 
 def test_double_is_honoured_and_half_after_it_is_float32():
-    loss = loss_with_centers(7, 5, update="adam").double()
+    loss = loss_with_centers(update="adam").double()
     assert {value.dtype for value in loss.state_dict().values()} == {torch.float64}
-    assert loss(*batch(width=5)).dtype == torch.float64
+    assert loss(*batch()).dtype == torch.float64
     assert {value.dtype for value in loss.half().state_dict().values()} == {torch.float32}
 
 
@@ -131,21 +122,17 @@ def test_it_moves_to_another_device_and_comes_into_being_there():
 # Gradients
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_gradcheck(reduction):
+def test_gradients_and_their_gradients_are_those_of_finite_differences():
     features, labels = batch(6, 3, 4)
-    loss = loss_with_centers(3, 4, reduction=reduction).double()
     features = features.double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: loss(x, labels), features)
-    assert torch.autograd.gradgradcheck(lambda x: loss(x, labels), features)
-
-
-def test_gradcheck_of_centers_that_have_a_gradient():
-    features, labels = batch(6, 3, 4)
-    loss = loss_with_centers(3, 4, update="sgd").double()
+    for reduction in ("mean", "sum", "none"):
+        loss = loss_with_centers(3, 4, reduction=reduction).double()
+        assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, labels), features)
+        assert torch.autograd.gradgradcheck(lambda x, loss=loss: loss(x, labels), features)
+    loss = loss_with_centers(3, 4, update="sgd").double()  # whose centres have a gradient, too
 
     def of_centers(centers):
-        return torch.func.functional_call(loss, {"centers": centers}, (features.double(), labels))
+        return torch.func.functional_call(loss, {"centers": centers}, (features.detach(), labels))
     assert torch.autograd.gradcheck(of_centers, loss.centers)
 
 
@@ -161,98 +148,77 @@ def test_the_gradient_under_a_loss_scale_is_scaled_and_the_centers_do_not_feel_i
     assert torch.equal(1024 * gradients[0], gradients[1]) and torch.equal(plain.centers, scaled.centers)
 
 
-@pytest.mark.parametrize("update", RULES)
-def test_weight_decay_of_the_networks_optimiser_does_not_reach_the_centers(update):
-    network, loss = nn.Linear(5, 5), loss_with_centers(7, 5, update=update)
-    before = loss.centers.detach().clone()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, weight_decay=0.5)
-    loss(network(batch(width=5)[0]), batch(width=5)[1]).backward()
-    optimizer.step()
-    assert torch.equal(loss.centers, before)
+def test_weight_decay_of_the_networks_optimiser_does_not_reach_the_centers():
+    for update in RULES:
+        network, loss, (features, labels) = nn.Linear(5, 5), loss_with_centers(update=update), batch()
+        before = loss.centers.detach().clone()
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1, weight_decay=0.5)
+        loss(network(features), labels).backward()
+        optimizer.step()
+        assert torch.equal(loss.centers, before), update
 
 
 # Poison
 
 
-@pytest.mark.parametrize("poison", [NAN, INF, -INF, 3e38], ids=str)
-@pytest.mark.parametrize("classes", [7, 1000], ids=["dense", "rows"])
 @pytest.mark.parametrize("update", RULES)
-def test_a_batch_that_is_not_finite_changes_nothing_and_the_next_one_does(update, classes, poison):
-    features, labels = batch(classes=classes, width=16)
-    loss, healthy = (loss_with_centers(classes, 16, alpha=1.9, update=update, reduction="sum") for _ in range(2))
-    for one in (loss, healthy):
-        one.update_centers(features, labels)
-    before = {name: value.clone() for name, value in loss.state_dict().items()}
-    bad = features.clone()
-    bad[5, 3] = poison
-    bad[6] = bad[5]  # two of 3e38 are more than float32 holds
-    labels[6] = labels[5]
-    loss.update_centers(bad, labels)
-    for name, value in loss.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    for one in (loss, healthy):
-        one.update_centers(features, labels)
-    assert torch.equal(loss.centers, healthy.centers) and not torch.equal(loss.centers, before["centers"])
+def test_a_batch_that_is_not_finite_changes_nothing_and_the_next_one_does(update):
+    for classes, poison in itertools.product((DENSE, ROWS), (NAN, INF, -INF, 3e38)):
+        features, labels = batch(62, classes, 16)
+        loss, healthy = (loss_with_centers(classes, 16, alpha=1.9, update=update, reduction="sum") for _ in range(2))
+        for one in (loss, healthy):
+            one.update_centers(features, labels)
+        before = {name: value.clone() for name, value in loss.state_dict().items()}
+        bad = features.clone()
+        bad[5, 3] = poison
+        bad[6], labels[6] = bad[5], labels[5]  # two of 3e38 are more than float32 holds
+        loss.update_centers(bad, labels)
+        for name, value in loss.state_dict().items():
+            assert torch.equal(value, before[name]), (classes, poison, name)
+        for one in (loss, healthy):
+            one.update_centers(features, labels)
+        assert torch.equal(loss.centers, healthy.centers) and not torch.equal(loss.centers, before["centers"])
 
 
-def test_infinities_that_cancel_are_poison_too():
+def test_infinities_that_cancel_are_poison_too_and_the_loss_says_so():
     loss = loss_with_centers(2, 2)
     before = loss.centers.clone()
     loss.update_centers(torch.tensor([[INF, 1.0], [-INF, 1.0], [1.0, 1.0]]), torch.tensor([0, 0, 1]))
     assert torch.equal(loss.centers, before)
-
-
-def test_the_loss_of_a_poisoned_batch_says_so():
-    features, labels = batch(width=5)
-    features[0, 0] = NAN
-    assert loss_with_centers(7, 5)(features, labels).isnan()
+    assert loss(torch.tensor([[NAN, 1.0], [1.0, 1.0]]), torch.tensor([0, 1])).isnan()
 
 
 # A device that cannot be looked at
 
 
-@pytest.mark.parametrize("classes", [7, 1000], ids=["dense", "rows"])
-@pytest.mark.parametrize("update", RULES)
-def test_nothing_is_read_back_from_a_device(update, classes):
+def test_nothing_is_read_back_from_a_device():
     """Meta tensors have no values: whatever would have to look at one, and so wait for a GPU, raises on them."""
-    loss = CenterLoss(classes, 5, update=update).to("meta")
-    features, labels = batch(classes=classes, width=5)
-    features, labels = features.to("meta").requires_grad_(), labels.to("meta")
-    loss(features, labels).backward()
-    loss.update_centers(features, labels)
-    loss.update_centers_from(*loss.class_statistics(features, labels))
+    for update, classes in itertools.product(RULES, (DENSE, ROWS)):
+        loss = CenterLoss(classes, 5, update=update).to("meta")
+        features, labels = (tensor.to("meta") for tensor in batch(62, classes))
+        loss(features.requires_grad_(), labels).backward()
+        loss.update_centers(features, labels)
+        loss.update_centers_from(*loss.class_statistics(features, labels))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
-@pytest.mark.parametrize("classes", [7, 1000], ids=["dense", "rows"])
 @pytest.mark.parametrize("update", RULES)
-def test_a_gpu_gives_the_same_and_its_host_never_waits(update, classes):
-    features, labels = batch(classes=classes, width=64)
-    here, there = (loss_with_centers(classes, 64, alpha=1.9, update=update) for _ in range(2))
-    there.cuda()
-    on_gpu, gpu_labels = features.cuda().requires_grad_(), labels.cuda()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+def test_a_gpu_gives_the_same_and_its_host_never_waits(update):
+    for classes in (DENSE, ROWS):
+        features, labels = batch(62, classes, 64)
+        here, there = (loss_with_centers(classes, 64, alpha=1.9, update=update) for _ in range(2))
+        there.cuda()
+        on_gpu, gpu_labels = features.cuda().requires_grad_(), labels.cuda()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(3):
+                value = there(on_gpu, gpu_labels)
+                value.backward()
+                there.update_centers(on_gpu, gpu_labels)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
         for _ in range(3):
-            value = there(on_gpu, gpu_labels)
-            value.backward()
-            there.update_centers(on_gpu, gpu_labels)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    for _ in range(3):
-        wanted = here(features, labels)
-        here.update_centers(features, labels)
-    assert float(value) == pytest.approx(float(wanted), rel=1e-5)
-    assert torch.allclose(here.centers, there.centers.cpu(), atol=1e-5)
-
-
-@pytest.mark.parametrize("which", ["features", "labels", "centers"])
-def test_tensors_on_different_devices_are_named(which):
-    features, labels = batch(width=5)
-    loss = CenterLoss(7, 5)
-    if which == "centers":
-        loss.to("meta")
-    features = features.to("meta") if which == "features" else features
-    labels = labels.to("meta") if which == "labels" else labels
-    with pytest.raises(FerError, match="move them to one device"):
-        loss(features, labels)
+            wanted = here(features, labels)
+            here.update_centers(features, labels)
+        assert float(value) == pytest.approx(float(wanted), rel=1e-5)
+        assert torch.allclose(here.centers, there.centers.cpu(), atol=1e-5)

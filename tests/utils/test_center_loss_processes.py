@@ -3,23 +3,24 @@
 Both processes start once for all the tests here, since each has to import torch, and leave what they found in a file.
 """
 
+import itertools
 import math
 
 import pytest
 import torch
 from torch import distributed
 
-from fer_utils.center_loss import CenterLoss
+from fer_utils.center_loss import RULES, CenterLoss
 
 STEPS, BATCH, WIDTH, CENTERS, LAM = 3, 62, 16, {"few": 7, "many": 300}, 0.2
-EVEN, UNEVEN = (31, 31), (9, 53)
+SHARDS = {"even": (31, 31), "uneven": (9, 53)}
 
 pytestmark = pytest.mark.skipif(not (distributed.is_available() and distributed.is_gloo_available()), reason="no gloo")
 
 
 def batch(classes, seed):
-    chance = torch.Generator().manual_seed(seed)
-    return torch.randn(BATCH, WIDTH, generator=chance), torch.randint(0, classes, (BATCH,), generator=chance)
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(BATCH, WIDTH, generator=rng), torch.randint(0, classes, (BATCH,), generator=rng)
 
 
 def shard(tensors, sizes, rank):
@@ -46,11 +47,11 @@ def work(rank, folder):
     store = distributed.FileStore(f"{folder}/store", 2)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
     found = {}
-    for shards, sizes in (("even", EVEN), ("uneven", UNEVEN)):
+    for shards, sizes in SHARDS.items():
         def mine(tensors, sizes=sizes):
             return shard(tensors, sizes, rank)
         for classes in CENTERS:
-            for update in ("eq2", "sgd", "adam"):
+            for update in RULES:
                 found[shards, classes, update] = run(CENTERS[classes], update, mine)
         found[shards, "alone"] = run(7, "eq2", mine, sync=False)
         found[shards, "averaged"] = averaged(mine)
@@ -86,7 +87,7 @@ def summed_loss(mine):
 
 def micro_batches(rank):
     """Four micro-batches, two in each process, and one step."""
-    loss, (features, labels) = new_loss(7), shard(batch(7, 0), UNEVEN, rank)
+    loss, (features, labels) = new_loss(7), shard(batch(7, 0), SHARDS["uneven"], rank)
     first, second = (loss.class_statistics(features[rows], labels[rows]) for rows in (slice(5), slice(5, None)))
     loss.update_centers_from(first[0] + second[0], first[1] + second[1])
     return loss.centers.clone()
@@ -113,7 +114,7 @@ def calls(rank):
     distributed.all_reduce = listen
     try:
         for sync in (True, False):
-            loss, own = new_loss(7, sync=sync), shard(batch(7, 0), EVEN, rank)
+            loss, own = new_loss(7, sync=sync), shard(batch(7, 0), SHARDS["even"], rank)
             loss(*own)
             loss.update_centers(*own)
     finally:
@@ -123,7 +124,7 @@ def calls(rank):
 
 def poisoned(rank):
     """A nan in one of the processes: what do both do?"""
-    loss, (features, labels) = new_loss(7), shard(batch(7, 0), EVEN, rank)
+    loss, (features, labels) = new_loss(7), shard(batch(7, 0), SHARDS["even"], rank)
     if rank == 1:
         features[3, 2] = math.nan
     loss.update_centers(features, labels)
@@ -142,41 +143,39 @@ def distance(first, second):
     return float((first - second).abs().max())
 
 
-@pytest.mark.parametrize("update", ["eq2", "sgd", "adam"])
-@pytest.mark.parametrize("classes", CENTERS)
-@pytest.mark.parametrize("shards", ["even", "uneven"])
-def test_two_processes_take_the_steps_of_one(found, shards, classes, update):
-    whole = run(CENTERS[classes], update, lambda tensors: tensors)
-    ours = [result[shards, classes, update] for result in found]
-    assert torch.equal(*ours)
-    assert distance(ours[0], whole) < 1e-6 and distance(whole, new_loss(CENTERS[classes]).centers) > 1e-3
+def test_two_processes_take_the_steps_of_one(found):
+    for shards, classes, update in itertools.product(SHARDS, CENTERS, RULES):
+        whole = run(CENTERS[classes], update, lambda tensors: tensors)
+        ours = [result[shards, classes, update] for result in found]
+        assert torch.equal(*ours), (shards, classes, update)
+        assert distance(ours[0], whole) < 1e-6, (shards, classes, update)
+        assert distance(whole, new_loss(CENTERS[classes]).centers) > 1e-3
 
 
-@pytest.mark.parametrize("shards", ["even", "uneven"])
-@pytest.mark.parametrize("way", ["alone", "averaged"])
-def test_without_sync_and_with_averaged_steps_the_centers_are_others(found, shards, way):
+def test_without_sync_and_with_averaged_steps_the_centers_are_others(found):
     """The negative controls: n/(1 + n) is no sum, so steps cannot be averaged, however even the shards."""
     whole = run(7, "eq2", lambda tensors: tensors)
-    assert all(distance(result[shards, way], whole) > 1e-2 for result in found)
-    assert torch.equal(*(result[shards, way] for result in found)) == (way == "averaged")
+    for shards, way in itertools.product(SHARDS, ("alone", "averaged")):
+        assert all(distance(result[shards, way], whole) > 1e-2 for result in found)
+        assert torch.equal(*(result[shards, way] for result in found)) == (way == "averaged")
 
 
-@pytest.mark.parametrize("shards, sizes", [("even", EVEN), ("uneven", UNEVEN)])
-def test_losses_summed_over_shards_and_divided_by_the_batch_are_those_of_the_batch(found, shards, sizes):
+def test_losses_summed_over_shards_and_divided_by_the_batch_are_those_of_the_batch(found):
     features, labels = batch(7, 0)
     whole = LAM * new_loss(7)(features.requires_grad_(), labels)
     whole.backward()
-    for rank, result in enumerate(found):
-        value, gradient = result[shards, "loss"]
-        assert float(value) == pytest.approx(whole.item(), rel=1e-6)
-        assert distance(gradient, shard([features.grad], sizes, rank)[0]) < 1e-6
+    for shards, sizes in SHARDS.items():
+        for rank, result in enumerate(found):
+            value, gradient = result[shards, "loss"]
+            assert float(value) == pytest.approx(whole.item(), rel=1e-6)
+            assert distance(gradient, shard([features.grad], sizes, rank)[0]) < 1e-6
 
 
-@pytest.mark.parametrize("way", ["micro-batches", "idle"])
-def test_micro_batches_and_a_process_without_images_make_the_whole_batch(found, way):
+def test_micro_batches_and_a_process_without_images_make_the_whole_batch(found):
     loss = new_loss(7)
     loss.update_centers(*batch(7, 0))
-    assert all(distance(result[way], loss.centers) < 1e-6 for result in found)
+    for way in ("micro-batches", "idle"):
+        assert all(distance(result[way], loss.centers) < 1e-6 for result in found), way
 
 
 def test_a_step_speaks_once_and_only_with_sync(found):

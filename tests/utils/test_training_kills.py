@@ -12,7 +12,7 @@ FIELDS = {"backbone": "tiny dropout", "ema": 0.9, "mixup": 0.3, "optimizer": "sg
           "warmup": 1.0, "update": "adam", "label_smoothing": 0.1}
 
 
-def killed_until_finished(folder, result, kills, chance):
+def killed_until_finished(folder, result, kills, rng):
     """Start, kill after a random time, start again; how many kills there were, and in which epochs."""
     epochs = []
     while not result.exists():
@@ -21,7 +21,7 @@ def killed_until_finished(folder, result, kills, chance):
             before, until = listing(folder), time.monotonic() + 60
             while listing(folder) == before and process.exitcode is None and time.monotonic() < until:
                 time.sleep(0.001)  # until it trains: before that nothing could go wrong
-            time.sleep(chance.uniform(0, 0.2))
+            time.sleep(rng.uniform(0, 0.2))
             if process.exitcode is None:
                 process.kill()  # SIGKILL: nothing can be tidied up
                 process.join()
@@ -38,10 +38,10 @@ def listing(folder):
 def test_a_training_that_is_killed_ends_like_one_that_never_was(tmp_path, kills):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert killed_until_finished(tmp_path / "a", whole, 0, random) == []
-    chance, epochs, runs = random.Random(kills), [], 0
+    rng, epochs, runs = random.Random(kills), [], 0
     while len(epochs) < kills:  # a training may end before its last kill: then another one begins
         folder, runs = tmp_path / f"run{runs}", runs + 1
-        epochs += killed_until_finished(folder, cut, kills - len(epochs), chance)
+        epochs += killed_until_finished(folder, cut, kills - len(epochs), rng)
         assert_same(torch.load(whole), torch.load(cut))
         assert not list(folder.glob("*.part")) and len(list(folder.glob("*"))) == 5
         cut.unlink()

@@ -1,11 +1,12 @@
 """``fit``: its steps against literal formulas, its numbers the same again, its end where the recipe says."""
 
+import math
 import random
 
 import numpy as np
 import pytest
 import torch
-from conftest import made, train
+from conftest import made, refusal, train
 
 from fer_utils.center_loss import CenterLoss
 from fer_utils.datasets import FaceDataset
@@ -44,16 +45,11 @@ def test_a_step_goes_down_eq_3_and_moves_the_centers_once(tiny_network, make_rec
     assert torch.allclose(parts.center_loss.centers, once.centers, atol=1e-6)
 
 
-def test_without_lambda_there_is_no_center_loss_and_the_centers_rest(faces, tiny_network, make_recipe):
-    result = train(faces, make_recipe(lam=0))
-    assert not result.center_loss.centers.any()
-    assert (result.history.center_loss == 0).all()
-
-
-def test_with_lambda_the_centers_move_and_the_loss_is_recorded(faces, tiny_network, make_recipe):
-    result = train(faces, make_recipe(lam=0.2))
-    assert result.center_loss.centers.any()
-    assert (result.history.center_loss > 0).all()
+def test_the_centers_move_and_their_loss_is_recorded_where_there_is_a_lambda(faces, tiny_network, make_recipe):
+    for lam in (0, 0.2):
+        result = train(faces, make_recipe(lam=lam))
+        assert result.center_loss.centers.any() == bool(lam)
+        assert ((result.history.center_loss > 0) == bool(lam)).all()
 
 
 # Repeating itself
@@ -61,30 +57,21 @@ def test_with_lambda_the_centers_move_and_the_loss_is_recorded(faces, tiny_netwo
 
 def test_the_same_seed_gives_the_same_network_to_the_last_bit(make_faces, make_recipe, assert_same_training):
     faces, recipe = (make_faces(160), make_faces(21, seed=2)), make_recipe(epochs=1)  # ten steps of resnet18
-    first, second = train(faces, recipe), train(faces, recipe)
-    assert_same_training(first, second)
+    assert_same_training(train(faces, recipe), train(faces, recipe))
 
 
-def test_another_seed_gives_another_network(faces, tiny_network, make_recipe):
-    first, second = train(faces, make_recipe(), seed=0), train(faces, make_recipe(), seed=1)
-    assert not torch.equal(first.model.classifier.weight, second.model.classifier.weight)
-
-
-@pytest.mark.parametrize("backbone", ["tiny", "tiny dropout"])
-def test_the_surrounding_chance_has_no_part_in_it(faces, tiny_network, make_recipe, assert_same_training, backbone):
-    torch.manual_seed(1)
-    first = train(faces, make_recipe(backbone=backbone))
-    torch.manual_seed(2)
-    second = train(faces, make_recipe(backbone=backbone))
-    assert_same_training(first, second)
-
-
-@pytest.mark.parametrize("backbone", ["tiny", "tiny dropout"])
-def test_the_surrounding_chance_is_left_as_it_was(faces, tiny_network, make_recipe, backbone):
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
-    train(faces, make_recipe(backbone=backbone))
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1] and random.getstate() == before[2]
+def test_the_seed_alone_decides_and_the_surrounding_generators_are_left_as_they_were(faces, tiny_network, make_recipe,
+                                                                                     assert_same_training):
+    recipe, results = make_recipe(backbone="tiny dropout"), []
+    for around in (1, 2):
+        torch.manual_seed(around)
+        before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+        results.append(train(faces, recipe))
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert np.random.get_state()[1].tolist() == before[1] and random.getstate() == before[2]
+    assert_same_training(*results)
+    other = train(faces, recipe, seed=1)
+    assert not torch.equal(results[0].model.classifier.weight, other.model.classifier.weight)
 
 
 def test_softmax_and_center_loss_share_initialisation_order_and_augmentation(faces, make_recipe, steps_seen,
@@ -125,11 +112,12 @@ def test_inputs_are_normalised_by_the_training_faces_alone(faces, make_recipe, t
     assert result.inputs["size"] == 32 and result.inputs["precision"] == "fp32"
 
 
-@pytest.mark.parametrize("words", [("a",), ("a", 1), ("a", 2), ("ab",), ("a", "b")])
-def test_derived_seeds_repeat_and_never_meet(words):
-    others = {derive(seed, *other) for seed in (0, 1) for other in (("a",), ("a", 1), ("a", 2), ("ab",), ("a", "b"))}
-    assert len(others) == 10
-    assert derive(0, *words) in others and 0 <= derive(0, *words) < 2**63
+def test_derived_seeds_repeat_and_never_meet():
+    words = ("a",), ("a", 1), ("a", 2), ("ab",), ("a", "b")
+    found, again = ([derive(seed, *word) for seed in (0, 1) for word in words] for _ in range(2))
+    assert len(set(found)) == 10 and found == again and all(0 <= number < 2**63 for number in found)
+    for seed in (-1, 1.5, "0", None, True):
+        assert "give a whole number from 0 up" in refusal(derive, seed, "epoch", 1), seed
 
 
 # The best epoch, and when to stop
@@ -151,39 +139,25 @@ def test_the_epoch_with_the_best_validation_accuracy_is_kept(faces, tiny_network
 
 
 def test_the_centers_are_those_of_the_best_epoch(faces, tiny_network, make_recipe, validations, assert_same_state):
-    validations([0.6, 0.5])
-    two = train(faces, make_recipe(epochs=2))
-    validations([0.6])
-    one = train(faces, make_recipe(epochs=1))
+    validations([0.6, 0.5, 0.6])
+    two, one = (train(faces, make_recipe(epochs=epochs)) for epochs in (2, 1))
     assert two.best_epoch == 1
     assert_same_state(two.center_loss.state_dict(), one.center_loss.state_dict())
 
 
-@pytest.mark.parametrize("patience, epochs", [(1, 3), (2, 4), (3, 5), (6, 8)])
-def test_training_stops_after_patience_epochs_without_a_better_one(faces, tiny_network, make_recipe, validations,
-                                                                  patience, epochs):
-    validations([0.3, 0.5] + [0.5] * 20)
-    result = train(faces, make_recipe(epochs=20, patience=patience))
-    assert len(result.history) == epochs
-    assert result.best_epoch == 2
+def test_training_stops_after_patience_epochs_without_a_better_one(faces, tiny_network, make_recipe, validations):
+    for patience, best, accuracies in ((1, 2, [0.3] + [0.5] * 2), (3, 2, [0.3] + [0.5] * 4),
+                                       (2, 5, [0.3, 0.2, 0.4, 0.2, 0.5, 0.2, 0.2])):  # a better one starts it anew
+        validations([*accuracies, 0.9])
+        result = train(faces, make_recipe(epochs=8, patience=patience))
+        assert (len(result.history), result.best_epoch) == (len(accuracies), best)
 
 
-def test_a_better_epoch_starts_the_patience_anew(faces, tiny_network, make_recipe, validations):
-    validations([0.3, 0.2, 0.4, 0.2, 0.5, 0.2, 0.2, 0.9])
-    result = train(faces, make_recipe(epochs=8, patience=2))
-    assert (len(result.history), result.best_epoch) == (7, 5)
-
-
-def test_history_has_a_row_for_each_epoch_with_what_was_measured(faces, tiny_network, make_recipe):
-    result = train(faces, make_recipe(epochs=2))
-    assert result.history.epoch.tolist() == [1, 2]
+def test_history_tells_what_was_measured_of_the_network_that_is_kept(faces, tiny_network, make_recipe):
+    result = train(faces, make_recipe(epochs=3))
+    assert result.history.epoch.tolist() == [1, 2, 3] and result.history.train_accuracy.between(0, 1).all()
     assert list(result.history) == ["epoch", "cross_entropy", "center_loss", "train_accuracy",
                                     "validation_cross_entropy", "validation_accuracy", "validation_ratio", "seconds"]
-    assert result.history.train_accuracy.between(0, 1).all()
-
-
-def test_the_kept_network_has_the_validation_scores_that_history_tells(faces, tiny_network, make_recipe):
-    result = train(faces, make_recipe(epochs=3))
     _, probabilities = predict(result.model, faces[1].images, **result.inputs)
     row = result.history.iloc[result.best_epoch - 1]
     assert (probabilities.argmax(1) == faces[1].labels).mean() == pytest.approx(row.validation_accuracy)
@@ -206,10 +180,9 @@ def test_a_training_that_really_diverges_is_noticed(faces, tiny_network, make_re
         train(faces, make_recipe(epochs=20, lam=1e9, learning_rate=100.0, alpha=1e9, patience=20))
 
 
-@pytest.mark.parametrize("number", [7, 15])
-def test_too_few_faces_for_a_batch_are_refused(make_faces, tiny_network, make_recipe, number):
-    with pytest.raises(FerError, match=f"{number} training images do not fill one batch of 16; lower batch_size"):
-        train((make_faces(number), make_faces(21)), make_recipe())
+def test_too_few_faces_for_a_batch_are_refused(make_faces, tiny_network, make_recipe):
+    said = refusal(train, (make_faces(15), make_faces(21)), make_recipe())
+    assert "15 training images do not fill one batch of 16; lower batch_size" in said
 
 
 # Rate, device, precision
@@ -225,48 +198,48 @@ def rates(recipe, steps):
     return found
 
 
-@pytest.mark.parametrize("steps", range(1, 9))
-def test_the_one_cycle_is_there_for_the_shortest_trainings(steps, make_recipe):
-    found = rates(make_recipe(schedule="one_cycle", epochs=1, learning_rate=0.01), steps)
-    assert len(found) == steps and all(0 <= rate <= 0.01 for rate in found)
-
-
 def test_the_one_cycle_climbs_to_the_rate_and_falls_to_nothing(make_recipe):
     found = rates(make_recipe(schedule="one_cycle", epochs=4, learning_rate=0.01), 25)
     top = int(np.argmax(found))
     assert len(found) == 100 and max(found) == pytest.approx(0.01, rel=1e-3)
     assert 20 <= top <= 30 and (np.diff(found[:top]) > 0).all() and (np.diff(found[top + 1:]) < 0).all()
     assert found[-1] < 1e-4 * 0.01 + 1e-5
+    for steps in range(1, 9):  # it is there for the shortest trainings
+        found = rates(make_recipe(schedule="one_cycle", epochs=1, learning_rate=0.01), steps)
+        assert len(found) == steps and all(0 <= rate <= 0.01 for rate in found)
 
 
-def test_the_constant_rate_stays(make_recipe):
-    assert rates(make_recipe(schedule="constant", learning_rate=0.01), 10) == [0.01] * 20
+@pytest.mark.parametrize("warmup", [None, 0, 0.5, 1, 3])
+def test_the_constant_rate_stays_and_cosine_with_warm_up_is_the_formula(make_recipe, warmup):
+    schedule = {"schedule": "constant"} if warmup is None else {"schedule": "cosine", "warmup": warmup}
+    warm = int(10 * (warmup or 0))
+    wanted = [0.01 if warmup is None else 0.01 * (t + 1) / warm if t < warm
+              else 0.005 * (1 + math.cos(math.pi * (t - warm) / (40 - warm))) for t in range(40)]
+    assert rates(make_recipe(epochs=4, learning_rate=0.01, **schedule), 10) == pytest.approx(wanted, abs=1e-12)
 
 
-@pytest.mark.parametrize("device", ["gpu", "tpu", "cuda:99", "", "CPU0", None, 1.5, []])
-def test_a_device_that_is_not_here_is_named(device):
-    with pytest.raises(FerError, match="cannot be used here.*give 'auto', 'cpu', 'cuda' or 'mps'"):
-        choose_device(device)
+def test_a_warm_up_longer_than_the_training_climbs_to_its_end(make_recipe):
+    found = rates(make_recipe(schedule="cosine", warmup=9.0, epochs=2, learning_rate=0.01), 4)
+    assert found == pytest.approx([0.01 * (t + 1) / 36 for t in range(8)])
 
 
-def test_the_cpu_is_always_here_and_auto_finds_something():
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device(torch.device("cpu")) == torch.device("cpu")
+def test_a_device_that_is_not_here_is_named_and_the_cpu_always_is():
+    for device in ("gpu", "tpu", "cuda:99", "", "CPU0", None, 1.5, []):
+        said = refusal(choose_device, device)
+        assert "cannot be used here" in said and "give 'auto', 'cpu', 'cuda' or 'mps'" in said, device
+    assert choose_device("cpu") == choose_device(torch.device("cpu")) == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
 
 
-def test_precision_is_bf16_or_fp32_and_a_wish_is_granted():
-    assert choose_precision("fp32", torch.device("cpu")) == "fp32"
-    assert choose_precision("bf16", torch.device("cpu")) == "bf16"
-    assert choose_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_auto_takes_bf16_on_a_cpu_only_where_it_computes_in_it(monkeypatch, native):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native, raising=False)
-    assert choose_precision("auto", torch.device("cpu")) == ("bf16" if native else "fp32")
+def test_auto_takes_bf16_on_a_cpu_only_where_it_computes_in_it_and_a_wish_is_granted(monkeypatch):
+    cpu = torch.device("cpu")
+    assert [choose_precision(wish, cpu) for wish in ("fp32", "bf16")] == ["fp32", "bf16"]
+    assert "precision 'fp16' is for GPUs" in refusal(choose_precision, "fp16", cpu)
+    for native, wanted in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native, raising=False)
+        assert choose_precision("auto", cpu) == wanted
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    assert choose_precision("auto", torch.device("cpu")) == "fp32"
+    assert choose_precision("auto", cpu) == "fp32"
 
 
 def test_bf16_trains_to_nearly_the_same_losses(faces, tiny_network, make_recipe):
@@ -334,9 +307,3 @@ def test_the_first_step_of_a_resnet18_gives_the_numbers_of_this_engine():
     parts.model.train()
     found = training_step([(batch, torch.from_numpy(faces.labels))], recipe, accelerator, parts)
     assert found[:2].tolist() == pytest.approx(FIRST_OF_RESNET18, rel=1e-4), ADVICE
-
-
-@pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True])
-def test_a_seed_that_cannot_be_meant_is_refused(seed):
-    with pytest.raises(FerError, match="seed"):
-        derive(seed, "epoch", 1)

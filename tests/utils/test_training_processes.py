@@ -82,10 +82,6 @@ def test_when_one_process_fails_its_reason_is_said_and_all_end(tmp_path):
     assert all(codes) and "the checkpoint of epoch 1 cannot be written" in said[0]
 
 
-def small(out, rank):
-    apart.train(out, 3, batch_size=3)
-
-
 def test_a_batch_too_small_for_its_processes_is_refused_by_all(tmp_path):
-    codes, said = launch(2, small, tmp_path / "run", folder=tmp_path)
+    codes, said = launch(2, work, tmp_path, 3, {"batch_size": 3}, folder=tmp_path)
     assert all(codes) and "a batch of 3 in 1 pieces on 2 processes" in "".join(said)
