@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from fer_utils.datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, ferplus, load_dataset
+from fer_utils.datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, fer2013, ferplus, load_dataset
 from fer_utils.datasets.cache import clear, entries
-from fer_utils.datasets.report import brightness, duplicates, official_rows, summary
+from fer_utils.datasets.report import brightness, duplicates, official_rows, overview
 from fer_utils.errors import FerError
 from fer_utils.runs.results import load_results, results_folder
 from fer_utils.runs.run import load_run
@@ -22,7 +22,6 @@ from .sweeps.plan import grid, parse, plan, read_table
 from .sweeps.sweep import sweep
 
 KAGGLE = "msambare/fer2013"  # public: kagglehub needs no account for it
-OFFICIAL = {"train": 28_709, "public_test": 3_589, "private_test": 3_589}
 
 
 def fetch(name):
@@ -40,7 +39,7 @@ def fetch(name):
         folder = kagglehub.dataset_download(KAGGLE)
     except Exception as error:  # the network's errors, Kaggle's, the disk's
         raise FerError(f"FER2013 cannot be downloaded ({error}). {by_hand}") from error
-    for split, size in OFFICIAL.items():
+    for split, size in fer2013.SIZES.items():
         dataset = load_dataset("fer2013", folder, split)
         if len(dataset) != size:
             raise FerError(f"{folder}: {len(dataset)} images in the split {split}, and there should be {size}. "
@@ -56,7 +55,7 @@ def report(name, root, table):
     if table and name != "fer2013":
         raise FerError(f"--csv writes official rows of FER2013's whole splits, not of {name}; leave it out.")
     train, test = load_dataset(name, root, "train"), load_dataset(name, root, TEST_SPLIT[name])
-    print(summary(train, test).to_string())
+    print(overview(train, test).to_string())
     pairs = duplicates(train, test)
     share = pairs["second"].nunique() / len(test)
     print(f"{pairs['second'].nunique()} of {len(test)} images of {test.split} ({100 * share:.1f} %) are in train, too")

@@ -61,8 +61,15 @@ def _is_entry(path):
     return path.is_dir() and re.fullmatch(r"[0-9a-f]{24}|part-\w+", path.name) is not None
 
 
-def cached(identity, read):
-    """The folder of arrays that ``read()`` gives for this identity; read once, written whole or not at all."""
+def read_once(identity, read, split, source):
+    """The (images, labels, names) that ``read()`` gives for this identity as a ``FaceDataset``, whose images are
+    memory-mapped; read once, written whole or not at all."""
+    folder = _entry(identity, read)
+    images, labels, names = (_array(folder, name) for name in ("images", "labels", "names"))
+    return FaceDataset(images, np.array(labels), np.array(names), split, source)
+
+
+def _entry(identity, read):
     home = home_folder()
     folder = home / hashlib.sha256(f"{FORMAT} {identity}".encode(errors="surrogateescape")).hexdigest()[:24]
     try:
@@ -102,12 +109,7 @@ def _unusable(home, error):
                     "another folder.")
 
 
-def open_cached(folder, rows, split, source):
-    images, labels, names = (cached_array(folder, name) for name in ("images", "labels", "names"))
-    return FaceDataset(images[rows], np.array(labels[rows]), np.array(names[rows]), split, source)
-
-
-def cached_array(folder, name):
+def _array(folder, name):
     try:
         return np.load(folder / f"{name}.npy", mmap_mode="r")
     except PermissionError as error:

@@ -84,6 +84,25 @@ class FaceDataset:
         return digest.hexdigest()
 
 
+def name_kinds(dataset):
+    """What stands before the first "_" of each name, in lower case: the split, or FER2013's usage."""
+    return np.char.lower(np.char.partition(np.asarray(dataset.names, str), "_")[:, 0])
+
+
+def stretch(dataset, split, kinds):
+    """The faces of these kinds, which lie one after the other, as that split; or None.
+
+    A slice, for that is a view of the images; rows one by one would be a copy.
+    """
+    rows = np.flatnonzero(np.isin(name_kinds(dataset), kinds))
+    return dataset.subset(slice(rows[0], rows[-1] + 1), split) if len(rows) else None
+
+
+def missing_emotions(labels):
+    """The names of the emotions that none of the ``labels`` has, with commas between; empty where none is missing."""
+    return ", ".join(EMOTIONS[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(EMOTIONS)) == 0))
+
+
 def split_train_validation(dataset, fraction, seed, by="image"):
     """Split into (train, validation) at random, the same share of each class in both; ``fraction`` is validation's.
 

@@ -9,14 +9,16 @@ import numpy as np
 
 from ..emotions import EMOTIONS, FER2013_CODES, label_of
 from ..errors import FerError
-from .cache import cached, cached_array, open_cached
-from .files import allowed, decoded, existing, identity, is_image, opened, progress, read_table
+from .cache import read_once
+from .face_dataset import missing_emotions, name_kinds, stretch
+from .files import allowed, decoded_alike, existing, identity, is_image, opened, progress, read_table
 
 # The file names of the Kaggle folders carry the official split and the row in fer2013.csv.
 FILE = re.compile(r"(Training|PublicTest|PrivateTest)_(\d+)\.(?:png|jpg|jpeg)", re.IGNORECASE)
 USAGES = ("Training", "PublicTest", "PrivateTest")  # in the order of the official rows
 SPLITS = {"train": ("training",), "public_test": ("publictest",), "private_test": ("privatetest",),
           "test": ("publictest", "privatetest")}
+SIZES = {"train": 28_709, "public_test": 3_589, "private_test": 3_589}  # of the whole FER2013, in the order of USAGES
 TABLES = ("fer2013.csv", "icml_face_data.csv")
 PARTS = ("train.csv", "test.csv")  # of the challenge: the Training rows without a Usage, and others without a label
 BYTES = 600_000_000  # of a table: fer2013.csv has 300 million
@@ -28,17 +30,14 @@ def load(root, split):
     The number is the row in the official table, unless the copy has numbered its image files anew, as some on Kaggle.
     """
     root = locate(root)
-    folder = cached(f"fer2013 {identity(root)}", lambda: read(root))
-    names = np.asarray(cached_array(folder, "names"))
-    kind = np.char.lower(np.char.partition(names, "_")[:, 0])
-    missing = [wanted for wanted in SPLITS[split] if not (kind == wanted).any()]
+    whole = read_once(f"fer2013 {identity(root)}", lambda: read(root), split, "FER2013")
+    there = set(name_kinds(whole))
+    missing = [kind for kind in SPLITS[split] if kind not in there]
     if missing:
-        present = ", ".join(name for name in SPLITS if all((kind == k).any() for k in SPLITS[name]))
+        present = ", ".join(name for name, kinds in SPLITS.items() if there.issuperset(kinds))
         raise FerError(f"{root}: split {split!r} needs images named {' and '.join(missing)}_<row>, and there are none; "
                        f"it holds the splits {present}.")
-    # Rows are sorted by split, so a split (and the two tests together) is one stretch: a view, not a copy.
-    rows = np.flatnonzero(np.isin(kind, SPLITS[split]))
-    return open_cached(folder, slice(rows[0], rows[-1] + 1), split, "FER2013")
+    return stretch(whole, split, SPLITS[split])  # read() sorts by usage, so the two tests are one stretch, too
 
 
 def locate(root):
@@ -131,11 +130,8 @@ def read_images(files, where):
     for one, other in itertools.pairwise(found):
         if one[:2] == other[:2]:
             raise FerError(f"{where}: {one[3]} and {other[3]} are the same row of FER2013; keep the one that is right.")
-    images, names = np.empty((len(found), 48, 48), np.uint8), [entry[3] for entry in found]
-    for row, pixels in decoded(names, files, where, "L"):
-        if pixels.shape != (48, 48):
-            raise FerError(f"{where}: {names[row]}: {pixels.shape[1]}x{pixels.shape[0]} pixels; FER2013's are 48x48.")
-        images[row] = pixels
+    names = [entry[3] for entry in found]
+    images = decoded_alike(names, files, where, (48, 48), "FER2013's are 48x48")
     splits, labels = (np.array([entry[column] for entry in found], np.int64) for column in (0, 2))
     _check_classes(labels, splits, where)
     return images, labels, np.array([Path(name).stem for name in names])
@@ -143,9 +139,9 @@ def read_images(files, where):
 
 def _check_classes(labels, splits, where):
     for split in np.unique(splits):
-        missing = [EMOTIONS[k] for k in range(len(EMOTIONS)) if not (labels[splits == split] == k).any()]
+        missing = missing_emotions(labels[splits == split])
         if missing:
-            raise FerError(f"{where}: no {USAGES[split]} image of {', '.join(missing)}; the download is not complete.")
+            raise FerError(f"{where}: no {USAGES[split]} image of {missing}; the download is not complete.")
 
 
 def _pixels(text, row, where):

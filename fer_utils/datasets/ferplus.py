@@ -3,9 +3,6 @@
 The votes are ``fer2013new.csv`` of github.com/microsoft/FERPlus (MIT licence); the images are FER2013's own.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -14,7 +11,7 @@ from ..errors import FerError
 from . import fer2013
 from .face_dataset import FaceDataset
 from .fer2013 import USAGES
-from .files import allowed, read_table
+from .files import existing, opened, read_table
 
 SPLITS = fer2013.SPLITS
 CLASSES = (*EMOTIONS, CONTEMPT)
@@ -22,7 +19,7 @@ COLUMNS = (*CLASSES, "unknown", "NF")  # of the votes everywhere in the course; 
 VOTES = "fer2013new.csv"
 BYTES = 20_000_000  # the file has under 2 million
 TAGGERS = 10  # who voted on each image
-OFFICIAL = dict(zip(USAGES, (28_709, 3_589, 3_589), strict=True))  # rows of fer2013.csv, and so of the votes
+OFFICIAL = dict(zip(USAGES, fer2013.SIZES.values(), strict=True))  # rows of fer2013.csv, and so of the votes
 # Images that have a label of the eight, in the order of USAGES: what the published rules leave of each whole split.
 KEPT = {"majority": dict(zip(USAGES, (25_060, 3_199, 3_153), strict=True)),
         "probability": dict(zip(USAGES, (27_956, 3_505, 3_505), strict=True))}
@@ -136,9 +133,7 @@ def find_votes(root):
     """The votes' file in the folder ``root``, or in a folder in there; beside ``root`` where that is a file."""
     if root is None:
         raise FerError(f"ferplus is not part of the course: give a folder that holds FER2013 and {WHERE} as data_dir.")
-    root = Path(os.path.expanduser(root))
-    if not root.exists():
-        raise FerError(f"{root}: there is no such file or folder; give a folder that holds FER2013 and {VOTES}.")
+    root = existing(root, f"there is no such file or folder; give a folder that holds FER2013 and {VOTES}")
     folder = root.parent if root.is_file() else root
     found = [path for path in (folder / VOTES, *sorted(folder.glob(f"*/{VOTES}"))) if path.is_file()]
     if not found:
@@ -153,10 +148,8 @@ def read_votes(path):
 
     Names of images are not read: some are blank, and the others don't count the rows.
     """
-    with allowed(path):
-        if path.stat().st_size > BYTES:
-            raise FerError(f"{path}: {path.stat().st_size:,} bytes; {VOTES} has under 2 million. Is it the right one?")
-        header, *rows = read_table(path.read_bytes(), path)
+    with opened(path) as ((_, read),):
+        header, *rows = read_table(read(BYTES), path)
     if any(header.count(name) != 1 for name in ("Usage", *COLUMNS)) or not 0 < len(rows) <= sum(OFFICIAL.values()):
         raise FerError(f"{path}: {len(rows)} rows with the columns {', '.join(header)[:200]}; expected at most "
                        f"{sum(OFFICIAL.values())}, with Usage, {', '.join(COLUMNS)}.")

@@ -272,6 +272,20 @@ def decoded(names, files, where, mode=None):
             yield rows[name], decode(name, read, where, mode)
 
 
+def decoded_alike(names, files, where, shape, advice):
+    """The images of these names in one array, uint8 (N, *shape); one of another size is refused with ``advice``."""
+    images = np.empty((len(names), *shape), np.uint8)
+    for row, pixels in decoded(names, files, where, "L" if len(shape) == 2 else "RGB"):
+        if pixels.shape != shape:
+            raise FerError(f"{where}: {names[row]}: {pixels.shape[1]}x{pixels.shape[0]} pixels; {advice}.")
+        images[row] = pixels
+    return images
+
+
+def resized(pixels, width, height):
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
 def progress(things, unit):
     """A bar over what takes longer than a second; none where nobody looks: in CI and where stderr is a file."""
     quiet = any(os.environ.get(name) for name in ("CI", "TQDM_DISABLE"))

@@ -3,12 +3,12 @@
 import warnings
 
 import numpy as np
-from PIL import Image
 
 from ..emotions import ALIASES, EMOTIONS, label_of
 from ..errors import FerError
-from .cache import cached, cached_array, open_cached
-from .files import decoded, existing, identity, is_image, opened
+from .cache import read_once
+from .face_dataset import missing_emotions, stretch
+from .files import decoded, existing, identity, is_image, opened, resized
 
 SPLITS = ("train", "test")
 TEST_SHARE = 5  # without a folder test/, every fifth image of each class, by name, is a test image
@@ -24,17 +24,14 @@ def load(root, split):
     smallest, at most 256. They are grey when all of them are. A class without any image is a warning.
     """
     root = existing(root, "there is no such folder; give the one that holds a folder for each emotion")
-    folder = cached(f"folder {identity(root)}", lambda: read(root))
-    names = np.asarray(cached_array(folder, "names"))
-    rows = np.flatnonzero(np.char.startswith(names, f"{split}_"))
-    if not len(rows):
+    whole = read_once(f"folder {identity(root)}", lambda: read(root), split, root.resolve().name)
+    dataset = stretch(whole, split, split)
+    if dataset is None:
         raise FerError(f"{root}: no image for the split {split!r}; give every emotion at least {TEST_SHARE} images, or "
                        "divide them into train/ and test/ yourself.")
-    dataset = open_cached(folder, slice(rows[0], rows[-1] + 1), split, root.resolve().name)
-    missing = [EMOTIONS[k] for k in np.flatnonzero(dataset.counts() == 0)]
+    missing = missing_emotions(dataset.labels)
     if missing:
-        warnings.warn(f"{root}: no {split} image of {', '.join(missing)}; a model cannot learn or show them.",
-                      stacklevel=3)
+        warnings.warn(f"{root}: no {split} image of {missing}; a model cannot learn or show them.", stacklevel=3)
     return dataset
 
 
@@ -56,8 +53,9 @@ def read(root):
     if side < 16:
         small = order[int(np.argmin([face.shape[0] for face in faces]))]
         raise FerError(f"{root}: {found[small][0]} is smaller than 16 pixels; remove it.")
-    grey = all(face.ndim == 2 for face in faces)
-    images = np.stack([_resized(face, side, grey) for face in faces])
+    if any(face.ndim == 3 for face in faces):
+        faces = [face if face.ndim == 3 else np.dstack([face] * 3) for face in faces]
+    images = np.stack([resized(face, side, side) for face in faces])
     labels = np.array([found[k][1] for k in order], np.int64)
     return images, labels, np.array([f"{splits[k]}_{found[k][0]}" for k in order])
 
@@ -92,10 +90,4 @@ def _square(pixels):
     side = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
     pixels = pixels[top:top + side, left:left + side]
-    return _resized(pixels, LARGEST, pixels.ndim == 2) if side > LARGEST else pixels
-
-
-def _resized(pixels, side, grey):
-    image = Image.fromarray(pixels)
-    image = image if grey else image.convert("RGB")
-    return np.asarray(image if image.size == (side, side) else image.resize((side, side), Image.Resampling.LANCZOS))
+    return resized(pixels, LARGEST, LARGEST) if side > LARGEST else pixels

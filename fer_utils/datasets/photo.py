@@ -3,10 +3,9 @@
 from functools import partial
 
 import numpy as np
-from PIL import Image
 
 from ..errors import FerError
-from .files import decode
+from .files import decode, resized
 
 BYTES = 8_000_000  # of the file; Jupyter's server cuts a connection that sends a message of 10 MiB
 LARGEST = 1024  # pixels of the longer side; a larger photo is made smaller when it is read
@@ -27,7 +26,7 @@ def read_photo(content, name="the photo", colour=False):
         raise FerError(f"{name} is {width} x {height} pixels; give one of at least {LEAST} x {LEAST}.")
     if max(height, width) > LARGEST:
         scale = LARGEST / max(height, width)
-        photo = _resized(photo, (max(LEAST, round(width * scale)), max(LEAST, round(height * scale))))
+        photo = resized(photo, *(max(LEAST, round(edge * scale)) for edge in (width, height)))
     return photo
 
 
@@ -51,10 +50,6 @@ def face_in(photo, box, size=48, light=1.0, mirror=False):
     ``light`` multiplies the grey levels, which end at 255; ``mirror`` swaps left and right.
     """
     left, top, side = box
-    face = _resized(photo[top:top + side, left:left + side], (size, size))
+    face = resized(photo[top:top + side, left:left + side], size, size)
     face = np.clip(np.rint(face * float(light)), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(face[:, ::-1]) if mirror else face
-
-
-def _resized(pixels, size):
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))  # as ``folder`` does

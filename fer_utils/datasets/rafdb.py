@@ -11,8 +11,9 @@ import numpy as np
 from ..emotions import EMOTIONS, RAFDB_CODES
 from ..errors import FerError
 from ..paper import TRAIN_COUNTS
-from .cache import cached, cached_array, open_cached
-from .files import decoded, existing, identity, is_image, opened, read_table
+from .cache import read_once
+from .face_dataset import missing_emotions, stretch
+from .files import decoded_alike, existing, identity, is_image, opened, read_table
 
 SPLITS = ("train", "test")
 PAPER_COUNTS = TRAIN_COUNTS["rafdb"]  # Table 2: training faces per class, in the order of EMOTIONS
@@ -29,9 +30,7 @@ HELP = ("ask its owners for it (whdeng.cn/RAF) and give the folder or archive th
 def load(root, split):
     """One split as a ``FaceDataset`` of colour images (N, 100, 100, 3); its names are ``<split>_<number>``."""
     root = existing(root, f"RAF-DB is not there; {HELP}")
-    folder = cached(f"rafdb {identity(root)}", lambda: read(root))
-    rows = np.flatnonzero(np.char.startswith(np.asarray(cached_array(folder, "names")), f"{split}_"))
-    return open_cached(folder, slice(rows[0], rows[-1] + 1), split, "RAF-DB")
+    return stretch(read_once(f"rafdb {identity(root)}", lambda: read(root), split, "RAF-DB"), split, split)
 
 
 def read(root):
@@ -46,12 +45,8 @@ def read(root):
             raise FerError(f"{root}: {counts['train']} training and {counts['test']} test faces; {HELP}.")
         if len(found) > FACES:
             raise FerError(f"{root}: {len(found):,} faces, and RAF-DB has 15,339. Is it the right one?")
-        images, names = np.empty((len(found), SIDE, SIDE, 3), np.uint8), [entry[3] for entry in found]
-        for row, pixels in decoded(names, files, root, "RGB"):
-            if pixels.shape != images.shape[1:]:
-                raise FerError(f"{root}: {names[row]}: {pixels.shape[1]}x{pixels.shape[0]} pixels; RAF-DB's aligned "
-                               f"faces are {SIDE}x{SIDE}. Not the original images, please.")
-            images[row] = pixels
+        images = decoded_alike([entry[3] for entry in found], files, root, (SIDE, SIDE, 3),
+                               f"RAF-DB's aligned faces are {SIDE}x{SIDE}. Not the original images, please")
     labels = np.array([entry[2] for entry in found], np.int64)
     _check(labels, np.array([entry[0] for entry in found]), root)
     return images, labels, np.array([f"{split}_{number:05d}" for split, number, *_ in found])
@@ -143,8 +138,8 @@ def _check(labels, splits, where):
     for split in SPLITS:
         counts = np.bincount(labels[splits == split], minlength=len(EMOTIONS))
         if not counts.all():
-            missing = ", ".join(EMOTIONS[k] for k in np.flatnonzero(counts == 0))
-            raise FerError(f"{where}: no {split} face of {missing}; the copy is not complete.")
+            raise FerError(f"{where}: no {split} face of {missing_emotions(labels[splits == split])}; the copy is not "
+                           "complete.")
         known, of = (PAPER_COUNTS, "Table 2") if split == "train" else (TEST_COUNTS, "the published split")
         if counts.sum() == sum(known) and tuple(counts) != known:
             raise FerError(f"{where}: {counts.sum()} {split} faces, but {counts.tolist()} of each emotion instead of "

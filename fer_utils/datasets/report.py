@@ -141,7 +141,7 @@ def official_rows(pairs):
         ["test_row", "train_row"], ignore_index=True)
 
 
-def summary(first, second):
+def overview(first, second):
     """The report of two splits as a table: counts of what is wrong in each, and of what is in both."""
     across = duplicates(first, second)
     rows = {}

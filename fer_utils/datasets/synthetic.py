@@ -10,7 +10,7 @@ import numpy as np
 from .. import faces
 from ..errors import FerError
 from ..faces.traits import BEARD_ABOVE, GLASSES_ABOVE, IDENTITY, LIGHT, POSE
-from .cache import cached, open_cached
+from .cache import read_once
 
 # The embedded faces: 3,000 and 700 in RAF-DB's proportions, and a balanced probe, never trained or tuned on.
 SYNTHETIC = {"train": ((172, 175, 69, 1167, 617, 485, 315), 1), "test": ((40, 41, 16, 272, 144, 113, 74), 2),
@@ -46,12 +46,12 @@ def load(root, split, *, size=48, colour=False, label_noise=0.0, images_per_pers
     # The code that draws is the data's identity: a changed line gives new faces, and never old ones from the cache.
     code = sorted(Path(faces.__file__).parent.glob("*.py"))
     drawing = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
-    entry = cached(f"synthetic {drawing} {counts} {seed} {options or ''}".rstrip(), draw)
     noise = float(label_noise) if split == "train" else 0.0
     told = (["in colour"] * bool(colour) + [f"{size} x {size} pixels"] * (size != 48)
             + [f"{images_per_person} images per person"] * (images_per_person > 1)
             + [f"{100 * noise:g} % of the labels wrong"] * (noise > 0))
-    dataset = open_cached(entry, slice(None), split, ", ".join(["synthetic faces", *told]))
+    dataset = read_once(f"synthetic {drawing} {counts} {seed} {options or ''}".rstrip(), draw, split,
+                        ", ".join(["synthetic faces", *told]))
     if images_per_person > 1:
         earlier = sum(sum(SYNTHETIC[name][0]) for name in SPLITS[:SPLITS.index(split)])
         dataset = replace(dataset, persons=earlier + faces.persons_of(dataset.labels, images_per_person))

@@ -42,7 +42,7 @@ def stand_in(monkeypatch, answer):
 
 
 def sizes(monkeypatch, size, counts):
-    monkeypatch.setattr(command_line, "OFFICIAL", dict.fromkeys(("train", "public_test", "private_test"), size))
+    monkeypatch.setattr(command_line.fer2013, "SIZES", dict.fromkeys(("train", "public_test", "private_test"), size))
     monkeypatch.setattr(command_line, "PAPER_COUNTS", {"fer2013": counts})
 
 

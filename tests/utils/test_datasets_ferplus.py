@@ -497,7 +497,7 @@ def test_what_is_no_table_of_votes_is_refused(root, change, message):
 
 def test_a_file_of_absurd_size_is_not_even_opened(root, monkeypatch):
     monkeypatch.setattr(ferplus, "BYTES", 100)
-    refused(root, "bytes; fer2013new.csv has under 2 million")
+    refused(root, "bytes unpacked; a data set of faces has no such file")
 
 
 def test_damaged_votes_are_read_or_refused_and_nothing_else(root):

@@ -214,7 +214,7 @@ def test_what_lies_around_it_is_left_alone(official, faces, mirror):
 def test_the_second_load_decodes_nothing_and_a_changed_file_is_noticed(official, faces, monkeypatch):
     first = load_dataset("rafdb", official).fingerprint
     with monkeypatch.context() as patch:
-        patch.setattr(rafdb, "decoded", None)
+        patch.setattr(rafdb, "decoded_alike", None)
         assert load_dataset("rafdb", official).fingerprint == first
         assert len(load_dataset("rafdb", official, "test")) == sum(COUNTS["test"])
     path_of(official, faces[0]).write_bytes(jpeg(np.full((48, 48), 9, np.uint8)))

@@ -68,7 +68,7 @@ def test_labels_that_disagree_are_told(faces):
     other = changed(faces, faces.images, (faces.labels + 1) % 7)
     found = report.duplicates(faces, other)
     assert (found.first_label != found.second_label).all()
-    assert report.summary(faces, other).loc["train and public_test", "pairs with different labels"] == 56
+    assert report.overview(faces, other).loc["train and public_test", "pairs with different labels"] == 56
 
 
 def test_constant_images_are_found_and_are_no_duplicates_of_each_other(faces):
@@ -78,7 +78,7 @@ def test_constant_images_are_found_and_are_no_duplicates_of_each_other(faces):
     blank = FaceDataset(images, faces.labels, faces.names, "train", "drawn")
     assert report.constant_images(blank).tolist() == [2, 5, 7]
     assert report.duplicates(blank).empty
-    assert report.summary(blank, changed(faces, images)).loc["train", "constant images"] == 3
+    assert report.overview(blank, changed(faces, images)).loc["train", "constant images"] == 3
 
 
 def test_colour_images_of_any_size_are_compared(faces):
@@ -231,7 +231,7 @@ def table_of(text, heading):
 def test_the_tables_of_notebook_1_are_what_the_real_data_gives():
     text = notebook_1()
     train, test = (load_dataset("fer2013", FER2013, split) for split in ("train", "public_test"))
-    counts = report.summary(train, test).to_numpy().tolist()
+    counts = report.overview(train, test).to_numpy().tolist()
     assert list(table_of(text, "FER2013").values()) == [counts[0], counts[1], counts[2][1:]]
 
     votes = ferplus.votes_for(train, FER2013)
