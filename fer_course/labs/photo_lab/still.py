@@ -1,12 +1,12 @@
-"""Picture of what a network answers to one photo."""
+"""What a network answers to one photo, as a picture."""
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..emotions import COLOURS, EMOTIONS
-from .display import ACCENT, INK, STYLE, deep
+from fer_utils.emotions import COLOURS, EMOTIONS
+from fer_utils.plots.display import ACCENT, INK, STYLE, deep
 
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 
