@@ -1,4 +1,4 @@
-"""The checks of all notebooks by their names, as attributes and in ``CHECKS``."""
+"""The checks of all notebooks by their names, as attributes and in ``CHECKS``; and what is asked of each."""
 
 from importlib import import_module
 
@@ -8,3 +8,13 @@ MODULES = [import_module(f"fer_course.checks.notebook_{number:02d}") for number 
 CHECKS = {name: check for module in MODULES for name, check in vars(module).items()
           if isinstance(check, (FunctionCheck, ValueCheck))}
 globals().update(CHECKS)
+
+
+def judged(check, right=(), wrong=()):
+    """Each right answer is told so, and each wrong one, in pairs (answer, words), what may have gone wrong."""
+    failed = [f"right answer {number}: {check(answer)!r}" for number, answer in enumerate(right) if not check(answer)]
+    for answer, words in wrong:
+        verdict = check(answer)
+        if verdict.state != "wrong" or words not in verdict.message:
+            failed.append(f"{words!r} was not told, but {verdict!r}")
+    assert not failed, "\n".join(failed)

@@ -25,7 +25,7 @@ ROOT = TOOLS.parent
 MANIFEST = "MANIFEST.sha256"  # of a workshop bundle
 BATCH = 62  # of the recipe quick, whose steps are timed
 PROBE_CELLS = ("import sys, fer_utils\nprint(sys.prefix, fer_utils.__file__, sep='\\n')",
-               "from fer_course import labs\nfrom fer_utils import plots\n"
+               "from fer_course.labs import center_lab\nfrom fer_utils import plots\n"
                "from fer_utils.emotions import EMOTIONS\nprint(*EMOTIONS)")
 
 
@@ -190,7 +190,7 @@ def imports():
     import torch
 
     import fer_utils
-    from fer_course import labs  # noqa: F401  (what notebooks import)
+    from fer_course.labs import center_lab  # noqa: F401  (what notebooks import)
     from fer_utils import plots  # noqa: F401
     from fer_utils.runs import settings  # noqa: F401
 

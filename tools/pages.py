@@ -58,7 +58,8 @@ def as_mathml(formula):
 
 def lab_module(name):
     """A lab's JavaScript, behind what the labs share, and the line that starts every such lab of a page."""
-    texts = [(ROOT / "fer_course" / "labs" / f"{part}.js").read_text(encoding="utf-8") for part in ("lab", name)]
+    labs = ROOT / "fer_course" / "labs"
+    texts = [path.read_text(encoding="utf-8") for path in (labs / "lab.js", labs / name / f"{name}.js")]
     return f"\n{''.join(texts)}{LAB_START.format(place=lab_place(name))}"
 
 

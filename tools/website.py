@@ -40,7 +40,7 @@ from pages import (
     unique,
 )
 
-LAB = "fer_course/labs/center_lab.js"
+LAB = "fer_course/labs/center_lab/center_lab.js"
 # What the menu shows and "next" follows: files that exist. What they link to gets a page too, outside the menu.
 MENU = {
     "Begin": ["README.md", "README.ko.md", "docs/setup.md"],
@@ -55,7 +55,7 @@ LAB_TEXT = """# The lab of centre loss
 
 Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to
 their centres; a batch of points moves the centres at each of 60 steps. Hollow: where the points began. Lines: the paths
-of the centres. [Notebook 3](../notebooks/03_center_loss_derivation.ipynb) explains it.
+of the centres. [Notebook 3](../../../notebooks/03_center_loss_derivation.ipynb) explains it.
 
 <div class="center-lab" data-options="{}"><p>The lab needs JavaScript, and no network.</p></div>
 """

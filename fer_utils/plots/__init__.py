@@ -1,15 +1,14 @@
 """Figures. Pure functions: data in, a matplotlib or plotly figure out; ``show`` puts one into a notebook with its alt
 text. Classes are told apart by colour and by marker."""
 
-from .answers import photo_answer
-from .center_paths import feature_film, moving_centers, noise_floor, paths_by_alpha, staircase
+from .center_paths import feature_film, noise_floor, paths_by_alpha, staircase
 from .comparisons import alpha_curves, lambda_curves, paired_runs, seeds_needed
-from .curves import both_losses, confusion_matrices, follow, learning_curves, result_panels
+from .curves import both_losses, confusion_matrices, follow, learning_curves
 from .display import SYMBOLS, picture, png, show
 from .face_grids import class_shares, face_grid, face_wall
 from .projections import mean_distances, projections, projections_live, space_live
 
 __all__ = ["SYMBOLS", "alpha_curves", "both_losses", "class_shares", "confusion_matrices", "face_grid", "face_wall",
-           "feature_film", "follow", "lambda_curves", "learning_curves", "mean_distances", "moving_centers",
-           "noise_floor", "paired_runs", "paths_by_alpha", "photo_answer", "picture", "png", "projections",
-           "projections_live", "result_panels", "seeds_needed", "show", "space_live", "staircase"]
+           "feature_film", "follow", "lambda_curves", "learning_curves", "mean_distances", "noise_floor", "paired_runs",
+           "paths_by_alpha", "picture", "png", "projections", "projections_live", "seeds_needed", "show", "space_live",
+           "staircase"]

@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .display import ACCENT, INK, SECOND, drawing, png, squares
-from .projections import scatter
 
 
 def learning_curves(histories):
@@ -74,39 +73,13 @@ def confusion_matrices(matrices):
     """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
     with drawing(4.9 * len(matrices), 4.4, grid=False) as figure:
         for axis, (title, counts) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
-            _confusion(axis, counts)
+            confusion_squares(axis, counts)
             axis.set(title=f"{title} (% of each row)")
         return figure
 
 
-def _confusion(axis, counts):
+def confusion_squares(axis, counts):
     counts = np.asarray(counts)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     squares(axis, shares, lambda share: int(share + 0.5), cmap="Blues", vmin=0, vmax=100)
     axis.set(xlabel="predicted", ylabel="true")
-
-
-def result_panels(cell):
-    """One run in three panels: learning curves, confusion matrix, features; ``cell``: ``ResultsLab.cell``."""
-    with drawing(12.4, 3.9) as figure:
-        curves, matrix, plane = figure.subplots(1, 3, width_ratios=(1, 1.1, 1))
-        training, validation = (np.asarray(cell["curves"][name]) for name in ("training", "validation"))
-        epochs, best = np.arange(1, len(validation) + 1), validation.argmax()
-        curves.plot(epochs, training, color=SECOND, linestyle=":", linewidth=2.4, marker="." * (len(epochs) < 2),
-                    label="training")
-        curves.plot(epochs, validation, color=INK, label="validation")
-        curves.axvline(best + 1, color=ACCENT, linewidth=1, linestyle="--")
-        curves.plot(best + 1, validation[best], "D", color=ACCENT, linestyle="none",
-                    label=f"best epoch {best + 1}: {validation[best]:.1f} %")
-        curves.set(title="learning curves, accuracy (%)", xlabel="epoch")
-        curves.xaxis.get_major_locator().set_params(integer=True)
-        curves.legend(fontsize=8, loc="best")
-        _confusion(matrix, cell["confusion"])
-        matrix.grid(visible=False)
-        matrix.set(title="confusion matrix, % of each true row")
-        scatter(plane, np.asarray(cell["points"]), np.asarray(cell["labels"]))
-        ends = -cell["reach"], cell["reach"]
-        plane.set(title="features, two principal components", xlabel=f"1 = their spread, here {cell['spread']:g}",
-                  aspect="equal", xlim=ends, ylim=ends)
-        plane.legend(fontsize=8, markerscale=1.6, loc="center left", bbox_to_anchor=(1, 0.5))
-        return figure

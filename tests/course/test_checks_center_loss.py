@@ -4,8 +4,8 @@ import warnings
 
 import every_check as checks
 import numpy as np
-import pytest
 import torch
+from every_check import judged
 from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
@@ -26,49 +26,36 @@ def distances(alpha, members=3, steps=40):
 
 def test_alpha_limits_are_those_of_center_loss():
     limit, one_step = checks.alpha_limits.right
-    assert checks.alpha_limits((2.67, 1.33)) and checks.alpha_limits([8 / 3, 4 / 3])
     assert distances(limit - 0.05)[-1] < distances(limit - 0.05)[0]
     assert distances(limit + 0.05)[-1] > distances(limit + 0.05)[0]
     assert distances(one_step)[1] < 1e-12
+    judged(checks.alpha_limits, [(2.67, 1.33), [8 / 3, 4 / 3]], [
+        ((1.33, 2.67), "changed places"), ((2, 1), "very large classes"), ((2.22, 1.11), "n = 9"),
+        ((1.5, 0.75), "upside down"), ((1, 5), "the larger one"), (2.67, "A pair"), ((5, 3), "A pair"),
+        ((2.67, None), "A pair")])
 
 
-@pytest.mark.parametrize("pair, words", [
-    ((1.33, 2.67), "changed places"), ((2, 1), "very large classes"), ((2.22, 1.11), "n = 9"),
-    ((1.5, 0.75), "upside down"), ((1, 5), "the larger one"), (2.67, "A pair"),
-    ((5, 3), "A pair"), ((2.67, None), "A pair")])
-def test_alpha_limits_wrong(pair, words):
-    assert words in checks.alpha_limits(pair).message
+def test_eq1():
+    def looped_sum(x, c, y):
+        total = 0.0
+        for features, label in zip(x, y):
+            for a, b in zip(features, c[label]):
+                total += (a - b) ** 2 / 2
+        return total
 
+    def torch_sum(x, c, y, reduction="sum"):
+        x, c, y = map(torch.from_numpy, (x, c, y))
+        return functional.mse_loss(x, c[y], reduction=reduction) / 2
 
-def looped_sum(x, c, y):
-    total = 0.0
-    for features, label in zip(x, y):
-        for a, b in zip(features, c[label]):
-            total += (a - b) ** 2 / 2
-    return total
-
-
-def torch_sum(x, c, y):
-    x, c, y = map(torch.from_numpy, (x, c, y))
-    return functional.mse_loss(x, c[y], reduction="sum") / 2
-
-
-@pytest.mark.parametrize("mine", [looped_sum, torch_sum])
-def test_eq1_in_another_way(mine):
-    assert checks.eq1(mine)
-
-
-@pytest.mark.parametrize("mine, words", [
-    (lambda x, c, y: 2 * looped_sum(x, c, y), "one half"),
-    (lambda x, c, y: looped_sum(x, c, y) / len(x), "Eq. 1 is a sum"),
-    (lambda x, c, y: 2 * looped_sum(x, c, y) / len(x), "without the half"),
-    (lambda x, c, y: functional.mse_loss(*map(torch.from_numpy, (x, c[y]))) / 2, "2048 times too weak"),
-    (lambda x, c, y: sum(np.linalg.norm(a - c[k]) for a, k in zip(x, y)) / 2, "leave the root out"),
-    (lambda x, c, y: torch.cdist(torch.tensor(x), torch.tensor(c)).square().sum() / 2, "*every* centre"),
-    (lambda x, c, y: np.einsum("nd,nd->n", x - c[y], x - c[y]) / 2, "One number for each image"),
-    (lambda x, c, y: (x - c).sum(), "It stops with ValueError")])
-def test_eq1_wrong(mine, words):
-    assert words in checks.eq1(mine).message
+    judged(checks.eq1, [looped_sum, torch_sum], [
+        (lambda x, c, y: 2 * looped_sum(x, c, y), "one half"),
+        (lambda x, c, y: looped_sum(x, c, y) / len(x), "Eq. 1 is a sum"),
+        (lambda x, c, y: 2 * looped_sum(x, c, y) / len(x), "without the half"),
+        (lambda x, c, y: torch_sum(x, c, y, "mean"), "2048 times too weak"),
+        (lambda x, c, y: sum(np.linalg.norm(a - c[k]) for a, k in zip(x, y)) / 2, "leave the root out"),
+        (lambda x, c, y: torch.cdist(torch.tensor(x), torch.tensor(c)).square().sum() / 2, "*every* centre"),
+        (lambda x, c, y: np.einsum("nd,nd->n", x - c[y], x - c[y]) / 2, "One number for each image"),
+        (lambda x, c, y: (x - c).sum(), "It stops with ValueError")])
 
 
 def class_by_class(x, c, y, alpha, lam, sign=-1, one=1):
@@ -87,143 +74,85 @@ def scattered(x, c, y, alpha, lam):
     return c.index_add(0, y, (x - c[y]) * alpha / counts[y, None])
 
 
-def towards_the_mean(x, c, y, alpha, lam):
-    moved = c.copy()
-    for j in set(y.tolist()):
-        n = (y == j).sum()
-        moved[j] += alpha * n / (n + 1) * (x[y == j].mean(0) - c[j])
-    return moved
+def test_eq2_update():
+    def left_to_autograd(x, c, y, alpha, lam):
+        centers = torch.tensor(c, requires_grad=True)
+        (0.5 * (torch.tensor(x) - centers[torch.tensor(y)]).square().sum()).backward()
+        return (centers - alpha * centers.grad).detach()
 
+    def moving_average(x, c, y, alpha, lam):
+        moved = c.copy()
+        np.subtract.at(moved, y, (1 - alpha) * (c[y] - x))
+        return moved
 
-def plain_mean(x, c, y, alpha, lam):
-    moved = c.copy()
-    for j in np.unique(y):
-        moved[j] = (1 - alpha) * c[j] + alpha * x[y == j].mean(axis=0)
-    return moved
+    def written_once(x, c, y, alpha, lam):
+        counts = np.array([(y == label).sum() for label in y])
+        moved = c.copy()
+        moved[y] = c[y] - alpha * (c[y] - x) / (1 + counts[:, None])
+        return moved
 
+    def in_turn(x, c, y, alpha, lam):
+        for i in range(len(y)):
+            c[y[i]] = c[y[i]] - alpha / (1 + np.count_nonzero(y == y[i])) * (c[y[i]] - x[i])
+        return c
 
-def left_to_autograd(x, c, y, alpha, lam):
-    centers = torch.tensor(c, requires_grad=True)
-    (0.5 * (torch.tensor(x) - centers[torch.tensor(y)]).square().sum()).backward()
-    return (centers - alpha * centers.grad).detach()
-
-
-def gradient_of_the_mean(x, c, y, alpha, lam):
-    return c + left_to_autograd(x, np.zeros_like(c) + c, y, alpha / len(y), lam).numpy() - c
-
-
-def moving_average(x, c, y, alpha, lam):
-    moved = c.copy()
-    np.subtract.at(moved, y, (1 - alpha) * (c[y] - x))
-    return moved
-
-
-def written_once(x, c, y, alpha, lam):
-    counts = np.array([(y == label).sum() for label in y])
-    moved = c.copy()
-    moved[y] = c[y] - alpha * (c[y] - x) / (1 + counts[:, None])
-    return moved
-
-
-def in_turn(x, c, y, alpha, lam):
-    for i in range(len(y)):
-        c[y[i]] = c[y[i]] - alpha / (1 + np.count_nonzero(y == y[i])) * (c[y[i]] - x[i])
-    return c
-
-
-@pytest.mark.parametrize("mine", [class_by_class, scattered, towards_the_mean])
-def test_eq2_update_in_another_way(mine):
-    assert checks.eq2_update(mine)
-
-
-@pytest.mark.parametrize("mine, words", [
-    (lambda *case: class_by_class(*case, sign=+1), "flee"),
-    (lambda *case: class_by_class(*case, one=0), "divides by n"), (plain_mean, "divides by n"),
-    (left_to_autograd, "does not divide"), (gradient_of_the_mean, "size of the batch"),
-    (lambda x, c, y, alpha, lam: class_by_class(x, c, y, lam, alpha), "λ in α's place"),
-    (lambda x, c, y, alpha, lam: scattered(x, c, y, lam * alpha, 0), "λ came in"),
-    (moving_average, "other way round"), (written_once, "only the last one counts"), (in_turn, "*old* centre"),
-    (lambda x, c, y, alpha, lam: c - class_by_class(x, c, y, alpha, lam), "That is the step"),
-    (lambda x, c, y, alpha, lam: towards_the_mean(x, c, y, 1, lam), "α is missing"),
-    (lambda x, c, y, alpha, lam: c, "it gives"), (lambda x, c, y, alpha, lam: c[y] - x, "shape")])
-def test_eq2_update_wrong(mine, words):
-    assert words in checks.eq2_update(mine).message
-
-
-def measured(lam, batch, half, summed):
-    """How many times ours their loss is, on a batch of that size."""
-    x, y = torch.randn(batch, 3, generator=torch.Generator().manual_seed(0)).double(), torch.arange(batch) % 7
-    loss = CenterLoss(7, 3).double()
-    each = (x - loss.centers[y]).square().sum(1) * (0.5 if half else 1.0)
-    theirs = each.sum() if summed else each.mean()
-    return lam * (theirs / loss(x, y)).item()
+    judged(checks.eq2_update, [class_by_class, scattered], [
+        (lambda *case: class_by_class(*case, sign=+1), "flee"),
+        (lambda *case: class_by_class(*case, one=0), "divides by n"), (left_to_autograd, "does not divide"),
+        (lambda x, c, y, alpha, lam: left_to_autograd(x, c, y, alpha / len(y), lam), "size of the batch"),
+        (lambda x, c, y, alpha, lam: class_by_class(x, c, y, lam, alpha), "λ in α's place"),
+        (lambda x, c, y, alpha, lam: scattered(x, c, y, lam * alpha, 0), "λ came in"),
+        (moving_average, "other way round"), (written_once, "only the last one counts"), (in_turn, "*old* centre"),
+        (lambda x, c, y, alpha, lam: c - class_by_class(x, c, y, alpha, lam), "That is the step"),
+        (lambda x, c, y, alpha, lam: scattered(x, c, y, 1, lam), "α is missing"),
+        (lambda x, c, y, alpha, lam: c, "it gives"), (lambda x, c, y, alpha, lam: c[y] - x, "shape")])
 
 
 def test_same_strength_measured():
-    assert checks.same_strength(measured)
+    def measured(lam, batch, half, summed):
+        """How many times ours their loss is, on a batch of that size."""
+        x = torch.randn(batch, 3, generator=torch.Generator().manual_seed(0)).double()
+        y, loss = torch.arange(batch) % 7, CenterLoss(7, 3).double()
+        each = (x - loss.centers[y]).square().sum(1) * (0.5 if half else 1.0)
+        theirs = each.sum() if summed else each.mean()
+        return lam * (theirs / loss(x, y)).item()
+
+    judged(checks.same_strength, [measured], [
+        (lambda lam, batch, half, summed: lam ** 2 / measured(lam, batch, half, summed), "Both the wrong way round"),
+        (lambda lam, batch, half, summed: lam / (batch ** summed) * [2, 1][half], "The sum the wrong way"),
+        (lambda lam, batch, half, summed: lam * [1, batch][summed] * [0.5, 1][half], "The half the wrong way"),
+        (lambda lam, batch, half, summed: measured(lam, batch, True, summed), "The half is missing"),
+        (lambda lam, batch, half, summed: measured(lam, batch, half, False), "The sum is missing"),
+        (lambda lam, batch, half, summed: 0 + lam, "The same number")])
 
 
-@pytest.mark.parametrize("mine, words", [
-    (lambda lam, batch, half, summed: lam ** 2 / measured(lam, batch, half, summed), "Both the wrong way round"),
-    (lambda lam, batch, half, summed: lam / (batch ** summed) * [2, 1][half], "The sum the wrong way"),
-    (lambda lam, batch, half, summed: lam * [1, batch][summed] * [0.5, 1][half], "The half the wrong way"),
-    (lambda lam, batch, half, summed: measured(lam, batch, True, summed), "The half is missing"),
-    (lambda lam, batch, half, summed: measured(lam, batch, half, False), "The sum is missing"),
-    (lambda lam, batch, half, summed: 0 + lam, "The same number")])
-def test_same_strength_wrong(mine, words):
-    assert words in checks.same_strength(mine).message
+def test_centers_move():
+    def by_state(training):
+        before = [tensor.tolist() for name, tensor in training.state_dict().items() if "centers" in name]
+        training.step()
+        return before != [tensor.tolist() for name, tensor in training.state_dict().items() if "centers" in name]
 
+    def by_numpy(training, keep=np.copy, same=False):
+        before = keep(training.centers.detach().numpy())
+        training.step()
+        return np.array_equal(before, training.centers.detach().numpy()) == same
 
-def by_numpy(training):
-    before = training.centers.detach().numpy().copy()
-    training.step()
-    return bool((training.centers.detach().numpy() != before).any())
+    def not_a_copy(training):
+        before = training.centers
+        training.step()
+        return bool((before != training.centers).any())
 
+    def by_gradient(training):
+        training.step()
+        return bool(training.centers.requires_grad and training.centers.grad.abs().sum() > 0)
 
-def by_state(training):
-    before = [tensor.tolist() for name, tensor in training.state_dict().items() if "centers" in name]
-    training.step()
-    return before != [tensor.tolist() for name, tensor in training.state_dict().items() if "centers" in name]
+    def by_loss(training):
+        before = training.loss(training.network(training.inputs), training.y).item()
+        training.step()
+        return training.loss(training.network(training.inputs), training.y).item() < before
 
-
-def not_a_copy(training):
-    before = training.centers
-    training.step()
-    return bool((before != training.centers).any())
-
-
-def not_a_copy_either(training):
-    before = training.centers.detach().numpy()
-    training.step()
-    return not np.array_equal(before, training.centers.detach().numpy())
-
-
-def turned_round(training):
-    before = training.centers.clone()
-    training.step()
-    return torch.allclose(before, training.centers)
-
-
-def by_gradient(training):
-    training.step()
-    return bool(training.centers.requires_grad and training.centers.grad.abs().sum() > 0)
-
-
-def by_loss(training):
-    before = training.loss(training.network(training.inputs), training.y).item()
-    training.step()
-    return training.loss(training.network(training.inputs), training.y).item() < before
-
-
-@pytest.mark.parametrize("mine", [by_numpy, by_state])
-def test_centers_move_in_another_way(mine):
-    assert checks.centers_move(mine)
-
-
-@pytest.mark.parametrize("mine, words", [
-    (not_a_copy, "keep a *copy*"), (not_a_copy_either, "keep a *copy*"), (turned_round, "wrong way round"),
-    (by_gradient, "asks for a gradient"),
-    (lambda training: "centers" in dict(training.loss.named_parameters()), "asks for a gradient"),
-    (by_loss, "the network"), (lambda training: training.centers.numpy(), "It stops with RuntimeError")])
-def test_centers_move_wrong(mine, words):
-    assert words in checks.centers_move(mine).message
+    judged(checks.centers_move, [by_numpy, by_state], [
+        (not_a_copy, "keep a *copy*"), (lambda training: by_numpy(training, np.asarray), "keep a *copy*"),
+        (lambda training: by_numpy(training, same=True), "wrong way round"), (by_gradient, "asks for a gradient"),
+        (lambda training: "centers" in dict(training.loss.named_parameters()), "asks for a gradient"),
+        (by_loss, "the network"), (lambda training: training.centers.numpy(), "It stops with RuntimeError")])

@@ -2,7 +2,7 @@
 
 import every_check as checks
 import numpy as np
-import pytest
+from every_check import judged
 
 from fer_utils import datasets
 from fer_utils.emotions import EMOTIONS, FER2013_CODES
@@ -12,128 +12,77 @@ def test_strangers_are_those_of_the_data_set():
     clean, noisy = (datasets.load_dataset("synthetic", label_noise=share) for share in (0.0, 0.4))
     named_fear = noisy.labels == EMOTIONS.index("fear")
     counted = 100 * (clean.labels[named_fear] != EMOTIONS.index("fear")).mean()
-    assert checks.strangers(counted) and checks.strangers(83) and checks.strangers(np.float32(82.6))
+    judged(checks.strangers, [counted, 83, np.float32(82.6)], [
+        (0.83, "give percent"), (40, "depends on the class's size"), (134, "More than all"),
+        (66, "That is the answer for 0.2"), (17.4, "the strangers are the rest"), (10, "2,931"), ("many", "2,931")])
 
 
-@pytest.mark.parametrize("percent, words", [
-    (0.83, "give percent"), (40, "depends on the class's size"), (134, "More than all"),
-    (66, "That is the answer for 0.2"), (17.4, "the strangers are the rest"), (10, "2,931"), ("many", "2,931")])
-def test_strangers_wrong(percent, words):
-    assert words in checks.strangers(percent).message
+def test_label_order():
+    def by_dictionary(codes):
+        names = dict(enumerate(FER2013_CODES))
+        return [EMOTIONS.index(names[int(code)]) for code in codes]
+
+    def sorted_by_hand(codes):
+        order = sorted(range(7), key=lambda code: FER2013_CODES[code])  # codes in the order of their names
+        return np.array([order[code] for code in codes])
+
+    def only_two_swapped(codes):
+        swapped = codes.copy()
+        swapped[codes == 6], swapped[codes == 4] = 4, 6
+        return swapped
+
+    judged(checks.label_order, [by_dictionary], [
+        (sorted_by_hand, "the way back"), (only_two_swapped, "become 5, 6, 4"),
+        (lambda codes: [int(code) for code in codes], "The same numbers"),
+        (lambda codes: [FER2013_CODES[code] for code in codes], "it gives"), (lambda codes: codes[:1], "shape")])
 
 
-def by_dictionary(codes):
-    names = dict(enumerate(FER2013_CODES))
-    return [EMOTIONS.index(names[int(code)]) for code in codes]
+def test_prepare():
+    def looped(images, mean, std, training, flips):
+        batch = []
+        for image, flip in zip(images, flips):
+            if training and flip:
+                image = np.fliplr(image)
+            batch.append((image.astype(np.float32) / 255 - mean) / std)
+        return np.stack(batch)
+
+    def upside_down(images, mean, std, training, flips):
+        return np.stack([(np.flipud(image) if flip and training else image) / 255 - mean
+                         for image, flip in zip(images, flips)]) / std
+
+    def all_or_none(images, mean, std, training, flips):
+        images = np.flip(images, axis=2) if training and flips[0] else images
+        return (images / 255 - mean) / std
+
+    def batch_by_itself(images, mean, std, training, flips):
+        scaled = looped(images, 0, 1, training, flips)
+        return (scaled - scaled.mean()) / scaled.std()
+
+    judged(checks.prepare, [looped], [
+        (upside_down, "upside down"), (all_or_none, "one draw for all"), (batch_by_itself, "from the batch itself"),
+        (lambda images, mean, std, training, flips: looped(images, mean, std, True, flips), "validation faces, too"),
+        (lambda images, mean, std, *rest: (images / 255.0 - mean) / std, "never mirrors"),
+        (lambda images, mean, std, training, flips: looped(images, mean, std, training, flips | True), "all faces of"),
+        (lambda images, *rest: looped(images.astype(float) * 255, *rest), "divide by 255"),
+        (lambda images, mean, *rest: images / 255 - mean, "it gives"),
+        (lambda images, *rest: images @ images[0, :3], "It stops with ValueError")])
 
 
-def sorted_by_hand(codes):
-    order = sorted(range(7), key=lambda code: FER2013_CODES[code])  # codes in the order of their names: the way back
-    return np.array([order[code] for code in codes])
+def test_seen_before():
+    def counted(train, validation):
+        known = set(train.tolist())
+        return sum(person in known for person in validation.tolist()) / len(validation)
 
+    def persons_counted(train, validation):
+        people = set(validation.tolist())
+        return len(people & set(train.tolist())) / len(people)
 
-def nothing_to_do(codes):
-    return [int(code) for code in codes]
-
-
-def only_two_swapped(codes):
-    swapped = codes.copy()
-    swapped[codes == 6], swapped[codes == 4] = 4, 6
-    return swapped
-
-
-def test_label_order_by_dictionary():
-    assert checks.label_order(by_dictionary)
-
-
-@pytest.mark.parametrize("mine, words", [
-    (sorted_by_hand, "the way back"), (nothing_to_do, "The same numbers"), (only_two_swapped, "become 5, 6, 4"),
-    (lambda codes: [FER2013_CODES[code] for code in codes], "it gives"), (lambda codes: codes[:1], "shape")])
-def test_label_order_wrong(mine, words):
-    assert words in checks.label_order(mine).message
-
-
-def looped(images, mean, std, training, flips):
-    batch = []
-    for image, flip in zip(images, flips):
-        if training and flip:
-            image = np.fliplr(image)
-        batch.append((image.astype(np.float32) / 255 - mean) / std)
-    return np.stack(batch)
-
-
-def always_flips(images, mean, std, training, flips):
-    return looped(images, mean, std, True, flips)
-
-
-def never_flips(images, mean, std, training, flips):
-    return (images / 255.0 - mean) / std
-
-
-def upside_down(images, mean, std, training, flips):
-    return np.stack([(np.flipud(image) if flip and training else image) / 255 - mean
-                     for image, flip in zip(images, flips)]) / std
-
-
-def all_or_none(images, mean, std, training, flips):
-    images = np.flip(images, axis=2) if training and flips[0] else images
-    return (images / 255 - mean) / std
-
-
-def every_one(images, mean, std, training, flips):
-    return ((images[..., ::-1] if training else images) / 255 - mean) / std
-
-
-def not_scaled(images, mean, std, training, flips):
-    return looped(images.astype(float) * 255, mean, std, training, flips)
-
-
-def batch_by_itself(images, mean, std, training, flips):
-    scaled = looped(images, 0, 1, training, flips)
-    return (scaled - scaled.mean()) / scaled.std()
-
-
-def test_prepare_in_a_loop():
-    assert checks.prepare(looped)
-
-
-@pytest.mark.parametrize("mine, words", [
-    (always_flips, "mirrors validation faces, too"), (never_flips, "never mirrors"), (upside_down, "upside down"),
-    (all_or_none, "one draw for all"), (every_one, "all faces of a batch"), (not_scaled, "divide by 255"),
-    (batch_by_itself, "from the batch itself"), (lambda images, mean, *rest: images / 255 - mean, "it gives"),
-    (lambda images, *rest: images @ images[0, :3], "It stops with ValueError")])
-def test_prepare_wrong(mine, words):
-    assert words in checks.prepare(mine).message
-
-
-def counted(train, validation):
-    known = set(train.tolist())
-    return sum(person in known for person in validation.tolist()) / len(validation)
-
-
-def persons_counted(train, validation):
-    people = set(validation.tolist())
-    return len(people & set(train.tolist())) / len(people)
-
-
-def the_other_side(train, validation):
-    return counted(validation, train)
-
-
-def the_new_ones(train, validation):
-    return sum(person not in train for person in validation) / len(validation)
-
-
-def test_seen_before_in_a_loop():
-    assert checks.seen_before(counted)
-
-
-@pytest.mark.parametrize("mine, words", [
-    (persons_counted, "counts each person once"), (the_other_side, "*training* images"), (the_new_ones, "the new ones"),
-    (lambda train, validation: sum(person in train for person in validation), "That is how many"),
-    (lambda train, validation: len(set(train) & set(validation)), "how many persons")])
-def test_seen_before_wrong(mine, words):
-    assert words in checks.seen_before(mine).message
+    judged(checks.seen_before, [counted], [
+        (persons_counted, "counts each person once"),
+        (lambda train, validation: counted(validation, train), "*training* images"),
+        (lambda train, validation: 1 - counted(train, validation), "the new ones"),
+        (lambda train, validation: sum(person in train for person in validation), "That is how many"),
+        (lambda train, validation: len(set(train) & set(validation)), "how many persons")])
 
 
 def test_seen_before_agrees_with_the_courses_own_division():
@@ -143,38 +92,23 @@ def test_seen_before_agrees_with_the_courses_own_division():
         assert holds(checks.seen_before.reference(train.persons, validation.persons))
 
 
-def chosen_one_by_one(persons, order, fraction):
-    chosen = set(order.tolist()[:int(round(len(order) * fraction))])
-    return [person in chosen for person in persons.tolist()]
+def test_split_persons():
+    def chosen_one_by_one(persons, order, fraction):
+        chosen = set(order.tolist()[:int(round(len(order) * fraction))])
+        return [person in chosen for person in persons.tolist()]
 
+    def images_first(persons, order, fraction):
+        mask = np.zeros(len(persons), bool)
+        mask[:round(fraction * len(persons))] = True
+        return mask
 
-def images_first(persons, order, fraction):
-    mask = np.zeros(len(persons), bool)
-    mask[:round(fraction * len(persons))] = True
-    return mask
+    def persons_as_rows(persons, order, fraction):
+        mask = np.zeros(len(persons), bool)
+        mask[order[:round(fraction * len(order))]] = True
+        return mask
 
-
-def persons_as_rows(persons, order, fraction):
-    mask = np.zeros(len(persons), bool)
-    mask[order[:round(fraction * len(order))]] = True
-    return mask
-
-
-def smallest_numbers(persons, order, fraction):
-    return np.isin(persons, np.sort(order)[:round(fraction * len(order))])
-
-
-def training_side(persons, order, fraction):
-    return np.isin(persons, order[round(fraction * len(order)):])
-
-
-def test_split_persons_in_a_loop():
-    assert checks.split_persons(chosen_one_by_one)
-
-
-@pytest.mark.parametrize("mine, words", [
-    (images_first, "first *images*"), (persons_as_rows, "numbers of rows"), (smallest_numbers, "smallest numbers"),
-    (training_side, "changed places"),
-    (lambda *case: np.where(chosen_one_by_one(*case))[0], "give a mask")])
-def test_split_persons_wrong(mine, words):
-    assert words in checks.split_persons(mine).message
+    judged(checks.split_persons, [chosen_one_by_one], [
+        (images_first, "first *images*"), (persons_as_rows, "numbers of rows"),
+        (lambda persons, order, fraction: chosen_one_by_one(persons, np.sort(order), fraction), "smallest numbers"),
+        (lambda *case: ~np.array(chosen_one_by_one(*case)), "changed places"),
+        (lambda *case: np.where(chosen_one_by_one(*case))[0], "give a mask")])

@@ -1,7 +1,6 @@
 """The labs: a slider that moves, moves the figure; without a kernel a picture and words remain."""
 
 import base64
-import importlib.resources
 import io
 import json
 import re
@@ -12,16 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_course import labs
-from fer_course.labs.simulation import simulate
-from fer_utils import plots
+from fer_course.labs.center_lab import center_lab, simulate
+from fer_course.labs.face_lab import face_lab, face_of
+from fer_course.labs.face_lab.widget import UNIT_NAMES
+from fer_course.labs.results_lab import results_lab
+from fer_course.labs.shared import show_lab
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.faces import ACTION_UNITS, UNITS
 
 
 def test_the_lab_keeps_what_the_reader_chose():
-    lab, other = labs.center_lab(0.7, 0.1, 3, update="sgd"), labs.center_lab()
+    lab, other = center_lab(0.7, 0.1, 3, update="sgd"), center_lab()
     assert lab.options == {"alpha": 0.7, "lam": 0.1, "batch": 24, "update": "sgd", "seed": 3}
     lab.set_state({"alpha": 2, "batch": 90})  # as the browser sends it: JavaScript knows no 2.0
     assert (lab.alpha, lab.batch) == (2.0, 90) and other.options["alpha"] == 0.5
@@ -33,24 +34,22 @@ def test_the_lab_keeps_what_the_reader_chose():
                                    {"update": "rmsprop"}, {"seed": -1}, {"seed": 0.5}])
 def test_the_lab_refuses_what_has_no_meaning(wrong):
     with pytest.raises(FerError, match=next(iter(wrong))):
-        labs.center_lab(**wrong)
+        center_lab(**wrong)
 
 
 def test_the_lab_brings_its_module():
-    assert "export function simulate" in labs.center_lab().get_state()["_esm"]
-    for name in ("lab", "center_lab", "results_lab"):
-        assert importlib.resources.files("fer_course.labs").joinpath(f"{name}.js").is_file()
+    assert "export function simulate" in center_lab().get_state()["_esm"]
     project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     data = project["tool"]["setuptools"]["package-data"]
-    assert "labs/*.js" in data["fer_course"], "a wheel would leave the module out"
+    assert "labs/**/*.js" in data["fer_course"], "a wheel would leave the module out"
 
 
 def test_a_lab_leaves_a_picture_and_words(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw, metadata: shown.append((bundle, metadata)))
-    lab, faces = labs.center_lab(1.9, 0.4), labs.face_lab()
+    lab, faces = center_lab(1.9, 0.4), face_lab()
     for widget in (lab, faces):
-        labs.show(widget, plots.moving_centers(simulate(0.5, 0.2)), "words")
+        show_lab(widget, lab.still()[0], "words")
     for bundle, metadata in shown:
         assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/plain", "image/png"}
         assert metadata["image/png"]["alt"] == bundle["text/plain"] == "words"
@@ -86,7 +85,7 @@ def unpacked(text):
 
 def test_the_explorer_keeps_every_run():
     cells = grid_of_runs()
-    lab = labs.results_lab(cells, {"rule": "SGD", "seed": 1})
+    lab = results_lab(cells, {"rule": "SGD", "seed": 1})
     data = json.loads(lab.data)
     assert [(it["name"], it["stops"], it["numeric"]) for it in data["parameters"]] == [
         ("rule", ["Eq. 2", "SGD", "softmax"], False), ("α", [None, 0.5, 1, 1.9], True), ("seed", [0, 1], True)]
@@ -107,21 +106,21 @@ def test_the_explorer_keeps_every_run():
 
 def test_sixty_runs_fit_into_a_notebook():
     chance = np.random.default_rng(0)
-    lab = labs.results_lab([run_of(chance, epochs=12, α=k, seed=s) for k in range(12) for s in range(5)])
+    lab = results_lab([run_of(chance, epochs=12, α=k, seed=s) for k in range(12) for s in range(5)])
     assert len(json.dumps(lab.data)) < 90_000 and "\n" not in lab.data
 
 
 def test_a_mirrored_component_is_turned_back():
     first = run_of(np.random.default_rng(0), α=1)
     mirrored = {**first, "parameters": {"α": 2}, "points": first["points"] * (-1, 1)}
-    lab = labs.results_lab([first, mirrored])
+    lab = results_lab([first, mirrored])
     assert np.array_equal(lab.cells[0]["points"], lab.cells[1]["points"])
 
 
 def test_labels_of_their_own_are_kept_and_features_that_fell_into_one_point():
     chance = np.random.default_rng(0)
     other = run_of(chance, faces=70, α=2) | {"points": np.full((70, 2), 3.0), "ratio": float("nan")}
-    lab = labs.results_lab([run_of(chance, α=1), other])
+    lab = results_lab([run_of(chance, α=1), other])
     stored = json.loads(lab.data)["cells"][1]
     assert len(stored["labels"]) == 70 and stored["spread"] == 0 and stored["ratio"] is None
     assert not unpacked(stored["points"]).any()
@@ -132,26 +131,28 @@ def test_the_alt_text_says_what_is_seen():
     cell["curves"] = {"training": [30, 50, 70], "validation": [30.0, 58.26, 50]}
     cell["confusion"] = np.eye(7, dtype=int) * 15 + np.eye(7, k=3, dtype=int)
     cell["confusion"][2, 5] = 5
-    alt = labs.results_lab([cell]).alt
+    alt = results_lab([cell]).still()[1]
     assert ("rule Eq. 2, α 1: accuracy 57.8 %, intra/inter-class distance 1.03. Best validation epoch 2 of 3, 58.3 %. "
             "Most often mistaken: fear, taken for sadness in 25 % of its faces.") in alt
     cell["confusion"] = np.eye(7)
-    assert "No face is mistaken." in labs.results_lab([cell]).alt
+    assert "No face is mistaken." in results_lab([cell]).still()[1]
 
 
 def test_the_explorer_follows_python_and_keeps_in_its_runs():
-    lab = labs.results_lab(grid_of_runs())
-    assert "softmax" not in lab.alt and set(lab.options) <= set(lab.get_state())
+    lab = results_lab(grid_of_runs())
+    assert "softmax" not in lab.still()[1] and set(lab.options) <= set(lab.get_state())
     lab.chosen = 11
-    assert lab.cell["parameters"] == {"rule": "softmax", "α": None, "seed": 1} and "rule softmax, α none" in lab.alt
+    assert lab.cell["parameters"] == {"rule": "softmax", "α": None, "seed": 1}
+    assert "rule softmax, α none" in lab.still()[1]
     for wrong in (12, -1):
         with pytest.raises(FerError, match="0 to 11"):
             lab.chosen = wrong
 
 
 def test_the_still_shows_the_chosen_run():
-    cell = labs.results_lab(grid_of_runs()).cell
-    curves, matrix, plane = plots.result_panels(cell).axes
+    lab = results_lab(grid_of_runs())
+    cell = lab.cell
+    curves, matrix, plane = lab.still()[0].axes
     assert [list(line.get_ydata()) for line in curves.lines[:2]] == [cell["curves"][name]
                                                                      for name in ("training", "validation")]
     assert [text.get_text() for text in matrix.texts][:2] == [
@@ -181,21 +182,21 @@ def test_the_explorer_refuses_cells_that_do_not_fit(change, told):
     cells = grid_of_runs()
     cells[3] = {**cells[3], **change}
     with pytest.raises(FerError, match=told):
-        labs.results_lab(cells)
+        results_lab(cells)
 
 
 def test_the_explorer_refuses_what_is_no_list_of_runs():
     cells = grid_of_runs()
     for wrong in ([], None, cells[0], ["run"], [{**cells[0], "parameters": None}]):
         with pytest.raises(FerError):
-            labs.results_lab(wrong)
+            results_lab(wrong)
     for key in cells[0]:
         with pytest.raises(FerError, match=key):
-            labs.results_lab([{name: value for name, value in cells[0].items() if name != key}])
+            results_lab([{name: value for name, value in cells[0].items() if name != key}])
     with pytest.raises(FerError, match="no cell has these"):
-        labs.results_lab(cells, {"rule": "SGD", "α": 1.9})
+        results_lab(cells, {"rule": "SGD", "α": 1.9})
     with pytest.raises(FerError, match="in percent"):
-        labs.results_lab([{**cell, "accuracy": 0.6} for cell in cells])
+        results_lab([{**cell, "accuracy": 0.6} for cell in cells])
 
 
 # The face lab
@@ -207,13 +208,13 @@ def face_parts(lab):
 
 
 def test_there_is_a_slider_for_each_action_unit():
-    *_, units = face_parts(labs.face_lab())
-    assert tuple(units) == UNITS == tuple(labs.UNIT_NAMES)
+    *_, units = face_parts(face_lab())
+    assert tuple(units) == UNITS == tuple(UNIT_NAMES)
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
 def test_a_prototype_sets_its_action_units(emotion):
-    prototype, _, picture, units = face_parts(labs.face_lab("fear"))
+    prototype, _, picture, units = face_parts(face_lab("fear"))
     prototype.value = emotion
     assert {unit for unit, slider in units.items() if slider.value} == set(ACTION_UNITS[emotion])
     told = ", ".join(map(str, ACTION_UNITS[emotion])) or "none"
@@ -221,7 +222,7 @@ def test_a_prototype_sets_its_action_units(emotion):
 
 
 def test_a_unit_and_a_person_change_the_picture():
-    _, person, picture, units = face_parts(labs.face_lab())
+    _, person, picture, units = face_parts(face_lab())
     seen = [picture.value]
     units[12].value = 0.5
     seen.append(picture.value)
@@ -231,15 +232,15 @@ def test_a_unit_and_a_person_change_the_picture():
 
 
 def test_a_face_keeps_its_person_whatever_it_does():
-    plain, smile, other = labs.face_of({}), labs.face_of({12: 1.0, 6: 1.0}), labs.face_of({}, person=1)
+    plain, smile, other = face_of({}), face_of({12: 1.0, 6: 1.0}), face_of({}, person=1)
     assert plain.shape == (144, 144, 3) and plain.dtype == np.uint8
     assert np.array_equal(plain[:30], smile[:30]) and not np.array_equal(plain, smile)  # the hair stays
     assert not np.array_equal(plain[:30], other[:30])
 
 
 def test_the_lab_shows_the_face_large_and_as_a_network_gets_it():
-    _, _, picture, units = face_parts(labs.face_lab(person=4))
+    _, _, picture, units = face_parts(face_lab(person=4))
     units[12].value = 0.5
     shown = [Image.open(io.BytesIO(base64.b64decode(png))) for png in re.findall(r'base64,([^"]+)"', picture.value)]
     assert [(image.size, image.mode) for image in shown] == [((240, 240), "RGB"), ((48, 48), "L")]
-    assert np.array_equal(np.asarray(shown[1]), labs.face_of({12: 0.5}, person=4, size=48, colour=False))
+    assert np.array_equal(np.asarray(shown[1]), face_of({12: 0.5}, person=4, size=48, colour=False))

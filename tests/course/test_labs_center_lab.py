@@ -9,10 +9,10 @@ import pytest
 from browsing import drag, frame, jupyterlab, picture, site_of
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from fer_course.labs.simulation import simulate
+from fer_course.labs.center_lab import moving_centers, simulate
 from fer_utils import plots
 
-NOTEBOOK, ALONE = "notebooks/1_labs", "fer_course/labs/center_lab.js"
+NOTEBOOK, ALONE = "notebooks/1_labs", "fer_course/labs/center_lab/center_lab.js"
 ALT = "Left: points and centres in the plane. Right: the losses."
 
 
@@ -20,7 +20,7 @@ ALT = "Left: points and centres in the plane. Right: the losses."
 def pages(tmp_path_factory):
     """A site with a notebook that has two labs, and the lab's own page."""
     folder = tmp_path_factory.mktemp("pages")
-    picture = plots.png(plots.moving_centers(simulate(1.9, 0.2)))
+    picture = plots.png(moving_centers(simulate(1.9, 0.2)))
     outputs = [new_output("display_data", {"image/png": picture, "text/plain": ALT},
                           metadata={"image/png": {"alt": ALT, "lab": {"module": "center_lab", "options": {
                               "alpha": alpha, "lam": 0.2, "batch": 24, "update": "eq2", "seed": 0}}}})
@@ -199,10 +199,8 @@ def test_less_motion_plays_in_a_few_still_pictures(visit):
 
 @pytest.mark.course
 def test_in_jupyterlab_the_picture_follows_and_python_knows(browser, tmp_path):
-    setup = ("from fer_course import labs\nfrom fer_course.labs.simulation import simulate\n"
-             "from fer_utils import plots\n"
-             "lab = labs.center_lab(1.9, 0.2)\n"
-             "labs.show(lab, plots.moving_centers(simulate(**lab.options)), alt='words')")
+    setup = ("from fer_course.labs.center_lab import center_lab\nfrom fer_course.labs.shared import show_lab\n"
+             "lab = center_lab(1.9, 0.2)\nshow_lab(lab, *lab.still())")
     nbformat.write(new_notebook(cells=[new_code_cell(setup), new_code_cell("print(lab.options)")],
                                 metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}),
                    tmp_path / "toy.ipynb")

@@ -17,13 +17,16 @@ from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 from test_datasets_photo import packed
 
-from fer_course import labs
-from fer_course.labs.photo_lab import told
+from fer_course.labs.face_lab import face_of
+from fer_course.labs.photo_lab import photo_lab
+from fer_course.labs.photo_lab.still import photo_answer
+from fer_course.labs.photo_lab.widget import PhotoLab, told
+from fer_course.labs.shared import module_source, show_lab
 from fer_utils import feature_geometry, plots
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 
-DRAWN = labs.face_of({12: 1.0, 6: 1.0}, person=8, size=96, colour=False)
+DRAWN = face_of({12: 1.0, 6: 1.0}, person=8, size=96, colour=False)
 OPENED, WATCHED = [], [False]
 
 
@@ -53,7 +56,7 @@ def lab_on(known, drawn):
         logits = features(face[None])[0] / 20
         return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum(), rows[0], distances[0]
 
-    lab = labs.photo_lab(ask, drawn, known, np.linspace(10, 60, 20))
+    lab = photo_lab(ask, drawn, known, np.linspace(10, 60, 20))
     lab.sent = []
     lab.send = lambda content, buffers=None: lab.sent.append((content, buffers))
     return lab
@@ -78,7 +81,7 @@ def test_an_upload_is_answered_with_a_picture_and_words(lab):
 
 
 def test_a_new_photo_is_shown_whole_and_the_drawn_face_comes_back_as_it_was(lab):
-    first = labs.photo_lab(lab.ask, DRAWN, lab.known, [20.0], across=30, side=60, mirror=True)
+    first = photo_lab(lab.ask, DRAWN, lab.known, [20.0], across=30, side=60, mirror=True)
     first.sent, first.send = [], lambda content, buffers=None: first.sent.append((content, buffers))
     first.light = 200
     upload(first, packed(stripes()))
@@ -90,7 +93,7 @@ def test_a_new_photo_is_shown_whole_and_the_drawn_face_comes_back_as_it_was(lab)
 
 
 def test_a_network_of_colours_gets_colours(make_faces):
-    lab = lab_on(make_faces(14, size=48, colour=True), labs.face_of({12: 1.0}, size=96))
+    lab = lab_on(make_faces(14, size=48, colour=True), face_of({12: 1.0}, size=96))
     seen, ask = [], lab.ask
     lab.ask = lambda face: seen.append(face) or ask(face)
     red = np.zeros((60, 60, 3), np.uint8)
@@ -119,7 +122,7 @@ def test_every_control_changes_the_picture(lab):
 def test_a_control_keeps_its_ends(lab, name, wrong):
     with pytest.raises(traitlets.TraitError):
         setattr(lab, name, wrong)
-    for end in (getattr(labs.PhotoLab, name).min, getattr(labs.PhotoLab, name).max):
+    for end in (getattr(PhotoLab, name).min, getattr(PhotoLab, name).max):
         setattr(lab, name, end)
         assert lab.sent[-1][0]["kind"] == "answer"
 
@@ -167,7 +170,7 @@ def test_the_photo_is_in_no_state_and_in_nothing_that_a_notebook_keeps(lab, monk
     still = lab.still()
     upload(lab, packed(stripes()))
     assert lab.get_state() == before
-    labs.show(lab, *lab.still())
+    show_lab(lab, *lab.still())
     bundle, metadata = kept[0]
     assert bundle["image/png"] == plots.png(still[0]) != plots.png(lab.answer()[0])
     assert metadata == {"image/png": {"alt": still[1]}}, "a page without a kernel shows the picture alone"
@@ -184,9 +187,9 @@ def test_normalised_notebook_keeps_no_widget():
 
 def test_a_photo_of_another_kind_than_the_known_faces_is_refused(lab):
     with pytest.raises(FerError, match=r"\(H, W\)"):
-        labs.photo_lab(lab.ask, np.zeros((60, 60, 3), np.uint8), lab.known, [1.0])
+        photo_lab(lab.ask, np.zeros((60, 60, 3), np.uint8), lab.known, [1.0])
     with pytest.raises(FerError, match="usual is empty"):
-        labs.photo_lab(lab.ask, DRAWN, lab.known, [])
+        photo_lab(lab.ask, DRAWN, lab.known, [])
 
 
 def test_words_tell_the_doubt_and_the_strangeness():
@@ -202,7 +205,7 @@ def test_words_tell_the_doubt_and_the_strangeness():
 
 
 def test_the_figure_names_every_bar_and_every_face():
-    figure = plots.photo_answer(DRAWN, (10, 5, 40), DRAWN[:48, :48], np.arange(7) / 21, [(DRAWN, "fear, 3.1 away")])
+    figure = photo_answer(DRAWN, (10, 5, 40), DRAWN[:48, :48], np.arange(7) / 21, [(DRAWN, "fear, 3.1 away")])
     whole, seen, bars, near = figure.axes
     assert [tick.get_text() for tick in bars.get_yticklabels()] == list(EMOTIONS)
     assert [text.get_text() for text in bars.texts] == [f"{100 * k / 21:.0f} %" for k in range(7)]
@@ -233,7 +236,7 @@ ANSWER = """([words, drawn, png]) => model.tell("msg:custom", { kind: "answer", 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    script = labs.module_source("photo_lab").replace("</script", "<\\/script")
+    script = module_source("photo_lab").replace("</script", "<\\/script")
     (folder / "lab.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title>
         <body><div id="lab"></div><script type="module">{MODEL}{script}
         window.end = mount(document.getElementById("lab"), model);</script>""", encoding="utf-8")
@@ -315,12 +318,14 @@ def test_the_lab_fits_a_phone_and_leaves_nothing_behind(visit):
 
 SETUP = """
 import numpy as np
-from fer_course import labs
-from fer_utils import datasets, plots
-face = labs.face_of({12: 1.0}, person=8, size=96, colour=False)
+from fer_course.labs.face_lab import face_of
+from fer_course.labs.photo_lab import photo_lab
+from fer_course.labs.shared import show_lab
+from fer_utils import datasets
+face = face_of({12: 1.0}, person=8, size=96, colour=False)
 known = datasets.FaceDataset(np.stack([face[::2, ::2]] * 3), np.arange(3), np.array(["a", "b", "c"]), "train", "drawn")
-lab = labs.photo_lab(lambda face: (np.eye(7)[int(face.mean() // 40)], [0, 1], [1.0, 2.0]), face, known, [1.5])
-labs.show(lab, *lab.still())
+lab = photo_lab(lambda face: (np.eye(7)[int(face.mean() // 40)], [0, 1], [1.0, 2.0]), face, known, [1.5])
+show_lab(lab, *lab.still())
 """
 
 

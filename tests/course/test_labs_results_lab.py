@@ -14,15 +14,19 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from test_labs import grid_of_runs, run_of, unpacked
 from test_labs_simulation import javascript
 
-from fer_course import labs
+from fer_course.labs.center_lab import center_lab
+from fer_course.labs.results_lab import results_lab
+from fer_course.labs.results_lab.widget import in_words
+from fer_course.labs.shared import module_source
 from fer_utils.emotions import COLOURS, EMOTIONS
 
 PANELS = (".curves", "tbody", ".plane")
 RUNS = grid_of_runs()
 RUNS[11]["labels"] = sorted(RUNS[11]["labels"])  # faces of its own
-LAB = labs.results_lab(RUNS, {"rule": "Eq. 2", "α": 1.0})
+LAB = results_lab(RUNS, {"rule": "Eq. 2", "α": 1.0})
+ALT = LAB.still()[1]
 TRICKY = "<b>&\"'</b>"  # a learner's own name of a parameter must stay text
-ONE = labs.results_lab([run_of(np.random.default_rng(1), faces=20, epochs=1, rule="Eq. 2", **{TRICKY: -2.5})])
+ONE = results_lab([run_of(np.random.default_rng(1), faces=20, epochs=1, rule="Eq. 2", **{TRICKY: -2.5})])
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     outputs = [new_output("display_data", {"image/png": "AAAA", "text/plain": alt}, metadata={"image/png": {
                    "alt": alt, "lab": {"module": lab.module, "options": lab.options}}})
-               for lab, alt in ((LAB, LAB.alt), (labs.center_lab(), "centre loss"), (ONE, ONE.alt))]
+               for lab, alt in ((LAB, ALT), (center_lab(), "centre loss"), (ONE, "one run"))]
     notebook = new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs])
     return site_of(folder, {"notebooks/1_labs.ipynb": notebook})[0]
 
@@ -64,7 +68,7 @@ def assert_shows(lab, place):
     """All that is drawn and said belongs to one cell."""
     cell = LAB.cells[place]
     assert chosen(lab) == place
-    assert lab.locator(".summary").inner_text().replace("\xa0", " ").startswith(labs.in_words(cell))
+    assert lab.locator(".summary").inner_text().replace("\xa0", " ").startswith(in_words(cell))
     counts = np.array(cell["confusion"])
     percent = np.floor(100 * counts / counts.sum(1, keepdims=True) + 0.5).astype(int)
     assert lab.locator("tbody td").all_inner_texts() == [str(share) for share in percent.flat]
@@ -151,19 +155,19 @@ def test_what_did_not_run_leads_to_the_nearest_and_says_so(explore):
 
 
 def test_nearest_keeps_the_rule_and_changes_the_seed_first():
-    data = json.loads(labs.results_lab([
+    data = json.loads(results_lab([
         run_of(np.random.default_rng(0), rule=rule, α=alpha, seed=seed)
         for rule, alpha, seed in [("a", 0, 0), ("a", 1, 1), ("a", 2, 0), ("b", 2, 1), ("b", 0, 1),
                                   ("b", 1, 0)]]).data)
     assert javascript(f"((data) => [nearest(data, [0, 0, 0], 1, 1), nearest(data, [0, 0, 0], 1, 2),"
                       f"nearest(data, [0, 2, 0], 0, 1), nearest(data, [0, 1, 1], 2, 1),"
                       f"nearest(data, [0, 0, 0], 0, 1)])({json.dumps(data)})",
-                      labs.module_source("results_lab")) == [1, 2, 3, 1, 4]
+                      module_source("results_lab")) == [1, 2, 3, 1, 4]
 
 
 def test_javascript_unpacks_the_points():
     stored = json.loads(LAB.data)["cells"][3]["points"]
-    answer = javascript(f"unpack({json.dumps(stored)})", labs.module_source("results_lab"))
+    answer = javascript(f"unpack({json.dumps(stored)})", module_source("results_lab"))
     assert np.array_equal(answer, unpacked(stored))
 
 
@@ -238,7 +242,7 @@ def test_colours_come_with_markers_and_text_can_be_read(explore):
 
 
 def test_every_shade_of_the_matrix_can_be_read():
-    pairs = javascript("Array.from({ length: 101 }, (_, share) => tone(share))", labs.module_source("results_lab"))
+    pairs = javascript("Array.from({ length: 101 }, (_, share) => tone(share))", module_source("results_lab"))
     for colour, ink in pairs:
         parts = np.array([int(c) for c in re.findall(r"\d+", colour)]) / 255
         light = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
@@ -267,15 +271,16 @@ def test_a_lab_that_is_hidden_is_drawn_when_it_is_shown(explore):
 
 def test_without_javascript_the_picture_stays(visit):
     page = visit("notebooks/1_labs", java_script_enabled=False)
-    assert page.get_by_role("img", name=LAB.alt).is_visible()
+    assert page.get_by_role("img", name=ALT).is_visible()
 
 
 @pytest.mark.course
 def test_in_jupyterlab_the_pictures_follow_and_python_knows(browser, tmp_path):
     (tmp_path / "cells.pickle").write_bytes(pickle.dumps(RUNS))
-    setup = ("import pickle\nfrom fer_course import labs\nfrom fer_utils import plots\n"
-             "lab = labs.results_lab(pickle.load(open('cells.pickle', 'rb')), {'α': 1.0})\n"
-             "labs.show(lab, plots.result_panels(lab.cell), lab.alt)")
+    setup = ("import pickle\nfrom fer_course.labs.results_lab import results_lab\n"
+             "from fer_course.labs.shared import show_lab\n"
+             "lab = results_lab(pickle.load(open('cells.pickle', 'rb')), {'α': 1.0})\n"
+             "show_lab(lab, *lab.still())")
     cells = [new_code_cell(setup), new_code_cell("print('now', lab.cell['parameters'])"),
              new_code_cell("lab.chosen = 11")]
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from fer_course.labs import module_source, simulation
-from fer_course.labs.simulation import CLASSES, DIRECTIONS, RULES, simulate
+from fer_course.labs.center_lab import moving_centers, simulation
+from fer_course.labs.center_lab.simulation import CLASSES, DIRECTIONS, RULES, simulate
+from fer_course.labs.shared import module_source
 from fer_utils.center_loss import REGIONS, CenterLoss
 from fer_utils.emotions import COLOURS, MARKERS
 from fer_utils.errors import FerError
@@ -129,6 +130,26 @@ def test_the_draws_are_even_and_a_shuffle_is_one():
 def test_values_without_meaning_are_refused(wrong):
     with pytest.raises(FerError, match=next(iter(wrong))):
         simulate(**{"alpha": 0.5, "lam": 0.2, **wrong})
+
+
+def test_moving_centers_shows_where_points_and_centres_ended_and_the_losses():
+    seen = simulate(1.5, 1.0, batch=45)
+    plane, curve, gauge = moving_centers(seen).axes
+    assert np.allclose(np.concatenate([part.get_offsets() for part in plane.collections[1::2]]), seen.points)
+    assert np.allclose([line.get_xydata() for line in plane.lines[::2]], seen.paths.swapaxes(0, 1))
+    assert np.allclose([line.get_ydata() for line in curve.lines], [seen.cross_entropy, seen.center_loss])
+    assert gauge.lines[0].get_xdata() == pytest.approx([seen.rho])
+    assert gauge.get_title(loc="left") == "ρ = −0.41: jumps over the mean"
+    assert [text.get_text() for text in gauge.texts] == list(REGIONS)
+
+
+@pytest.mark.parametrize("update, batch, said", [("eq2", 90, "ρ = −1.90: diverges"), ("adam", 24, "no ρ under Adam")])
+def test_moving_centers_says_what_diverges_and_that_adam_has_no_rho(update, batch, said):
+    plane, curve, gauge = moving_centers(simulate(3.0, 0.2, update=update, batch=batch)).axes
+    assert gauge.get_title(loc="left").startswith(said) and len(gauge.lines) == (0 if update == "adam" else 2)
+    assert bool(plane.texts) == (update == "eq2")  # "out of the picture: …"
+    drawn = np.concatenate([line.get_xydata() for line in (*plane.lines, *curve.lines)])
+    assert np.isfinite(drawn).all() and abs(drawn).max() <= 60
 
 
 # The same in JavaScript

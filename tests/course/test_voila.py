@@ -7,10 +7,10 @@ import nbformat
 import pytest
 from browsing import ROOT, drag, picture, voila
 
-from fer_course import labs
-from fer_course.labs.simulation import simulate
+from fer_course.labs.center_lab import simulate
+from fer_course.labs.center_lab.widget import CenterLab
 
-NOTEBOOK = ROOT / "fer_course" / "labs" / "center_lab.ipynb"
+NOTEBOOK = ROOT / "fer_course" / "labs" / "center_lab" / "center_lab.ipynb"
 
 
 def test_the_page_serves_this_notebook_and_it_holds_the_lab_and_no_more():
@@ -20,7 +20,7 @@ def test_the_page_serves_this_notebook_and_it_holds_the_lab_and_no_more():
     assert words.source.startswith("# ") and code.outputs == [] and code.execution_count is None
     found = {}
     exec(code.source.rpartition("\n")[0], found)
-    assert isinstance(eval(code.source.splitlines()[-1], found), labs.CenterLab)
+    assert isinstance(eval(code.source.splitlines()[-1], found), CenterLab)
 
 
 @pytest.mark.course
@@ -35,7 +35,7 @@ def test_the_lab_comes_up_alone_and_its_slider_moves_it(browser, tmp_path):
         lab = page.locator(".lab").first
         lab.locator("svg").first.wait_for(timeout=120_000)  # a kernel has to import torch first
         assert page.locator("h1").first.inner_text().startswith("The lab of centre loss")
-        assert "labs.center_lab" not in page.content(), "the code is shown"
+        assert "import center_lab" not in page.content(), "the code is shown"
         seen = drag(page, lab.locator("input[data-name=alpha]"), 0.15, 0.6)
         alpha = float(lab.locator("input[data-name=alpha]").input_value())
         assert len(set(seen)) >= 7 and alpha > 1.5 and picture(lab) == seen[-1]

@@ -76,7 +76,7 @@ def read(folder):
 def test_every_notebook_and_document_has_its_page_and_no_link_of_theirs_is_dead(pages, course):
     assert (pages / "course.txt").read_text() == ""
     assert {"index.html", "README.html", "results/LEDGER.html", "docs/datasheet.html", "fer_utils/center_loss.py.html",
-            "fer_course/labs/center_lab.js.html"} <= course.keys()
+            "fer_course/labs/center_lab/center_lab.js.html"} <= course.keys()
     assert sum(name.startswith("notebooks/") for name in course) >= 7
 
 
@@ -130,8 +130,8 @@ def test_a_toy_is_rendered_as_it_should_be(pages, toy):
         "README.md: there is no gone.md; its words stay, without a link",
         "README.md: there is no ../../x; its words stay, without a link",
         "README.md: there is no picture lost.png; its words stand there",
-        "fer_course/labs/center_lab.js: there is no ../notebooks/03_center_loss_derivation.ipynb; its words stay, "
-        "without a link",
+        "fer_course/labs/center_lab/center_lab.js: there is no ../../../notebooks/03_center_loss_derivation.ipynb; its "
+        "words stay, without a link",
         "README.md: there is no heading #nowhere in this page"]
     readme = toy["README.html"]
     assert [heading["id"] for heading in readme.main.find_all("h2")] == ["a-part-twice", "a-part-twice-1"]

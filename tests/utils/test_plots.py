@@ -8,9 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_course.labs.simulation import simulate
 from fer_utils import plots
-from fer_utils.center_loss import REGIONS
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
 
@@ -124,26 +122,6 @@ def test_pairs_needed_are_drawn_with_the_marks():
 def test_projections_name_the_axes_they_are_given():
     axis = plots.projections({"a": (np.zeros((7, 2)), np.arange(7))}, axes=("discriminant", "next")).axes[0]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("discriminant", "next")
-
-
-def test_moving_centers_shows_where_points_and_centres_ended_and_the_losses():
-    seen = simulate(1.5, 1.0, batch=45)
-    plane, curve, gauge = plots.moving_centers(seen).axes
-    assert np.allclose(np.concatenate([part.get_offsets() for part in plane.collections[1::2]]), seen.points)
-    assert np.allclose([line.get_xydata() for line in plane.lines[::2]], seen.paths.swapaxes(0, 1))
-    assert np.allclose([line.get_ydata() for line in curve.lines], [seen.cross_entropy, seen.center_loss])
-    assert gauge.lines[0].get_xdata() == pytest.approx([seen.rho])
-    assert gauge.get_title(loc="left") == "ρ = −0.41: jumps over the mean"
-    assert [text.get_text() for text in gauge.texts] == list(REGIONS)
-
-
-@pytest.mark.parametrize("update, batch, said", [("eq2", 90, "ρ = −1.90: diverges"), ("adam", 24, "no ρ under Adam")])
-def test_moving_centers_says_what_diverges_and_that_adam_has_no_rho(update, batch, said):
-    plane, curve, gauge = plots.moving_centers(simulate(3.0, 0.2, update=update, batch=batch)).axes
-    assert gauge.get_title(loc="left").startswith(said) and len(gauge.lines) == (0 if update == "adam" else 2)
-    assert bool(plane.texts) == (update == "eq2")  # "out of the picture: …"
-    drawn = np.concatenate([line.get_xydata() for line in (*plane.lines, *curve.lines)])
-    assert np.isfinite(drawn).all() and abs(drawn).max() <= 60
 
 
 def test_faces_are_stored_in_grey_and_figures_in_a_palette():

@@ -14,7 +14,8 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.evaluation import hesitation
 
-from .labs import module_source
+from ..shared import module_source
+from .still import photo_answer
 
 
 class PhotoLab(anywidget.AnyWidget):
@@ -57,7 +58,7 @@ class PhotoLab(anywidget.AnyWidget):
         near = [(self.known.images[row], f"{name}, {distance:.1f} away")
                 for row, name, distance in zip(rows, names, distances)]
         words = told(probabilities, names, distances[0], self.usual)
-        return plots.photo_answer(photo, box, face, probabilities, near), words
+        return photo_answer(photo, box, face, probabilities, near), words
 
     def _heard(self, _, content, buffers):
         """A message of the browser: "photo" with its bytes, "forget", or "ready" when a page begins to listen."""

@@ -1,10 +1,10 @@
-"""Picture of what a network answers to one photo."""
+"""What a network answers to one photo, as a picture."""
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from ..emotions import COLOURS, EMOTIONS
-from .display import ACCENT, INK, deep, drawing
+from fer_utils.emotions import COLOURS, EMOTIONS
+from fer_utils.plots.display import ACCENT, INK, deep, drawing
 
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 

@@ -1,57 +1,18 @@
-"""The labs of centre loss, of stored runs and of the drawn face, and how a lab gets into a notebook."""
+"""The explorer of stored runs as a widget."""
 
 import json
 import string
 from numbers import Real
-from pathlib import Path
 
 import anywidget
-import ipywidgets
 import numpy as np
 import traitlets
 
-from fer_utils import plots
 from fer_utils.emotions import COLOURS, EMOTIONS, MARKERS
 from fer_utils.errors import FerError
-from fer_utils.faces import ACTION_UNITS, UNITS, draw_faces
 
-from .simulation import RULES, simulate
-
-# What each action unit does, in the words of the Facial Action Coding System.
-UNIT_NAMES = {1: "inner brow raiser", 2: "outer brow raiser", 4: "brow lowerer", 5: "upper lid raiser",
-              6: "cheek raiser", 7: "lid tightener", 9: "nose wrinkler", 12: "lip corner puller",
-              15: "lip corner depressor", 16: "lower lip depressor", 20: "lip stretcher", 23: "lip tightener",
-              26: "jaw drop"}
-
-
-def module_source(name):
-    """A lab's JavaScript as one module: what the labs share, and its own."""
-    return "".join(Path(__file__).with_name(f"{part}.js").read_text(encoding="utf-8") for part in ("lab", name))
-
-
-class CenterLab(anywidget.AnyWidget):
-    """The lab of ``center_lab.js``. What the reader chose is in ``alpha``, ``lam``, ``batch``, ``update`` and ``seed``,
-    and setting one of them moves the picture. The browser computes, with the twin of ``simulation.simulate``."""
-
-    module = "center_lab"
-    _esm = module_source(module)
-    alpha = traitlets.CFloat(0.5, min=0).tag(sync=True)
-    lam = traitlets.CFloat(0.2, min=0).tag(sync=True)
-    batch = traitlets.Int(24, min=1, max=90).tag(sync=True)
-    update = traitlets.Enum(RULES, "eq2").tag(sync=True)
-    seed = traitlets.Int(0, min=0).tag(sync=True)
-
-    @property
-    def options(self):
-        """The values as a dict, for ``simulate`` and for pages without a kernel."""
-        return {name: getattr(self, name) for name in ("alpha", "lam", "batch", "update", "seed")}
-
-
-def center_lab(alpha=0.5, lam=0.2, seed=0, *, batch=24, update="eq2"):
-    """Points, centres and losses of ``simulate`` with sliders for α, λ, the batch and the update rule; play and step.
-    Returns a ``CenterLab``. Raises ``FerError`` for what ``simulate`` would not take."""
-    simulate(alpha, lam, batch=batch, update=update, seed=seed, steps=0)
-    return CenterLab(alpha=alpha, lam=lam, batch=batch, update=update, seed=seed)
+from ..shared import module_source
+from .still import result_panels
 
 
 class ResultsLab(anywidget.AnyWidget):
@@ -80,16 +41,16 @@ class ResultsLab(anywidget.AnyWidget):
 
     @property
     def cell(self):
-        """The chosen cell, its points as they are drawn, for ``plots.result_panels``."""
+        """The chosen cell, its points as they are drawn."""
         return self.cells[self.chosen]
 
-    @property
-    def alt(self):
-        """What the pictures of the chosen cell show, in words."""
-        return (f"Three panels for one of {len(self.cells)} stored runs. {in_words(self.cell)} Left: training and "
-                "validation accuracy by epoch. Middle: the confusion matrix in percent of each true class. Right: the "
-                "faces' features in the plane of two principal components, each emotion with its colour and marker. "
-                "The live page has a control for each parameter.")
+    def still(self):
+        """(figure, alt text) of the chosen cell."""
+        words = (f"Three panels for one of {len(self.cells)} stored runs. {in_words(self.cell)} Left: training and "
+                 "validation accuracy by epoch. Middle: the confusion matrix in percent of each true class. Right: the "
+                 "faces' features in the plane of two principal components, each emotion with its colour and marker. "
+                 "The live page has a control for each parameter.")
+        return result_panels(self.cell), words
 
 
 def results_lab(cells, start=None):
@@ -236,55 +197,3 @@ def _packed(cells):
     classes = [{"name": name, "colour": COLOURS[name], "marker": MARKERS[name]} for name in EMOTIONS]
     return json.dumps({"classes": classes, "parameters": parameters, "labels": shared, "reach": cells[0]["reach"],
                        "cells": list(map(stored, cells))}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def face_of(units, person=0, size=144, colour=True):
-    """One drawn face with the given action units, {unit: intensity from 0 to 1}, of a person: uint8 (size, size, 3), or
-    (size, size) without ``colour``, which is the same person in grey."""
-    intensities = np.array([[units.get(unit, 0.0) for unit in UNITS]], np.float32)
-    chance = np.random.Generator(np.random.PCG64(person))  # the same person whatever the face does
-    return draw_faces(intensities, chance, size=size, noise=0.0, pose=0.0, light=0.5, colour=colour)[0]
-
-
-def face_lab(emotion="neutral", person=0):
-    """A slider for each action unit, a choice of prototypes and of persons, and the face that follows: in colour, and
-    beside it as a network gets it."""
-    picture = ipywidgets.HTML()
-    prototype = ipywidgets.Dropdown(options=list(ACTION_UNITS), value=emotion, description="prototype")
-    who = ipywidgets.IntSlider(person, min=0, max=50, description="person")
-    sliders = {unit: ipywidgets.FloatSlider(0, min=0, max=1, step=0.05, description=f"{unit} {name}",
-                                            style={"description_width": "170px"}, layout={"width": "400px"})
-               for unit, name in UNIT_NAMES.items()}
-
-    def follow(_=None):
-        units = {unit: slider.value for unit, slider in sliders.items()}
-        shown = ", ".join(str(unit) for unit in units if units[unit]) or "none"
-        large, small = face_of(units, who.value, 240), face_of(units, who.value, 48, colour=False)
-        picture.value = (f'<img width="288" alt="A drawn face with the action units: {shown}" '
-                         f'src="data:image/png;base64,{plots.picture(large)}"> <img width="96" '
-                         'style="image-rendering: pixelated" alt="The same face in grey, 48 by 48 pixels" '
-                         f'src="data:image/png;base64,{plots.picture(small)}">')
-
-    def choose(_=None):
-        for unit, slider in sliders.items():
-            slider.value = float(unit in ACTION_UNITS[prototype.value])
-        follow()
-
-    for slider in (*sliders.values(), who):
-        slider.observe(follow, "value")
-    prototype.observe(choose, "value")
-    choose()
-    return ipywidgets.HBox([ipywidgets.VBox([prototype, who, picture]), ipywidgets.VBox(list(sliders.values()))])
-
-
-def show(widget, still, alt):
-    """Display a lab; where no kernel runs, the matplotlib figure ``still`` and the alt text stand in its place. The
-    output's metadata keep the options of a lab with a module: a web page made of the notebook makes it live again."""
-    from IPython.display import display
-
-    bundle = widget._repr_mimebundle_()
-    bundle = bundle[0] if isinstance(bundle, tuple) else bundle  # anywidget gives the metadata too
-    bundle = {"application/vnd.jupyter.widget-view+json": bundle["application/vnd.jupyter.widget-view+json"],
-              "text/plain": alt, "image/png": plots.png(still)}
-    lab = {"lab": {"module": widget.module, "options": widget.options}} if hasattr(widget, "module") else {}
-    display(bundle, raw=True, metadata={"image/png": {"alt": alt, **lab}})

@@ -1,0 +1,3 @@
+from .widget import photo_lab
+
+__all__ = ["photo_lab"]

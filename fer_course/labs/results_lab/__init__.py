@@ -1,0 +1,3 @@
+from .widget import results_lab
+
+__all__ = ["results_lab"]
