@@ -10,7 +10,6 @@ from conftest import made, refusal, train
 
 from fer_utils.center_loss import CenterLoss
 from fer_utils.datasets import FaceDataset
-from fer_utils.errors import FerError
 from fer_utils.evaluation import predict
 from fer_utils.training.loop import ENGINE, training_step
 from fer_utils.training.recipe import Recipe
