@@ -57,6 +57,8 @@ def test_far_out_centers_keep_their_distance():
     features = centers[labels] + 0.01 * nn.functional.normalize(directions)
     value, moved = exact(features, labels, centers, 1.0)
     assert value == pytest.approx(0.5e-4, rel=0.01)
+    matrix = features.square().sum(1, keepdim=True) + centers.square().sum(1) - 2 * features @ centers.T
+    assert abs(0.5 * float(matrix.gather(1, labels[:, None]).mean()) / value - 1) > 0.5
     for reduction in ("mean", "none"):
         loss = CenterLoss(7, 2048, init=centers, alpha=1.0, reduction=reduction)
         assert float(loss(features, labels).double().mean()) == pytest.approx(value, rel=1e-6)

@@ -54,9 +54,12 @@ def test_the_centers_move_and_their_loss_is_recorded_where_there_is_a_lambda(fac
 # Repeating itself
 
 
-def test_the_same_seed_gives_the_same_network_to_the_last_bit(make_faces, make_recipe, assert_same_training):
-    faces, recipe = (make_faces(160), make_faces(21, seed=2)), make_recipe(epochs=1)  # ten steps of resnet18
-    assert_same_training(train(faces, recipe), train(faces, recipe))
+def test_the_same_seed_gives_the_same_resnet18_to_the_last_bit_resumed_or_not(faces, make_recipe, tmp_path,
+                                                                              assert_same_training):
+    recipe = make_recipe(epochs=2, schedule="one_cycle")
+    with pytest.raises(ZeroDivisionError):
+        train(faces, recipe, folder=tmp_path, on_epoch=lambda history: 1 / 0)
+    assert_same_training(train(faces, recipe), train(faces, recipe, folder=tmp_path))
 
 
 def test_the_seed_alone_decides_and_the_surrounding_generators_are_left_as_they_were(faces, tiny_network, make_recipe,
@@ -92,7 +95,7 @@ def test_softmax_and_center_loss_share_initialisation_order_and_augmentation(fac
 
 
 def test_every_epoch_has_an_order_of_its_own_and_the_incomplete_batch_is_left_out(faces, make_faces, make_recipe,
-                                                                                 steps_seen, tiny_network):
+                                                                                  steps_seen, tiny_network):
     train(faces, make_recipe(epochs=3))
     orders = [torch.cat([labels for _, labels, _ in steps_seen[k * 4:k * 4 + 4]]).tolist() for k in range(3)]
     assert len({tuple(order) for order in orders}) == 3
@@ -122,7 +125,7 @@ def test_derived_seeds_repeat_and_never_meet():
 
 
 def test_the_epoch_with_the_best_validation_accuracy_is_kept(faces, tiny_network, make_recipe, validations,
-                                                            assert_same_state):
+                                                             assert_same_state):
     states = {}
 
     def note(parts, epoch):
