@@ -13,7 +13,7 @@ import apart
 import numpy as np
 import pytest
 import torch
-from conftest import refusal, train
+from conftest import TinyNetwork, refusal, train
 from safetensors import SafetensorError
 
 from fer_utils.errors import FerError
@@ -308,7 +308,7 @@ def test_answers_that_are_no_numbers_end_the_training(faces, make_recipe, monkey
         assert "epoch 1: the answers to the validation images are no longer numbers" in said
 
 
-def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces, tiny_network, make_recipe, tmp_path):
+def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces, make_recipe, tmp_path):
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     for number, error in enumerate([full, RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't")]):
         folder = tmp_path / str(number)
@@ -317,7 +317,7 @@ def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces
             said = refusal(train, faces, make_recipe(epochs=3), folder=folder)
         assert "epoch 2: out of memory with batches of 16 at 32 px; raise accumulate" in said and epoch_in(folder) == 1
     with pytest.MonkeyPatch.context() as patch:  # while the network is built
-        fail_at(patch, "forward", 1, full)
+        fail_at(patch, TinyNetwork, "forward", 1, full)
         assert "epoch 1: out of memory" in refusal(train, faces, make_recipe())
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, loop, "training_step", 1, RuntimeError("something else"))
