@@ -13,12 +13,14 @@ import apart
 import numpy as np
 import pytest
 import torch
-from conftest import refusal, train
+from conftest import TinyNetwork, refusal, train
 from safetensors import SafetensorError
 
 from fer_utils.errors import FerError
 from fer_utils.training import checkpoint, loop
 from fer_utils.training.setup import make_accelerator, prepare
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 EVERYTHING = {"backbone": "tiny dropout", "optimizer": "sgd", "learning_rate": 0.01, "weight_decay": 5e-4,
               "schedule": "cosine", "warmup": 0.5, "mixup": 0.3, "label_smoothing": 0.1, "ema": 0.9, "erase": 0.5,
@@ -75,7 +77,7 @@ def better_and_better(monkeypatch):
 
 
 @pytest.mark.parametrize("where", CUTS)
-def test_a_resumed_training_ends_like_one_that_was_never_cut_off(faces, tiny_network, make_recipe, tmp_path, where,
+def test_a_resumed_training_ends_like_one_that_was_never_cut_off(faces, make_recipe, tmp_path, where,
                                                                  assert_same_training, better_and_better, cut_off,
                                                                  steps_seen):
     recipe = make_recipe(epochs=3, **EVERYTHING)
@@ -90,15 +92,7 @@ def test_a_resumed_training_ends_like_one_that_was_never_cut_off(faces, tiny_net
     assert names(tmp_path) == ["best-0003.safetensors", "epoch-0003.pt", "epoch-0003.safetensors", "last.json", "lock"]
 
 
-def test_a_resumed_resnet18_ends_like_one_that_was_never_cut_off(faces, make_recipe, tmp_path, cut_off,
-                                                                 assert_same_training):
-    recipe = make_recipe(epochs=2, schedule="one_cycle")
-    whole = train(faces, recipe)
-    cut_off(recipe, tmp_path)
-    assert_same_training(whole, train(faces, recipe, folder=tmp_path))
-
-
-def test_what_was_left_by_a_kill_during_the_last_clean_up_goes(faces, tiny_network, make_recipe, tmp_path, cut_off,
+def test_what_was_left_by_a_kill_during_the_last_clean_up_goes(faces, make_recipe, tmp_path, cut_off,
                                                                better_and_better):
     cut_off(make_recipe(), tmp_path, "clean-up")
     assert len(names(tmp_path)) == 8
@@ -106,7 +100,7 @@ def test_what_was_left_by_a_kill_during_the_last_clean_up_goes(faces, tiny_netwo
     assert names(tmp_path) == ["best-0002.safetensors", "epoch-0002.pt", "epoch-0002.safetensors", "last.json", "lock"]
 
 
-def test_ctrl_c_says_what_is_kept_and_frees_the_folder(faces, tiny_network, make_recipe, tmp_path, capsys, cut_off):
+def test_ctrl_c_says_what_is_kept_and_frees_the_folder(faces, make_recipe, tmp_path, capsys, cut_off):
     for where in ("validation", "rest"):  # an epoch whose checkpoint is half written counts as lost
         folder = tmp_path / where
         cut_off(make_recipe(epochs=3), folder, where)
@@ -114,7 +108,7 @@ def test_ctrl_c_says_what_is_kept_and_frees_the_folder(faces, tiny_network, make
         assert said in capsys.readouterr().err and who_else_may_lock(folder) == "free"
 
 
-def test_a_finished_training_is_not_trained_again(faces, tiny_network, make_recipe, tmp_path, validations, steps_seen,
+def test_a_finished_training_is_not_trained_again(faces, make_recipe, tmp_path, validations, steps_seen,
                                                   assert_same_training):
     for epochs, patience in ((2, 6), (6, 1)):  # to its end, and stopped early
         validations([0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
@@ -125,8 +119,7 @@ def test_a_finished_training_is_not_trained_again(faces, tiny_network, make_reci
         assert steps_seen == []
 
 
-def test_a_folder_changes_nothing_about_the_outcome(faces, tiny_network, make_recipe, tmp_path, assert_same_training,
-                                                    validations):
+def test_a_folder_changes_nothing_about_the_outcome(faces, make_recipe, tmp_path, assert_same_training, validations):
     """Nor do files in it that no ``last.json`` names."""
     folder = tmp_path / "not" / "there" / "yet"
     validations([0.5, 0.4] * 3)
@@ -140,8 +133,8 @@ def test_a_folder_changes_nothing_about_the_outcome(faces, tiny_network, make_re
     assert names(folder) == FILES
 
 
-def test_an_exception_in_the_callers_own_code_loses_no_epoch(faces, tiny_network, make_recipe, tmp_path,
-                                                             assert_same_training, steps_seen):
+def test_an_exception_in_the_callers_own_code_loses_no_epoch(faces, make_recipe, tmp_path, assert_same_training,
+                                                             steps_seen):
     with pytest.raises(ZeroDivisionError):
         train(faces, make_recipe(), folder=tmp_path, on_epoch=lambda history: 1 / 0)
     assert epoch_in(tmp_path) == 1
@@ -154,8 +147,7 @@ def test_an_exception_in_the_callers_own_code_loses_no_epoch(faces, tiny_network
 # Another training, another machine, a damaged file
 
 
-def test_a_checkpoint_of_another_training_is_refused(faces, tiny_network, make_recipe, tmp_path, monkeypatch,
-                                                     steps_seen):
+def test_a_checkpoint_of_another_training_is_refused(faces, make_recipe, tmp_path, monkeypatch, steps_seen):
     train(faces, make_recipe(), folder=tmp_path)
     (images, validation), kept = faces, make_recipe()
     others = {"recipe": (faces, make_recipe(learning_rate=2e-3)), "backbone": (faces, make_recipe(backbone="resnet50")),
@@ -174,7 +166,7 @@ def test_a_checkpoint_of_another_training_is_refused(faces, tiny_network, make_r
     assert steps_seen == []
 
 
-def test_a_damaged_checkpoint_is_named(faces, tiny_network, make_recipe, tmp_path, validations):
+def test_a_damaged_checkpoint_is_named(faces, make_recipe, tmp_path, validations):
     damages = {"empty": lambda content: b"", "garbage": lambda content: b"garbage", "cut": lambda content: content[:-9],
                "first": lambda content: content[:5], "half": lambda content: content[:len(content) // 2]}
     folder = tmp_path / "run"
@@ -200,7 +192,7 @@ def test_a_damaged_checkpoint_is_named(faces, tiny_network, make_recipe, tmp_pat
     assert len(train(faces, make_recipe(), folder=folder).history) == 2  # mended, it serves
 
 
-def test_a_folder_may_be_moved(faces, tiny_network, make_recipe, tmp_path, cut_off, assert_same_training):
+def test_a_folder_may_be_moved(faces, make_recipe, tmp_path, cut_off, assert_same_training):
     cut_off(make_recipe(epochs=3), tmp_path / "here")
     for path in (tmp_path / "here").iterdir():
         assert str(tmp_path).encode() not in path.read_bytes()
@@ -209,8 +201,7 @@ def test_a_folder_may_be_moved(faces, tiny_network, make_recipe, tmp_path, cut_o
                          train(faces, make_recipe(epochs=3), folder=tmp_path / "there"))
 
 
-def test_a_checkpoint_made_on_a_gpu_is_read_without_one(faces, tiny_network, make_recipe, tmp_path, monkeypatch,
-                                                        cut_off):
+def test_a_checkpoint_made_on_a_gpu_is_read_without_one(faces, make_recipe, tmp_path, monkeypatch, cut_off):
     """Its optimiser's tensors and its scaler come from there: the first are moved, the second is left out."""
     cut_off(make_recipe(epochs=3), tmp_path)
     path, places, load = tmp_path / "epoch-0001.pt", [], torch.load
@@ -224,7 +215,7 @@ def test_a_checkpoint_made_on_a_gpu_is_read_without_one(faces, tiny_network, mak
     assert places == ["cpu"]
 
 
-def test_the_scale_of_fp16s_loss_is_kept_too(tiny_network, make_recipe, tmp_path):
+def test_the_scale_of_fp16s_loss_is_kept_too(make_recipe, tmp_path):
     """GPUs alone have one; here one stands in for it."""
     parts = prepare(make_recipe(), 0, make_accelerator(torch.device("cpu"), make_recipe()), 4)
     before, after = (SimpleNamespace(scaler=torch.amp.GradScaler("cpu", init_scale=scale)) for scale in (1024.0, 2.0))
@@ -244,8 +235,8 @@ WRITES = {"tensors": (checkpoint, "save_file", 3, SafetensorError("I/O error: No
           "pointer": (Path, "write_text", 2, FULL), "rename": (Path, "replace", 8, FULL)}
 
 
-def test_a_full_disk_is_said_and_the_checkpoint_before_is_intact(faces, tiny_network, make_recipe, tmp_path,
-                                                                 assert_same_training, better_and_better):
+def test_a_full_disk_is_said_and_the_checkpoint_before_is_intact(faces, make_recipe, tmp_path, assert_same_training,
+                                                                 better_and_better):
     recipe = make_recipe(epochs=3, **EVERYTHING)
     whole = train(faces, recipe)
     for where, write in WRITES.items():
@@ -260,7 +251,7 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_is_intact(faces, tiny_net
     assert who_else_may_lock(folder) == "free"
 
 
-def test_a_folder_that_cannot_be_made_is_named(faces, tiny_network, make_recipe, tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(faces, make_recipe, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FerError, match="file/run: nothing can be written there.*give another runs_dir"):
         train(faces, make_recipe(), folder=tmp_path / "file" / "run")
@@ -289,8 +280,8 @@ def test_a_disk_that_is_truly_full(tmp_path):
 
 
 @pytest.mark.parametrize("which, value", [(0, math.nan), (1, math.inf)], ids=["cross-entropy", "centre loss"])
-def test_a_loss_that_is_not_finite_ends_the_training_and_is_named(faces, tiny_network, make_recipe, tmp_path,
-                                                                  monkeypatch, value, which, assert_same_training):
+def test_a_loss_that_is_not_finite_ends_the_training_and_is_named(faces, make_recipe, tmp_path, monkeypatch, value,
+                                                                  which, assert_same_training):
     step, calls = loop.training_step, []
 
     def broken(*args):
@@ -309,7 +300,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_is_named(faces, tiny_ne
     assert_same_training(train(faces, make_recipe(epochs=3)), train(faces, make_recipe(epochs=3), folder=tmp_path))
 
 
-def test_answers_that_are_no_numbers_end_the_training(faces, tiny_network, make_recipe, monkeypatch):
+def test_answers_that_are_no_numbers_end_the_training(faces, make_recipe, monkeypatch):
     real = loop.predict
     monkeypatch.setattr(loop, "predict", lambda *args, **inputs: (real(*args, **inputs)[0], np.full((21, 7), np.nan)))
     for monitor in ("accuracy", "cross_entropy"):
@@ -317,7 +308,7 @@ def test_answers_that_are_no_numbers_end_the_training(faces, tiny_network, make_
         assert "epoch 1: the answers to the validation images are no longer numbers" in said
 
 
-def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces, tiny_network, make_recipe, tmp_path):
+def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces, make_recipe, tmp_path):
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     for number, error in enumerate([full, RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't")]):
         folder = tmp_path / str(number)
@@ -326,7 +317,7 @@ def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces
             said = refusal(train, faces, make_recipe(epochs=3), folder=folder)
         assert "epoch 2: out of memory with batches of 16 at 32 px; raise accumulate" in said and epoch_in(folder) == 1
     with pytest.MonkeyPatch.context() as patch:  # while the network is built
-        fail_at(patch, tiny_network, "forward", 1, full)
+        fail_at(patch, TinyNetwork, "forward", 1, full)
         assert "epoch 1: out of memory" in refusal(train, faces, make_recipe())
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, loop, "training_step", 1, RuntimeError("something else"))
@@ -344,15 +335,14 @@ def who_else_may_lock(folder):
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip()
 
 
-def test_while_training_the_folder_is_held_and_afterwards_free(faces, tiny_network, make_recipe, tmp_path):
+def test_while_training_the_folder_is_held_and_afterwards_free(faces, make_recipe, tmp_path):
     seen = []
     train(faces, make_recipe(epochs=1), folder=tmp_path,
           on_epoch=lambda history: seen.append(who_else_may_lock(tmp_path)))
     assert seen == ["held"] and who_else_may_lock(tmp_path) == "free"
 
 
-def test_a_second_process_waits_a_while_and_says_so_but_not_for_a_dead_one(faces, tiny_network, make_recipe, tmp_path,
-                                                                           monkeypatch):
+def test_a_second_process_waits_a_while_and_says_so_but_not_for_a_dead_one(faces, make_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "WAIT", 0.2)
     script = f"from filelock import FileLock; lock = FileLock({str(tmp_path / 'lock')!r}); lock.acquire(); " \
              "print('held', flush=True); input()"
@@ -369,7 +359,7 @@ def test_a_second_process_waits_a_while_and_says_so_but_not_for_a_dead_one(faces
         other.communicate()
 
 
-def test_a_drive_without_locks_is_trained_on_all_the_same(faces, tiny_network, make_recipe, tmp_path, monkeypatch):
+def test_a_drive_without_locks_is_trained_on_all_the_same(faces, make_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.FileLock, "acquire", lambda *args, **options: (_ for _ in ()).throw(
         OSError(errno.ENOTSUP, "Operation not supported")))
     assert len(train(faces, make_recipe(), folder=tmp_path).history) == 2
