@@ -1,7 +1,6 @@
 """FER2013 in every form: what is in the files comes out, once, in order; whatever is wrong with them is said."""
 
 import csv
-import gzip
 import io
 import re
 import shutil
@@ -199,22 +198,13 @@ def test_rows_keep_their_official_numbers_and_codes_become_the_order_of_the_cour
         assert faces.images[:, 5, 5].tolist() == [k + 7 * first for k in range(7)]
 
 
-def test_the_table_is_read_however_it_was_saved(tmp_path, cache):
-    changes = {"BOM": lambda text: "\ufeff" + text, "CRLF": lambda text: text.replace("\n", "\r\n"),
-               "all of it": lambda text: "\ufeff" + text.replace("\n", "\r\n").rstrip(),
-               "no final newline": lambda text: text.rstrip("\n"), "blank lines": lambda text: text + "\n\n",
-               "quotes": lambda text: re.sub("[^,\n]+", lambda cell: f'"{cell[0]}"', text),
-               "spaces": lambda text: text.replace(",", ", "),
-               "spaces after usage": lambda text: text.replace("Training", "Training "),
-               "another column": lambda text: re.sub("(?m)$", ",one more", text.rstrip("\n"))}
-
-    def check(change, name):
-        text = table(table_rows(), name)
-        plain = put(tmp_path / change / "plain" / name, text)
-        changed = put(tmp_path / change / name, changes[change](text))
-        assert same(load_dataset("fer2013", changed, "test"), load_dataset("fer2013", plain, "test"))
-
-    for_each(check, [(change, name) for change in changes for name in ("fer2013.csv", "icml_face_data.csv")])
+def test_what_editors_and_systems_do_to_a_table_is_accepted(tmp_path, cache):
+    plain = put(tmp_path / "plain" / "fer2013.csv", table(table_rows()))
+    text = re.sub("[^,\n]+", lambda cell: f'"{cell[0]}"', plain.read_text()).replace(",", ", ")
+    text = "\ufeff" + re.sub("(?m)$", ",one more", text.rstrip("\n")).replace("\n", "\r\n").replace("ing\"", "ing \"")
+    changed = put(tmp_path / "fer2013.csv", text)
+    for split in DATASETS["fer2013"]:
+        assert same(load_dataset("fer2013", changed, split), load_dataset("fer2013", plain, split))
 
 
 WHOLE = " ".join(["7"] * 2304)
@@ -265,7 +255,7 @@ def test_a_usage_or_pixels_that_are_none_are_named_with_their_row(tmp_path, cach
 def test_what_is_no_table_of_fer2013_is_refused(tmp_path, cache, monkeypatch):
     text, no_csv = table(table_rows()), "cannot be read as a CSV file"
     contents = {
-        "empty": ("", no_csv), "blank lines": ("\n\n", no_csv),
+        "empty": ("", no_csv),
         "header only": ("emotion,pixels,Usage\n", "0 rows; expected emotion, pixels and Usage"),
         "label": (text.replace("emotion,", "label,", 1), "a table with the columns label, pixels, Usage; expected "
                                                          "emotion, pixels and Usage"),
@@ -273,10 +263,6 @@ def test_what_is_no_table_of_fer2013_is_refused(tmp_path, cache, monkeypatch):
         "no usage": (table(table_rows(), "train.csv"), "a table with the columns emotion, pixels; expected emotion"),
         "no header": (text.split("\n", 1)[1], "a table with the columns 0, "),
         "emotion twice": (text.replace("emotion,", "emotion,emotion ,", 1), "columns emotion, emotion, "),
-        "a comma too many": (text.replace("Training\n", "Training,\n"), no_csv),
-        "cells too many": (text.replace("Training\n", "Training,1,1\n", 3), no_csv),
-        "an open quote": (text.replace("PrivateTest\n", '"PrivateTest\n', 1), no_csv),
-        "UTF-16": (text.encode("utf-16"), no_csv), "gzip": (gzip.compress(text.encode()), no_csv),
         "noise": (noise(20_000).tobytes(), ""),
         "no sadness": (table([row for row in table_rows() if row[0] != "4" or row[2] != "PublicTest"]),
                        "no PublicTest image of sadness; the download is not complete")}

@@ -408,25 +408,13 @@ def test_an_option_that_cannot_be_meant_is_refused(root):
             load_dataset("ferplus", root, contempt=contempt)
 
 
-def test_votes_are_read_however_they_were_saved(root):
+def test_what_editors_and_systems_do_to_votes_is_accepted(root):
     first, path = load_dataset("ferplus", root, mode="votes"), root / VOTES
     text = path.read_bytes().decode()
-
-    def check(name, change):
-        put(path, change(text))
+    for changed in ("\ufeff" + text.replace("\r\n", "\n").replace(",", ", "), re.sub("(?m)\r$", ",more\r", text),
+                    "\r\n".join(",".join(line.split(",")[::-1]) for line in text.split("\r\n"))):
+        put(path, changed)
         assert load_dataset("ferplus", root, mode="votes").fingerprint == first.fingerprint
-
-    def quoted(text):
-        return re.sub("[^,\r\n]+", lambda cell: f'"{cell[0]}"', text)
-
-    for_each(check, [
-        ("BOM", lambda text: "\ufeff" + text), ("LF", lambda text: text.replace("\r\n", "\n")),
-        ("no final newline", str.rstrip), ("blank lines", lambda text: text + "\r\n\r\n"), ("quotes", quoted),
-        ("quotes after spaces", lambda text: quoted(text).replace(",", ", ")),
-        ("spaces", lambda text: text.replace(",", ", ")),
-        ("spaces after usage", lambda text: text.replace("Training", "Training ")),
-        ("another column", lambda text: re.sub("(?m)\r$", ",more\r", text)),
-        ("other order", lambda text: "\r\n".join(",".join(line.split(",")[::-1]) for line in text.split("\r\n")))])
 
 
 some = settings(max_examples=60, derandomize=True, database=None, deadline=None,
@@ -464,16 +452,13 @@ def test_what_is_no_table_of_votes_is_refused(small, root, monkeypatch):
     too_many = small[1].copy()
     too_many[30] = [1] * 9 + [2]
     for_each(lambda name, content, message: refused("ferplus", put(root / VOTES, content).parent, VOTES, message), [
-        ("empty", "", no_csv), ("blank", "\n\n", no_csv),
-        ("header only", header, "0 rows with the columns Usage, Image name"),
+        ("empty", "", no_csv), ("header only", header, "0 rows with the columns Usage, Image name"),
         ("another class", text.replace("contempt", "scorn", 1), "scorn, unknown, NF; expected at most 35887"),
         ("usage", text.replace("Usage", "usage", 1), "columns usage, Image name"),
         ("a class twice", text.replace("fear", "anger", 1), "expected at most"),
         ("no header", "\r\n".join(lines), "461 rows with the columns Training"),
-        ("cells too many", text.replace("\r\n", ",1,1\r\n", 4).replace(",1,1", "", 1), no_csv),
-        ("open quote", text.replace("Training", '"Training', 1), ""),
         ("too many rows", "\r\n".join([header, *lines[:-1] * 80]), "36960 rows "),
-        ("UTF-16", text.encode("utf-16"), no_csv), ("noise", noise(20_000).tobytes(), ""),
+        ("noise", noise(20_000).tobytes(), ""),
         ("too many votes", votes_table(small[0], too_many), "row 30: 11 votes; an image has at most 10")])
     put(root / VOTES, text)
     monkeypatch.setattr(ferplus, "BYTES", 100)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import struct
 import sys
 import tarfile
@@ -319,6 +320,36 @@ def test_a_bar_is_shown_where_somebody_waits_and_is_gone_afterwards(monkeypatch)
     for_each(check, [("slow", True, {}, 0.6, True), ("fast", True, {}, 0.1, False),
                      ("no terminal", False, {}, 9, False), ("CI", True, {"CI": "1"}, 9, False),
                      ("quiet", True, {"TQDM_DISABLE": "1"}, 9, False)])
+
+
+# Tables
+
+
+def test_a_table_is_read_however_it_was_saved():
+    text, rows = "a,b,c\n1, ,three\n4,five,6\n", [["a", "b", "c"], ["1", "", "three"], ["4", "five", "6"]]
+    quoted = re.sub("[^,\n]+", lambda cell: f'"{cell[0]}"', text)
+
+    def check(name, saved):
+        assert list(files.read_table(saved.encode(), "here")) == rows
+
+    for_each(check, [
+        ("plain", text), ("BOM", "\ufeff" + text), ("CRLF", text.replace("\n", "\r\n")), ("cut", text.rstrip("\n")),
+        ("all of it", "\ufeff" + quoted.replace("\n", "\r\n").rstrip()), ("blank lines", f"{text}\n \n"),
+        ("quotes", quoted), ("spaces", text.replace(",", ", ")), ("quotes after spaces", quoted.replace(",", ", ")),
+        ("spaces before commas", text.replace(",", " ,"))])
+
+
+def test_what_is_no_table_is_refused():
+    def check(name, content):
+        with pytest.raises(FerError, match="^here: cannot be read as a CSV file .*download it again") as caught:
+            list(files.read_table(content, "here"))
+        assert len(str(caught.value)) < 400
+
+    text = b"a,b\n" + b"1,2\n" * 9
+    for_each(check, [("empty", b""), ("blank lines", b"\n\n"), ("UTF-16", text.decode().encode("utf-16")),
+                     ("gzip", gzip.compress(text)), ("a comma too many", text.replace(b"2\n", b"2,\n")),
+                     ("a cell too few", text[:-3]), ("an open quote", text + b'"1,2\n'), ("binary", bytes(range(256))),
+                     ("a line without end", text + b"1," + b"2" * 10**7)])
 
 
 # No permission. Tests may run as root, who may read all, so these errors are made

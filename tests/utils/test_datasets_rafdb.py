@@ -96,19 +96,18 @@ def test_faces_are_ordered_by_number_and_not_by_line_or_name(fresh):
 
 
 def test_what_editors_and_systems_do_to_lists_and_tables_is_accepted(fresh, copies):
-    def check(name, change, tables=True):
-        for layout, file in {"official": LIST, **({"mirror": "train_labels.csv"} if tables else {})}.items():
-            root = fresh(layout, name)
-            put(root / file, change((root / file).read_text()))
-            assert same(load_dataset("rafdb", root), load_dataset("rafdb", copies[layout]))
+    def check(name, change):
+        root = fresh("official", name)
+        put(root / LIST, change((root / LIST).read_text()))
+        assert same(load_dataset("rafdb", root), load_dataset("rafdb", copies["official"]))
 
     for_each(check, [
         ("CRLF", lambda text: text.replace("\n", "\r\n")), ("BOM", lambda text: "\ufeff" + text),
         ("blank lines", lambda text: "\n" + text.replace("\n", "\n\n") + "  \n"), ("no last newline", str.rstrip),
-        ("tabs", lambda text: text.replace(" ", "\t"), False), ("spaces", lambda text: text.replace(" ", "  "), False)])
+        ("tabs", lambda text: text.replace(" ", "\t")), ("spaces", lambda text: text.replace(" ", "  "))])
     root = fresh("mirror", "more columns in any order")
     lines = [line.split(",") for line in (root / "train_labels.csv").read_text().splitlines()]
-    put(root / "train_labels.csv", "".join(f"{code},x,{image}\n" for image, code in lines))
+    put(root / "train_labels.csv", "\ufeff" + "".join(f"{code},x,{image}\r\n" for image, code in lines))
     assert len(load_dataset("rafdb", root)) == TRAIN
     for split in rafdb.SPLITS:  # without its tables it is read by its folders
         (root / f"{split}_labels.csv").unlink()
