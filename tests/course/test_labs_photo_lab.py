@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import traitlets
 from browsing import jupyterlab
+from datasets_on_disk import encoded as packed
 from execute import normalise
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
-from test_datasets_photo import packed
 
 from fer_course.labs.face_lab import face_of
 from fer_course.labs.photo_lab import photo_lab

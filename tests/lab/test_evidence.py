@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_datasets_rafdb import jpeg, write_official
+from datasets_on_disk import jpeg, write_official
 
 from fer_lab.evidence.claims import CLAIMS, Claim, judge
 from fer_lab.evidence.ledger import entries, ledger_table

@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from datasets_on_disk import for_each
 from scipy.stats import chi2_contingency
 from sklearn.neighbors import KNeighborsClassifier
 
 from fer_utils import faces
-from fer_utils.datasets import SYNTHETIC, load_dataset, split_train_validation
+from fer_utils.datasets import PAPER_COUNTS, SYNTHETIC, load_dataset, split_train_validation
 from fer_utils.datasets.cache import entries
 from fer_utils.datasets.synthetic import groups
 from fer_utils.errors import FerError
@@ -30,47 +31,82 @@ def load(split="test", **options):
 # Options
 
 
-@pytest.mark.parametrize("options, shape, source", [
-    ({}, (48, 48), "synthetic faces"),
-    ({"size": 48, "colour": False, "label_noise": 0, "images_per_person": 1}, (48, 48), "synthetic faces"),
-    ({"size": 32}, (32, 32), "synthetic faces, 32 x 32 pixels"),
-    ({"colour": True}, (48, 48, 3), "synthetic faces, in colour"),
-    ({"size": 24, "colour": True, "images_per_person": 3}, (24, 24, 3),
-     "synthetic faces, in colour, 24 x 24 pixels, 3 images per person"),
-])
-def test_options_are_kept_and_named(options, shape, source):
-    dataset = load(**options)
-    assert dataset.images.shape == (700, *shape) and dataset.source == source
-    assert np.array_equal(dataset.labels, load().labels) and np.array_equal(dataset.names, load().names)
+def test_options_are_kept_and_named():
+    def check(source, shape, **options):
+        dataset = load(**options)
+        assert dataset.images.shape == (700, *shape) and dataset.source == f"synthetic faces{source}"
+        assert np.array_equal(dataset.labels, load().labels) and np.array_equal(dataset.names, load().names)
+
+    check("", (48, 48))
+    check("", (48, 48), size=48, colour=False, label_noise=0, images_per_person=1)
+    check(", 20 x 20 pixels", (20, 20), size=20)
+    check(", in colour, 20 x 20 pixels, 3 images per person", (20, 20, 3), size=20, colour=True, images_per_person=3)
 
 
 def test_each_option_of_the_images_has_an_entry_of_its_own_and_label_noise_has_none(cache):
+    drawn = {"size": 16}
     for options in ({}, {"colour": True}, TAKES, {"size": 20}, {"label_noise": 0.5}, {"size": np.int64(20)}):
-        load(**options)
+        load(**{**drawn, **options})
     assert len(entries()) == 4
 
 
-@pytest.mark.parametrize("option, value", [
-    ("size", 15), ("size", 513), ("size", 48.0), ("size", True), ("size", "48"), ("size", None), ("colour", 1),
-    ("colour", "yes"), ("label_noise", -0.1), ("label_noise", 1.01), ("label_noise", float("nan")),
-    ("label_noise", True), ("label_noise", "0.1"), ("label_noise", None), ("images_per_person", 0),
-    ("images_per_person", 2.5), ("images_per_person", True), ("images_per_person", 1001),
-])
-def test_bad_options_are_refused(option, value):
-    with pytest.raises(FerError, match=f"synthetic: {option} is "):
-        load(**{option: value})
+def test_bad_options_are_refused():
+    def check(option, *values):
+        for value in values:
+            with pytest.raises(FerError, match=f"synthetic: {option} is {value!r}; "):
+                load(**{option: value})
+
+    for_each(check, [("size", 15, 513, 48.0, True, "48", None), ("colour", 1, "yes"),
+                     ("label_noise", -0.1, 1.01, float("nan"), True, "0.1", None),
+                     ("images_per_person", 0, 2.5, True, 1001)])
+
+
+# What is drawn
+
+
+def test_faces_have_the_promised_counts_in_rafdbs_proportions_and_none_is_in_two_splits():
+    prints, names = set(), set()
+    for split, (counts, _) in SYNTHETIC.items():
+        dataset = load(split)
+        assert dataset.counts().tolist() == list(counts) and dataset.images.shape == (sum(counts), 48, 48)
+        assert dataset.split == split
+        prints |= {image.tobytes() for image in dataset.images}
+        names |= set(dataset.names)
+        if split != "probe":
+            wanted = sum(counts) * np.array(PAPER_COUNTS["rafdb"]) / sum(PAPER_COUNTS["rafdb"])
+            assert np.abs(counts - wanted).max() <= 0.5
+    assert [sum(counts) for counts, _ in SYNTHETIC.values()] == [3000, 700, 1400]
+    assert load("probe").counts().tolist() == [200] * 7 and len(prints) == len(names) == 5100
+
+
+def test_faces_are_drawn_once_and_anew_when_their_code_changes(cache, monkeypatch, tmp_path):
+    drawn = []
+
+    def draw(counts, seed):
+        drawn.append(seed)
+        return np.full((sum(counts), 48, 48), seed, np.uint8), np.repeat(np.arange(7), counts)
+
+    monkeypatch.setattr(faces, "synthetic_faces", draw)
+    assert load().fingerprint == load().fingerprint and drawn == [SYNTHETIC["test"][1]]
+    load("probe")
+    assert len(drawn) == 2  # each split by itself
+    (tmp_path / "faces.py").write_text("# another drawing")
+    monkeypatch.setattr(faces, "__file__", str(tmp_path / "faces.py"))
+    load()
+    assert len(drawn) == 3
 
 
 # Wrong labels
 
 
-@pytest.mark.parametrize("share, wrong", [(0.1, 300), (0.0005, 2), (0.3335, 1000), (1, 3000), (1.0, 3000)])
-def test_that_share_of_the_training_labels_is_wrong(share, wrong):
-    clean, noisy = load("train"), load("train", label_noise=share)
-    assert (clean.labels != noisy.labels).sum() == wrong == round(3000 * share)
-    assert np.array_equal(clean.images, noisy.images) and noisy.labels.dtype == np.int64
-    assert noisy.source == f"synthetic faces, {100 * share:g} % of the labels wrong"
-    assert noisy.fingerprint != clean.fingerprint == load("train").fingerprint
+def test_that_share_of_the_training_labels_is_wrong():
+    clean = load("train")
+    for share, wrong in {0.1: 300, 0.0005: 2, 0.3335: 1000, 1: 3000}.items():
+        noisy = load("train", label_noise=share)
+        assert (clean.labels != noisy.labels).sum() == wrong == round(3000 * share)
+        assert np.array_equal(clean.images, noisy.images) and noisy.labels.dtype == np.int64
+        assert noisy.source == f"synthetic faces, {100 * share:g} % of the labels wrong"
+        assert noisy.fingerprint != clean.fingerprint == load("train").fingerprint
 
 
 def test_a_wrong_label_is_any_of_the_other_six():
@@ -93,31 +129,25 @@ def test_wrong_labels_strike_no_class_more_than_another():
         assert abs(share - 0.2) < 4 * np.sqrt(0.2 * 0.8 / of_class.sum())
 
 
-@pytest.mark.parametrize("split", ["test", "probe"])
-def test_what_is_tested_on_stays_clean(split):
-    assert load(split, label_noise=0.5).fingerprint == load(split).fingerprint
-    assert load(split, label_noise=0.5).source == "synthetic faces"
+def test_what_is_tested_on_stays_clean():
+    for split in ("test", "probe"):
+        assert load(split, label_noise=0.5).fingerprint == load(split).fingerprint
+        assert load(split, label_noise=0.5).source == "synthetic faces"
 
 
 # Persons
 
 
-def test_without_takes_nobody_is_named():
-    assert load().persons is None
-
-
-def test_each_person_is_in_so_many_images_with_one_emotion():
+def test_each_person_is_in_so_many_images_with_one_emotion_and_in_one_split():
+    assert load().persons is None  # without takes nobody is named
+    persons = [set(load(split, **TAKES).persons) for split in SYNTHETIC]
+    assert len(set.union(*persons)) == sum(map(len, persons))
     for split in SYNTHETIC:
         dataset = load(split, **TAKES)
         times = np.bincount(dataset.persons - dataset.persons.min())
         assert (times <= 5).all() and (times < 5).sum() <= 7 and (times > 0).all()
         for person in np.unique(dataset.persons)[::20]:
             assert len(set(dataset.labels[dataset.persons == person])) == 1
-
-
-def test_no_person_is_in_two_splits():
-    persons = [set(load(split, **TAKES).persons) for split in SYNTHETIC]
-    assert len(set.union(*persons)) == sum(map(len, persons))
 
 
 def test_a_wrong_label_makes_no_other_person():
@@ -128,14 +158,14 @@ def test_a_wrong_label_makes_no_other_person():
 # The split by person
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.15, 0.3, 0.5, 1 / 3])
-def test_a_split_by_person_keeps_persons_apart_and_classes_in_proportion(fraction):
+def test_a_split_by_person_keeps_persons_apart_and_classes_in_proportion():
     dataset = load("train", **TAKES)
-    train, validation = split_train_validation(dataset, fraction, 0, by="person")
-    assert not set(train.persons) & set(validation.persons)
-    assert sorted([*train.names, *validation.names]) == sorted(dataset.names)
-    assert (train.split, validation.split) == ("train", "validation")
-    assert np.abs(validation.counts() - fraction * dataset.counts()).max() <= 10  # two takes
+    for fraction in (0.1, 0.15, 0.3, 0.5, 1 / 3):
+        train, validation = split_train_validation(dataset, fraction, 0, by="person")
+        assert not set(train.persons) & set(validation.persons)
+        assert sorted([*train.names, *validation.names]) == sorted(dataset.names)
+        assert (train.split, validation.split) == ("train", "validation")
+        assert np.abs(validation.counts() - fraction * dataset.counts()).max() <= 10  # two takes
 
 
 def test_a_split_by_image_tears_persons_apart_and_is_what_it_was():
@@ -161,26 +191,21 @@ def test_persons_who_show_everything_are_kept_apart_too(make_faces):
     assert not set(train.persons) & set(validation.persons)
 
 
-@pytest.mark.parametrize("persons, fraction, message", [
-    (None, 0.3, "doesn't say who is in its images"), (np.zeros(64, np.int64), 0.3, "1 persons, and each side"),
-    (np.arange(64) // 8, 0.0, "validation share of 0.0"), (np.arange(64) // 8, 1.0, "validation share of 1.0"),
-    (np.arange(64) // 8, 20, "validation share of 20"), (np.arange(64) // 8, float("nan"), "validation share of nan"),
-    (np.arange(64) // 8, float("inf"), "validation share of inf"), (np.arange(64) // 8, "x", "validation share of x"),
-])
-def test_a_split_by_person_that_cannot_be_is_refused(make_faces, persons, fraction, message):
-    with pytest.raises(FerError, match=message):
-        split_train_validation(dataclasses.replace(make_faces(64), persons=persons), fraction, 0, by="person")
+def test_a_split_by_person_that_cannot_be_is_refused(make_faces):
+    def check(fraction, message, persons):
+        with pytest.raises(FerError, match=message):
+            split_train_validation(dataclasses.replace(make_faces(64), persons=persons), fraction, 0, by="person")
+
+    for_each(check, [(0.3, "doesn't say who is in its images", None),
+                     (0.3, "1 persons, and each side", np.zeros(64, np.int64)),
+                     *((fraction, f"validation share of {fraction}", np.arange(64) // 8)
+                       for fraction in (0.0, 1.0, 20, float("nan"), float("inf"), "x"))])
 
 
 def test_two_persons_go_one_to_each_side(make_faces):
     faces = dataclasses.replace(make_faces(64), persons=np.repeat([5, 9], 32))
     train, validation = split_train_validation(faces, 0.3, 0, by="person")
     assert len(set(train.persons)) == len(set(validation.persons)) == 1
-
-
-def test_an_unknown_kind_of_split_is_refused(make_faces):
-    with pytest.raises(FerError, match="by is 'face'; choose 'image' or 'person'"):
-        split_train_validation(make_faces(64), 0.3, 0, by="face")
 
 
 def test_a_split_by_image_promises_what_new_people_do_not_keep():
@@ -204,14 +229,15 @@ def test_a_split_by_image_promises_what_new_people_do_not_keep():
 # Groups of faces, for a look at who is served how well
 
 
-@pytest.mark.parametrize("options", [{}, TAKES])
-def test_the_traits_of_the_faces_are_those_that_they_are_drawn_with(options, monkeypatch):
+def test_the_traits_of_the_faces_are_those_that_they_are_drawn_with(monkeypatch):
     drawn, draw = [], faces.draw_traits
     monkeypatch.setattr(faces, "draw_traits", lambda *args, **more: drawn.append(draw(*args, **more)) or drawn[-1])
     counts = (3, 0, 2, 5, 1, 0, 4)
-    faces.synthetic_faces(counts, 7, **options)
-    told = faces.traits_of_faces(counts, 7, **options)
-    assert drawn[0].keys() == told.keys() and all(np.array_equal(drawn[0][name], told[name]) for name in told)
+    for options in ({}, TAKES):
+        drawn.clear()
+        faces.synthetic_faces(counts, 7, **options)
+        told = faces.traits_of_faces(counts, 7, **options)
+        assert drawn[0].keys() == told.keys() and all(np.array_equal(drawn[0][name], told[name]) for name in told)
 
 
 def test_groups_are_what_one_sees():

@@ -1,0 +1,249 @@
+"""Small data sets as they lie on people's disks, archives and images, for all tests that read some."""
+
+import errno
+import io
+import os
+import re
+import struct
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_utils.datasets import load_dataset
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "datasets" / "fer2013"  # beside the repository, where it is
+with_real_data = pytest.mark.skipif(not (REAL / "archive.zip").exists(), reason=f"FER2013 is not at {REAL}")
+
+
+# What tests share
+
+
+def for_each(check, cases):
+    """``check(*case)`` for each case; all that fail are told together, each by its first part, which is its name."""
+    failures = []
+    for case in cases:
+        try:
+            check(*case)
+        except (Exception, pytest.fail.Exception) as error:
+            failures.append(f"{case[0]}: {type(error).__name__}: {error}")
+    assert not failures, "\n".join(failures)
+
+
+def kept():
+    """What lies in the cache."""
+    home = Path(os.environ["FER_UTILS_CACHE"])
+    return sorted(home.iterdir()) if home.exists() else []
+
+
+def refused(name, root, *texts, split="train", **options):
+    """Loading raises a ``FerError`` in which each text and the place stand, and nothing is left in the cache."""
+    before = kept()
+    with pytest.raises(FerError) as caught:
+        load_dataset(name, root, split, **options)
+    said = str(caught.value)
+    missing = [text for text in (*texts, str(root)) if text not in said]
+    assert not missing and len(said) < len(str(root)) + 600, f"{missing} not in: {said}"
+    assert kept() == before
+    return said
+
+
+def same(one, other):
+    return (one.fingerprint == other.fingerprint and one.names.tolist() == other.names.tolist()
+            and one.labels.tolist() == other.labels.tolist() and np.array_equal(one.images, other.images))
+
+
+def nothing_is_decoded(monkeypatch):
+    monkeypatch.setattr(Image, "open", lambda *args, **more: pytest.fail("an image was decoded again"))
+
+
+def forbidding(what, top):
+    """The function ``what``, but that it raises PermissionError for ``top`` and all that lies below it."""
+    def forbid(path, *arguments, **options):
+        if Path(path).is_relative_to(top):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return what(path, *arguments, **options)
+    return forbid
+
+
+# Images
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def encoded(image, kind="PNG", mode=None, **options):
+    """An image or its pixels as the bytes of a file."""
+    content, image = io.BytesIO(), Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    (image.convert(mode) if mode else image).save(content, kind, **options)
+    return content.getvalue()
+
+
+def jpeg(grey, size=(100, 100), **options):
+    """A face as a colour JPEG whose three channels differ, so that their order is seen."""
+    return encoded(Image.fromarray(np.dstack([grey, grey // 2, 255 - grey])).resize(size), "JPEG", **options)
+
+
+def png_of(width, height):
+    """A PNG that says how large it is, and holds next to nothing."""
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
+
+
+# Files and archives
+
+
+def put(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def write_archive(path, members):
+    """A zip, a tar or a tar.gz of (name, content); the content may also be a ``TarInfo`` to be put in as it is."""
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members:
+                archive.writestr(name, content)
+        return path
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+        for name, content in members:
+            member = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            if member is content:
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def pack(root, path, prefix="", reverse=False):
+    """The folder ``root`` as a zip or a tar.gz, its folders as members of their own."""
+    inside = sorted(root.rglob("*"), reverse=reverse)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in inside:
+                archive.write(file, prefix + file.relative_to(root).as_posix())
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            for file in inside:
+                archive.add(file, prefix + file.relative_to(root).as_posix(), recursive=False)
+    return path
+
+
+# FER2013: Kaggle's folders, and the challenge's table
+
+CODES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # as the challenge numbered them
+FOLDERS = sorted(CODES)
+PER_CLASS = {"Training": 3, "PublicTest": 2, "PrivateTest": 1}
+HEADERS = {"fer2013.csv": "emotion,pixels,Usage", "icml_face_data.csv": "emotion, Usage, pixels",
+           "train.csv": "emotion,pixels"}
+
+
+def write_fer2013(root, per_class=PER_CLASS):
+    """A small FER2013 in the layout of the Kaggle download, its rows spread over the classes as in the original."""
+    row = 0
+    for usage, number in per_class.items():
+        for turn in range(number):
+            for name in FOLDERS[turn:] + FOLDERS[:turn]:
+                kind, ending = ("JPEG", "jpg") if row % 10 == 3 else ("PNG", "png")  # Kaggle's present version is JPEG
+                path = root / ("train" if usage == "Training" else "test") / name / f"{usage}_{row}.{ending}"
+                put(path, encoded(noise(48, 48, seed=row), kind))
+                row += 1
+    return root
+
+
+def table_rows(usages=("Training", "PublicTest", "PrivateTest")):
+    """[code, 2304 grey levels, usage] of every class in every split, the classes in no simple order."""
+    pixels = noise(7 * len(usages), 2304)
+    return [[str(3 * row % 7), " ".join(map(str, levels)), usages[row // 7]] for row, levels in enumerate(pixels)]
+
+
+def table(rows, name="fer2013.csv"):
+    """The rows under the header of the file of this name."""
+    lines = [HEADERS[name]]
+    for code, pixels, usage in rows:
+        cells = {"emotion": code, "pixels": pixels, "Usage": usage}
+        lines.append(",".join(cells[column.strip()] for column in HEADERS[name].split(",")))
+    return "\n".join(lines) + "\n"
+
+
+def write_faces(root, rows):
+    """The same faces in Kaggle's folders."""
+    for row, (code, pixels, usage) in enumerate(rows):
+        folder = root / ("train" if usage == "Training" else "test") / CODES[int(code)]
+        put(folder / f"{usage}_{row:05d}.png", encoded(np.array(pixels.split(), np.uint8).reshape(48, 48)))
+    return root
+
+
+# RAF-DB, which may not be passed on: exact replicas of its two layouts
+
+RAFDB_COUNTS = {"train": (2, 3, 1, 4, 2, 1, 3), "test": (1, 1, 2, 1, 1, 2, 1)}  # uneven, so no mix-up goes unseen
+RAFDB_LIST = "EmoLabel/list_patition_label.txt"
+RAFDB_CODES = {"surprise": 1, "fear": 2, "disgust": 3, "happiness": 4, "sadness": 5, "anger": 6, "neutral": 7}
+
+
+def rafdb_faces(counts=RAFDB_COUNTS, **options):
+    """(split, number, class, JPEG) of each face, in the order in which they must come out."""
+    found = []
+    for split, of_each in counts.items():
+        for number, label in enumerate(np.repeat(np.arange(7), of_each), start=1):
+            grey = np.kron(noise(6, 6, seed=1000 * len(split) + number), np.ones((8, 8), np.uint8))
+            found.append((split, number, int(label), jpeg(grey, **options)))
+    return found
+
+
+def code(label):
+    return RAFDB_CODES[EMOTIONS[label]]
+
+
+def write_official(root, faces):
+    for split, number, _, content in faces:
+        put(root / "basic" / "Image" / "aligned" / f"{split}_{number:04d}_aligned.jpg", content)
+    put(root / "basic" / RAFDB_LIST, "".join(f"{split}_{number:04d}.jpg {code(label)}\n"
+                                             for split, number, label, _ in faces))
+    return root
+
+
+def write_mirror(root, faces):
+    for split in RAFDB_COUNTS:
+        lines = ["image,label\n"]
+        for _, number, label, content in (face for face in faces if face[0] == split):
+            name = f"{split}_{number:04d}_aligned.jpg"
+            put(root / "DATASET" / split / str(code(label)) / name, content)
+            lines.append(f"{name},{code(label)}\n")
+        put(root / f"{split}_labels.csv", "".join(lines))
+    return root
+
+
+# A folder of one's own
+
+
+def write_own(root, folders=EMOTIONS, n=6, shape=(48, 48), splits=("",)):
+    """``n`` PNG files (whose pixels come back exactly) for each folder of each split."""
+    for turn, split in enumerate(splits):
+        for label, folder in enumerate(folders):
+            for k in range(n):
+                put(root / split / folder / f"{k:02d}.png", encoded(noise(*shape, seed=1000 * turn + 10 * label + k)))
+    return root
+
+
+def members_of(root):
+    """(name, content) of each file below a folder."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return [(path.relative_to(root).as_posix(), path.read_bytes()) for path in files]
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert len(re.findall(re.escape(old), text)) == 1
+    path.write_text(text.replace(old, new))
