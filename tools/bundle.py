@@ -15,7 +15,6 @@ import hashlib
 import html
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -192,22 +191,21 @@ def write(target, files, version, commit, stamp):
 
     ``files``: {path: bytes or the path of a file}; ``stamp``: seconds, the time that every file in it gets.
     """
+    from fer_utils.atomic import written_whole
+
     files = {**files, **start(files, version)}
     contents = {path: content if isinstance(content, bytes) else Path(content).read_bytes()
                 for path, content in files.items()}
     listing = [f"# {NAME} {version}, commit {commit}",
                *(f"{hashlib.sha256(contents[path]).hexdigest()}  {path}" for path in sorted(contents))]
     contents[machine.MANIFEST] = ("\n".join(listing) + "\n").encode()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
     when = datetime.fromtimestamp(stamp, UTC).timetuple()[:6]
-    with zipfile.ZipFile(part, "w") as archive:
+    with written_whole(target) as part, zipfile.ZipFile(part, "w") as archive:
         for path in sorted(contents):
             entry = zipfile.ZipInfo(f"{NAME}-{version}/{path}", when)
             entry.compress_type = zipfile.ZIP_STORED if path.endswith(PACKED) else zipfile.ZIP_DEFLATED
             entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every system
             archive.writestr(entry, contents[path])
-    os.replace(part, target)
     return len(contents)
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from fer_utils.atomic import written_whole
 from fer_utils.training import checkpoint
 
 SCORES = ("accuracy", "macro_f1", "ratio", "validation_accuracy", "seconds")
@@ -23,9 +24,8 @@ def write_summary(home, jobs):
     with checkpoint.explained(home, "the summary cannot be written"):
         for name, text in (("summary.csv", table.to_csv(index=False, lineterminator="\n")),
                            ("summary.md", "\n".join(_page(table, given, jobs)) + "\n")):
-            part = home / f"{name}.part"
-            part.write_text(text, encoding="utf-8", newline="\n")
-            part.replace(home / name)
+            with written_whole(home / name) as part:
+                part.write_text(text, encoding="utf-8", newline="\n")
     return table
 
 

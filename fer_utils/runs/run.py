@@ -18,6 +18,7 @@ import torchvision
 from accelerate.state import PartialState
 from safetensors.torch import save_file
 
+from ..atomic import written_whole
 from ..datasets import GENERAL, TEST_SPLIT, load_dataset, split_train_validation
 from ..errors import FerError
 from ..evaluation import compactness, confusion, predict, scores
@@ -189,11 +190,8 @@ def sha256_of(path):
 
 def write_json(path, content, **style):
     """Write JSON whole or not at all; ``style`` is ``json.dumps``'s."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, **(style or {"indent": 1})) + "\n")
-    part.replace(path)
+    with written_whole(path) as part:
+        part.write_text(json.dumps(content, **(style or {"indent": 1})) + "\n")
 
 
 def _finished(folder):

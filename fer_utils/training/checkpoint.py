@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..atomic import written_whole
 from ..errors import FerError
 
 POINTER = "last.json"
@@ -81,18 +82,22 @@ def save(folder, epoch, modules, best, rest):
     file stays; ``rest``: what ``torch.load(weights_only=True)`` reads. Raises ``FerError`` where the disk refuses, and
     then leaves the checkpoint before.
     """
-    folder, now, written = Path(folder), f"epoch-{epoch:04d}", []
+    folder, now = Path(folder), f"epoch-{epoch:04d}"
     with explained(folder, f"the checkpoint of epoch {epoch} cannot be written; the one before is kept, and training "
                            "goes on from there"):
         try:
             states = {name: module.state_dict() for name, module in modules.items()}
-            _replace(folder / f"{now}.safetensors", lambda part: save_file(_flat(states), part), written)
+            with written_whole(folder / f"{now}.safetensors") as part:
+                save_file(_flat(states), part)
             if best is not None:
-                _replace(folder / f"best-{epoch:04d}.safetensors", lambda part: save_file(_flat(best), part), written)
-            _replace(folder / f"{now}.pt", lambda part: torch.save(rest, part), written)
-            _replace(folder / POINTER, lambda part: part.write_text(json.dumps({"epoch": epoch})), [])
+                with written_whole(folder / f"best-{epoch:04d}.safetensors") as part:
+                    save_file(_flat(best), part)
+            with written_whole(folder / f"{now}.pt") as part:
+                torch.save(rest, part)
+            with written_whole(folder / POINTER) as part:
+                part.write_text(json.dumps({"epoch": epoch}))
         except DISK:
-            for path in (*written, *folder.glob("*.part")):
+            for path in (*folder.glob(f"{now}.*"), folder / f"best-{epoch:04d}.safetensors"):  # no pointer names them
                 path.unlink(missing_ok=True)
             raise
     clear(folder, _current(rest))
@@ -158,13 +163,3 @@ def _states(path):
         name, _, rest = key.partition("/")
         states.setdefault(name, {})[rest] = value
     return states
-
-
-def _replace(path, write, written):
-    """Write under another name and rename; the path is added to ``written``."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())  # a machine that loses power must not keep the name without the content
-    part.replace(path)
-    written.append(path)

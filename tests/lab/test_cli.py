@@ -86,7 +86,7 @@ def test_fetch_says_whom_to_ask_for_rafdb():
 def test_cache_is_listed_and_cleared_and_nothing_else_is(cache, capsys):
     load_dataset("synthetic", split="test")
     (cache / "somebody's own").mkdir()
-    (cache / "part-abc").mkdir()  # left by a crash
+    (cache / f"{24 * 'a'}.b1.part").mkdir()  # left by a crash
     command_line.main(["cache"])
     listed = capsys.readouterr().out.splitlines()
     assert len(listed) == 2 and "synthetic" in "".join(listed) and "not complete" in "".join(listed)
