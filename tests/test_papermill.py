@@ -116,7 +116,7 @@ def test_a_wrong_parameter_of_the_page_says_what_the_page_says(command, words, t
         assert isinstance(error, FerError) and words.removeprefix("FerError: ") in str(error)
     else:
         with pytest.raises(SystemExit, match=re.escape(words)):
-            command_line.main(shlex.split(command)[3:])
+            command_line.main(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("command", [command for command in of("fer-lab sweep") if command not in WRONG])
@@ -124,7 +124,7 @@ def test_a_sweep_of_the_page_plans_what_the_page_says(command, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     Path("runs.csv").write_text(next(text for kind, text in BLOCKS if kind == "csv"))
     monkeypatch.setattr(command_line, "sweep", lambda *_, **__: pytest.fail("a dry run has trained"))
-    arguments = shlex.split(command)[3:]
+    arguments = shlex.split(command)[1:]
     command_line.main([*arguments, *["--dry-run"] * ("--dry-run" not in arguments)])
     runs = capsys.readouterr().out.splitlines()[-1]
     assert runs == {"3": "12 runs", "2": "10 runs", "0": "3 runs"}[str(arguments.count("--grid"))]

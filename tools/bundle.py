@@ -163,12 +163,11 @@ def narrow(run, folder):
     """The run's network in half precision, as a file in ``folder``; None where it would give other answers."""
     import numpy as np
 
-    from fer_lab.half_precision import WEIGHTS as half
-    from fer_lab.half_precision import export
+    from fer_lab import half_precision
     from fer_utils.evaluation import predict
     from fer_utils.model import CLResNet50
 
-    path = export(run, folder) / half
+    path = half_precision.export_half(run, folder) / half_precision.WEIGHTS
     images = np.random.default_rng(0).integers(0, 256, (SMALL_FACES, 48, 48), np.uint8)
     small = CLResNet50(len(run.config["classes"]), backbone=run.config["recipe"]["backbone"], weights=str(path)).eval()
     answers = [predict(network, images, **run.config["inputs"]) for network in (run.model, small)]

@@ -30,7 +30,8 @@ def is_main():
 
 
 @contextmanager
-def locked(folder):
+def locked(folder, seconds=WAIT, advice="another process is training into this folder; wait for it, or give another "
+                                        "runs_dir."):
     """The folder for this process alone, and those that train with it; ``FerError`` where another one holds it.
 
     The lock is the operating system's: it ends with the process, however that ends. Within one process the same folder
@@ -43,10 +44,9 @@ def locked(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(folder).resolve() / "lock", is_singleton=True)
     try:
-        lock.acquire(timeout=WAIT)
+        lock.acquire(timeout=seconds)
     except Timeout as error:
-        raise FerError(f"{folder}: another process is training into this folder; wait for it, or give another "
-                       "runs_dir.") from error
+        raise FerError(f"{folder}: {advice}") from error
     except (OSError, NotImplementedError):
         pass  # some network drives have no locks: better to train without one
     try:

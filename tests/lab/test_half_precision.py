@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from fer_lab import cli as command_line
 from fer_lab import half_precision
-from fer_lab.half_precision import evaluate, export, load_checkpoint
+from fer_lab.half_precision import evaluate, export_half, load_network
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.evaluation import confusion, scores
@@ -35,7 +35,7 @@ def run(splits, make_recipe, tiny_network, tmp_path):
 
 @pytest.fixture
 def folder(run, tmp_path):
-    return export(run, tmp_path / "checkpoint")
+    return export_half(run, tmp_path / "checkpoint")
 
 
 def change_card(folder, **fields):
@@ -64,7 +64,7 @@ def test_answers_of_fp32_move_a_little_and_those_of_bf16_not_at_all(run, splits,
     test = splits["test"]
     for precision, most in (("fp32", 2e-3), ("bf16", 0)):
         mine = in_precision(run, precision)
-        checkpoint = load_checkpoint(export(mine, tmp_path / precision))
+        checkpoint = load_network(export_half(mine, tmp_path / precision))
         features, probabilities = mine.predict(test)
         half_features, half_probabilities = checkpoint.predict(test)
         assert np.abs(probabilities - half_probabilities).max() <= most
@@ -73,7 +73,7 @@ def test_answers_of_fp32_move_a_little_and_those_of_bf16_not_at_all(run, splits,
 
 
 def test_the_card_says_where_the_network_comes_from(run, folder):
-    card = load_checkpoint(folder).card
+    card = load_network(folder).card
     for name in ("recipe", "inputs", "classes", "data", "seed", "engine", "dataset", "source"):
         assert card[name] == run.config[name]
     assert card["run"] == run.folder.name and card["metrics"]["accuracy"] == run.metrics["accuracy"]
@@ -82,7 +82,7 @@ def test_the_card_says_where_the_network_comes_from(run, folder):
 
 
 def test_the_network_is_in_evaluation_mode_and_in_single_precision(folder):
-    model = load_checkpoint(folder).model
+    model = load_network(folder).model
     assert not model.training and {value.dtype for value in model.parameters()} == {torch.float32}
 
 
@@ -91,15 +91,15 @@ def test_weights_that_half_precision_cannot_hold_are_refused(run, tmp_path):
     state["classifier.weight"][0, 0] = 1e6
     save_file(state, run.folder / "model.safetensors")
     with pytest.raises(FerError, match="classifier.weight holds numbers that half precision cannot"):
-        export(run, tmp_path / "half")
+        export_half(run, tmp_path / "half")
     assert not (tmp_path / "half").exists()
-    export(in_precision(run, "bf16"), tmp_path / "half")  # which reaches as far as fp32
+    export_half(in_precision(run, "bf16"), tmp_path / "half")  # which reaches as far as fp32
 
 
 def test_a_run_whose_weights_are_gone_cannot_be_exported(run, tmp_path):
     (run.folder / "model.safetensors").unlink()
     with pytest.raises(FerError, match="the weights of this run cannot be read"):
-        export(run, tmp_path / "half")
+        export_half(run, tmp_path / "half")
 
 
 # Evaluated
@@ -108,7 +108,7 @@ def test_a_run_whose_weights_are_gone_cannot_be_exported(run, tmp_path):
 def test_an_evaluation_is_the_scores_on_the_split(run, folder, splits):
     for name in ("test", "probe"):
         found, faces = evaluate(folder, "synthetic", split=name), splits[name]
-        answers = load_checkpoint(folder).predict(faces)[1].argmax(1)
+        answers = load_network(folder).predict(faces)[1].argmax(1)
         assert found.scores == scores(faces.labels, answers)
         assert np.array_equal(found.counts, confusion(faces.labels, answers))
         assert (found.images, found.split, found.fingerprint) == (len(faces), name, faces.fingerprint)
@@ -116,7 +116,7 @@ def test_an_evaluation_is_the_scores_on_the_split(run, folder, splits):
 
 
 def test_a_run_folder_is_evaluated_as_well_and_gives_its_metrics(run):
-    assert isinstance(load_checkpoint(run.folder), Run)
+    assert isinstance(load_network(run.folder), Run)
     found = evaluate(run.folder, "synthetic")
     assert found.name == run.folder.name
     assert found.scores == {name: run.metrics[name] for name in ("accuracy", "weighted_f1", "macro_f1", "recall")}
@@ -146,17 +146,17 @@ def test_a_damaged_file_is_refused(folder):
     for broken in (content[:-1], content[:-1] + bytes([content[-1] ^ 1]), b""):
         path.write_bytes(broken)
         with pytest.raises(FerError, match=f"damaged.* {len(broken)} bytes, the card says {len(content)}"):
-            load_checkpoint(folder)
+            load_network(folder)
     path.unlink()
     with pytest.raises(FerError, match="model.half.safetensors: the weights are missing"):
-        load_checkpoint(folder)
+        load_network(folder)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{half", b"\xff\xfe"])
 def test_a_card_that_is_missing_or_broken_is_named(folder, content):
     (folder / "card.json").unlink() if content is None else (folder / "card.json").write_bytes(content)
-    with pytest.raises(FerError, match="neither a checkpoint, which has a card.json, nor a finished run"):
-        load_checkpoint(folder)
+    with pytest.raises(FerError, match="neither an exported network, which has a card.json, nor a finished run"):
+        load_network(folder)
 
 
 @pytest.mark.parametrize("content, missing", [("[]", "run, recipe, data"), ('"x"', "run, recipe, data"),
@@ -164,33 +164,33 @@ def test_a_card_that_is_missing_or_broken_is_named(folder, content):
 def test_a_card_that_is_something_else_is_named(folder, content, missing):
     (folder / "card.json").write_text(content)
     with pytest.raises(FerError, match=f"this card does not say {missing}"):
-        load_checkpoint(folder)
+        load_network(folder)
 
 
 @pytest.mark.parametrize("field", ["recipe", "inputs", "classes", "data", "run"])
 def test_a_card_without_a_field_is_named(folder, field):
     change_card(folder, **{field: None})
     with pytest.raises(FerError, match=f"this card does not say {field}; fetch the folder again"):
-        load_checkpoint(folder)
+        load_network(folder)
 
 
 @pytest.mark.parametrize("fields", [{"weights": {}}, {"recipe": {}}, {"inputs": {"size": 32}}])
 def test_a_card_without_what_is_in_a_field_is_named(folder, fields):
     change_card(folder, **fields)
     with pytest.raises(FerError, match="this card does not say"):
-        load_checkpoint(folder)
+        load_network(folder)
 
 
 def test_weights_of_another_network_do_not_fit(make_faces, make_recipe, splits, tmp_path):
     run = find_or_train(make_recipe(epochs=1, batch_size=62), device="cpu", runs_dir=tmp_path, progress=False)
-    folder = export(run, tmp_path / "half")
+    folder = export_half(run, tmp_path / "half")
     assert evaluate(folder, "synthetic").images == 70
     change_card(folder, classes=[*EMOTIONS, "contempt"])
     with pytest.raises(FerError, match="weights of another network.* 8 classes"):
-        load_checkpoint(folder)
+        load_network(folder)
     change_card(folder, classes=EMOTIONS, recipe={**run.config["recipe"], "backbone": "resnet50"})
     with pytest.raises(FerError, match="weights of another network"):
-        load_checkpoint(folder)
+        load_network(folder)
 
 
 # From the command line
@@ -200,7 +200,7 @@ def test_one_line_evaluates_a_checkpoint_on_a_folder_of_ones_own(make_recipe, ti
                                                                  capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(beneath, "load_dataset", lambda name, root=None, split="train": make_faces(100, split=split))
-        folder = export(find_or_train(make_recipe(epochs=1), device="cpu", runs_dir=tmp_path / "runs", progress=False),
+        folder = export_half(find_or_train(make_recipe(epochs=1), device="cpu", runs_dir=tmp_path / "runs", progress=False),
                         tmp_path / "checkpoint")
     chance = np.random.default_rng(0)
     for part in ("train", "test"):
@@ -222,7 +222,7 @@ def test_one_line_evaluates_a_checkpoint_on_a_folder_of_ones_own(make_recipe, ti
 
 
 def test_the_command_line_says_what_is_wrong_in_a_line(folder, capsys):
-    with pytest.raises(SystemExit, match="neither a checkpoint"):
+    with pytest.raises(SystemExit, match="neither an exported network"):
         command_line.main(["evaluate", str(folder.parent / "nowhere"), "synthetic"])
     (folder / "model.half.safetensors").write_bytes(b"x")
     with pytest.raises(SystemExit, match="damaged"):
@@ -230,4 +230,4 @@ def test_the_command_line_says_what_is_wrong_in_a_line(folder, capsys):
 
 
 def test_a_run_folder_is_loaded_by_the_runs_own_reader(run):
-    assert load_checkpoint(run.folder).metrics == load_run(run.folder).metrics
+    assert load_network(run.folder).metrics == load_run(run.folder).metrics

@@ -17,6 +17,7 @@ from filelock import FileLock
 from joblib import cpu_count
 
 from fer_lab import cli as command_line
+from fer_lab.sweeps import sweep as room
 from fer_lab.sweeps.plan import NOTEBOOK, PARAMETERS, grid, parse, plan
 from fer_lab.sweeps.summary_files import SCORES, write_summary
 from fer_lab.sweeps.sweep import sweep
@@ -25,7 +26,6 @@ from fer_utils.runs import run, settings
 from fer_utils.runs.run import find_or_train, load_run
 from fer_utils.runs.settings import check_parameters
 
-room = sys.modules["fer_lab.sweeps.sweep"]  # the package's name for it is the function's
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 TINY = {"backbone": "resnet18", "image_size": 32, "batch_size": 16, "epochs": 1, "precision": "fp32", "device": "cpu"}
 
@@ -122,7 +122,7 @@ def test_what_papermill_gave_the_notebook_that_calls_a_sweep_is_not_its_tables_b
 def test_another_machines_device_need_not_be_here():
     with pytest.raises(FerError, match="device"):
         plan([{"device": "cuda:7"}])
-    assert plan([{"device": "cuda:7"}], elsewhere=True)[0].parameters["device"] == "cuda:7"
+    assert plan([{"device": "cuda:7"}], on_cluster=True)[0].parameters["device"] == "cuda:7"
 
 
 # Processes: a stand-in for papermill dies, fails or is slow where the table says so
@@ -148,8 +148,8 @@ page.write_text("{}")
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
     """``sweep`` with a notebook of the caller's own and the stand-in; ``attempts`` counts processes by ``how``."""
-    monkeypatch.setattr(room, "PROCESS", tmp_path / "stand_in.py")
-    room.PROCESS.write_text(STAND_IN)
+    monkeypatch.setattr(room, "PROGRAM", tmp_path / "stand_in.py")
+    room.PROGRAM.write_text(STAND_IN)
     cell = nbformat.v4.new_code_cell('seed = 0\nhow = "fine"', metadata={"tags": ["parameters"]})
     path, home = tmp_path / "mine.ipynb", tmp_path / "home"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL), path)
@@ -300,7 +300,7 @@ def test_without_distributed_it_says_what_to_install(stand_in, monkeypatch):
 
 def test_a_scheduler_that_does_not_answer_is_named(stand_in, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(room, "ANSWER", 1)
+    monkeypatch.setattr(room, "SCHEDULER_SECONDS", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(FerError, match=f"scheduler = '{address}': nothing answers"):
             stand_in.call("fine", scheduler=address)
@@ -320,7 +320,7 @@ def trained(make_faces, tiny_network, monkeypatch, tmp_path):
 
     def process(arguments, log, *_):
         seen.append(pd.read_csv(log.parent / "summary.csv").state.tolist())
-        if not Path(arguments[1]).exists():  # like process.py
+        if not Path(arguments[1]).exists():  # like execute_notebook.py
             check_parameters(**json.loads(arguments[2])).run(progress=False)
             Path(arguments[1]).touch()
 
@@ -358,7 +358,7 @@ def test_the_validation_accuracy_is_the_chosen_epochs(trained, validations):
 def test_the_page_has_the_sample_standard_deviation_over_seeds_of_finished_runs(tmp_path):
     jobs = plan(grid(lam=[0, 0.2], seed=[0, 1, 2]))
     for job, accuracy in zip(jobs, (0.5, 0.7, 0.6, 0.4, 0.5, None)):
-        job.page = tmp_path / f"{job.key}.ipynb"
+        job.executed = tmp_path / f"{job.key}.ipynb"
         if accuracy:
             job.state, job.results = "finished", dict.fromkeys(SCORES, accuracy)
     write_summary(tmp_path, jobs)
@@ -414,12 +414,12 @@ def test_the_command_line_prints_what_it_would_run(capsys, monkeypatch, tmp_path
 
 
 def test_arguments_become_rows(tmp_path):
-    assert command_line.rows(None, ["data_dir=/a b", 'data_options={"subset": 9}', "flip=true"],
+    assert command_line.sweep_rows(None, ["data_dir=/a b", 'data_options={"subset": 9}', "flip=true"],
                              ["seed=0,1", "dataset=fer2013,ferplus"]) == [
         {"data_dir": "/a b", "data_options": {"subset": 9}, "flip": True, "seed": seed, "dataset": dataset}
         for seed in (0, 1) for dataset in ("fer2013", "ferplus")]
     (tmp_path / "table.csv").write_text("seed,lam\n0,\n1,0.2\n")
-    assert command_line.rows(str(tmp_path / "table.csv"), ["epochs=2"], []) == [
+    assert command_line.sweep_rows(str(tmp_path / "table.csv"), ["epochs=2"], []) == [
         {"epochs": 2, "seed": 0}, {"epochs": 2, "seed": 1, "lam": 0.2}]
     assert [parse(text) for text in ("1e-3", "True", "None", "a,b", "[1]")] == [0.001, True, None, "a,b", [1]]
 

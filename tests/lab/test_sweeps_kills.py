@@ -43,7 +43,7 @@ def workers(folder):
     found = {}
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
-        if len(line) == 6 and line[2].endswith("process.py") and line[4].startswith(str(folder)):
+        if len(line) == 6 and line[2].endswith("execute_notebook.py") and line[4].startswith(str(folder)):
             try:
                 found[Path(line[4]).stem] = (process, *process.children())
             except psutil.NoSuchProcess:
