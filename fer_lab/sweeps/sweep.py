@@ -154,6 +154,8 @@ def _execute(key, folder, executed, notebook, parameters, cwd, workers, running)
                 checkpoint.wait(folder / "lock")  # another sweep or notebook may be training it
             if _is_done(folder, executed):
                 return key, None
+            if running is not None and None in running:
+                return key, "the sweep was stopped"
             executed.unlink(missing_ok=True)  # of a run that was deleted since
             error = _process([notebook or str(NOTEBOOK), str(executed), parameters], executed.with_suffix(".log"),
                              attempt, cwd, workers, running)
