@@ -13,7 +13,7 @@ from fer_utils.datasets import TEST_SPLIT, load_dataset
 from fer_utils.errors import FerError
 from fer_utils.evaluation import confusion, predict, scores
 from fer_utils.model import CLResNet50
-from fer_utils.runs.run import Run, load_run, sha256_of, write_json
+from fer_utils.runs.run import Run, is_finished, load_run, sha256_of, write_json
 
 WEIGHTS, CARD = "model.half.safetensors", "card.json"
 FIELDS = {"run": str, "recipe": dict, "data": dict, "inputs": dict, "classes": list, "weights": dict}  # of a card
@@ -21,8 +21,8 @@ PARTS = {"recipe": ("backbone",), "inputs": ("size", "mean", "std"), "weights": 
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A trained network on the CPU, in evaluation mode, and the ``card`` that says where it comes from."""
+class HalfNetwork:
+    """An exported network on the CPU, in evaluation mode, and the ``card`` that says where it comes from."""
 
     card: dict
     model: CLResNet50
@@ -57,7 +57,7 @@ class Evaluation:
                           "columns", counts.to_string()])
 
 
-def export(run, target):
+def export_half(run, target):
     """Write a finished run's network in half precision, with its card, to the folder ``target``; returns the folder.
 
     Filters and matrices become bf16 where the run computed in bf16, which rounds them in the same way, so that no
@@ -66,11 +66,12 @@ def export(run, target):
     """
     precision = "bf16" if run.config["inputs"].get("precision") == "bf16" else "fp16"
     narrow = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    path, half = run.folder / "model.safetensors", {}
+    path = run.folder / "model.safetensors"
     try:
         state = load_file(path)
     except Exception as error:  # safetensors' own, the disk's
         raise FerError(f"{path}: the weights of this run cannot be read ({error}); train it again.") from error
+    half = {}
     for name, value in state.items():
         half[name] = value.to(narrow) if value.is_floating_point() and value.ndim > 1 else value
         if value.is_floating_point() and not torch.isfinite(half[name]).all():
@@ -78,10 +79,10 @@ def export(run, target):
     target = Path(target)
     target.mkdir(parents=True, exist_ok=True)
     save_file(half, target / WEIGHTS)
-    told = ("dataset", "source", "data_options", "seed", "engine", "recipe", "data", "inputs", "classes")
+    given = ("dataset", "source", "data_options", "seed", "engine", "recipe", "data", "inputs", "classes")
     measured = ("test_split", "chosen_on", "accuracy", "weighted_f1", "macro_f1", "best_epoch")
     write_json(target / CARD, {
-        "run": run.folder.resolve().name, **{name: run.config[name] for name in told if name in run.config},
+        "run": run.folder.resolve().name, **{name: run.config[name] for name in given if name in run.config},
         "metrics": {name: run.metrics[name] for name in measured if name in run.metrics},
         "commit": run.environment.get("commit"),
         "weights": {"file": WEIGHTS, "precision": precision, "bytes": (target / WEIGHTS).stat().st_size,
@@ -89,24 +90,24 @@ def export(run, target):
     return target
 
 
-def load_checkpoint(folder):
-    """The ``Checkpoint`` that ``export`` wrote to a folder, or a finished run's ``Run``.
+def load_network(folder):
+    """The ``HalfNetwork`` that ``export_half`` wrote to a folder, or a finished run's ``Run``.
 
     Raises ``FerError`` where the card is missing or not whole, the file is damaged, or the weights do not fit.
     """
     folder = Path(folder)
-    if (folder / "metrics.json").exists() and not (folder / CARD).exists():
+    if is_finished(folder) and not (folder / CARD).exists():
         return load_run(folder)
     advice = "fetch the folder again, or export the run again."
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FerError(f"{folder}: neither a checkpoint, which has a {CARD}, nor a finished run ({error}); "
+        raise FerError(f"{folder}: neither an exported network, which has a {CARD}, nor a finished run ({error}); "
                        f"{advice}") from error
-    told = card if isinstance(card, dict) else {}
-    missing = [name for name, kind in FIELDS.items() if not isinstance(told.get(name), kind)]
+    fields = card if isinstance(card, dict) else {}
+    missing = [name for name, kind in FIELDS.items() if not isinstance(fields.get(name), kind)]
     missing += [f"{name}: {part}" for name, parts in PARTS.items() if name not in missing
-                for part in parts if part not in told[name]]
+                for part in parts if part not in fields[name]]
     if missing:
         raise FerError(f"{folder / CARD}: this card does not say {', '.join(missing)}; {advice}")
     path = folder / WEIGHTS
@@ -116,29 +117,29 @@ def load_checkpoint(folder):
         raise FerError(f"{path}: damaged or of another network: {path.stat().st_size} bytes, the card says "
                        f"{card['weights']['bytes']}, and the checksum differs; {advice}")
     model = CLResNet50(len(card["classes"]), backbone=card["recipe"]["backbone"], weights=str(path))
-    return Checkpoint(card, model.eval())
+    return HalfNetwork(card, model.eval())
 
 
 def evaluate(folder, dataset, root=None, split=None, **options):
-    """The ``Evaluation`` of a checkpoint or run folder on one split of a data set; ``options`` as in ``load_dataset``.
+    """The ``Evaluation`` of an exported network or a run on one split of a data set; ``options``: ``load_dataset``'s.
 
     ``split``: None is the one that runs are tested on. Images of another size are resized to the size of the training,
     and normalised as in it. Raises ``FerError`` where the data has other classes than the network.
     """
-    network = load_checkpoint(folder)
-    told = network.config if isinstance(network, Run) else network.card
+    network = load_network(folder)
+    origin = network.config if isinstance(network, Run) else network.card
     faces = load_dataset(dataset, root, split or TEST_SPLIT.get(dataset), **options)
-    if tuple(faces.classes) != tuple(told["classes"]):
+    if tuple(faces.classes) != tuple(origin["classes"]):
         raise FerError(f"{faces.source} has the classes {', '.join(faces.classes)}, and {folder} was trained to answer "
-                       f"{', '.join(told['classes'])}; they must be the same, in one order.")
+                       f"{', '.join(origin['classes'])}; they must be the same, in one order.")
     answers = network.predict(faces)[1].argmax(1)
-    same = [name for name, part in told["data"].items() if part["fingerprint"] == faces.fingerprint]
-    side, size = faces.images.shape[1:3], told["inputs"]["size"]
+    same = [name for name, part in origin["data"].items() if part["fingerprint"] == faces.fingerprint]
+    side, size = faces.images.shape[1:3], origin["inputs"]["size"]
     notes = [f"these are the images of its own {' and '.join(same)} part"] * bool(same)
     if faces.split == "train" and not same:
         notes.append("a training split: the network may have been trained on some of these images")
     if side != (size, size):
         notes.append(f"images of {side[1]} x {side[0]} pixels, resized to {size} x {size}")
-    return Evaluation(told.get("run", Path(folder).resolve().name), faces.source, faces.split, len(faces),
+    return Evaluation(origin.get("run", Path(folder).resolve().name), faces.source, faces.split, len(faces),
                       faces.fingerprint, tuple(faces.classes), scores(faces.labels, answers, faces.classes),
                       confusion(faces.labels, answers, classes=faces.classes), tuple(notes))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_utils.atomic import written_whole
 from fer_utils.datasets import load_dataset
 from fer_utils.errors import FerError
 from fer_utils.feature_geometry import geometry
@@ -28,10 +29,8 @@ def publish(folder, results=None, *, data_dir=None):
     """
     run = load_run(folder)
     target = Path(results or course_folder() / "results") / run.folder.resolve().name
-    part = target.with_name(f"{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
+    with written_whole(target) as part:
+        part.mkdir()
         write_json(part / "geometry.json", measure(run, data_dir), separators=(",", ":"))
         for name in FILES:
             shutil.copyfile(run.folder / name, part / name)
@@ -41,10 +40,6 @@ def publish(folder, results=None, *, data_dir=None):
         if size > LIMIT:
             raise FerError(f"{folder}: {size} bytes in its small form, and a published run has at most {LIMIT}; what "
                            "grows is the number of test images and of epochs.")
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return load_published(target)
 
 

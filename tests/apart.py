@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import TinyNetwork
 
+from fer_utils.atomic import written_whole
 from fer_utils.datasets import FaceDataset
 from fer_utils.training import setup
 from fer_utils.training.loop import fit
@@ -84,10 +85,9 @@ def train(folder, epochs, **fields):
 def train_and_save(folder, result, epochs, fields):
     """Leave in the file ``result`` what the training returned."""
     done = train(folder, epochs, **fields)
-    torch.save({"model": done.model.state_dict(), "centers": done.center_loss.centers.detach(),
-                "history": done.history.drop(columns="seconds").to_dict("list"), "best": done.best_epoch},
-               f"{result}.part")
-    os.replace(f"{result}.part", result)
+    with written_whole(result) as part:
+        torch.save({"model": done.model.state_dict(), "centers": done.center_loss.centers.detach(),
+                    "history": done.history.drop(columns="seconds").to_dict("list"), "best": done.best_epoch}, part)
 
 
 def assert_same(first, second):

@@ -15,7 +15,6 @@ import hashlib
 import html
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -164,12 +163,11 @@ def narrow(run, folder):
     """The run's network in half precision, as a file in ``folder``; None where it would give other answers."""
     import numpy as np
 
-    from fer_lab.half_precision import WEIGHTS as half
-    from fer_lab.half_precision import export
+    from fer_lab import half_precision
     from fer_utils.evaluation import predict
     from fer_utils.model import CLResNet50
 
-    path = export(run, folder) / half
+    path = half_precision.export_half(run, folder) / half_precision.WEIGHTS
     images = np.random.default_rng(0).integers(0, 256, (SMALL_FACES, 48, 48), np.uint8)
     small = CLResNet50(len(run.config["classes"]), backbone=run.config["recipe"]["backbone"], weights=str(path)).eval()
     answers = [predict(network, images, **run.config["inputs"]) for network in (run.model, small)]
@@ -192,22 +190,21 @@ def write(target, files, version, commit, stamp):
 
     ``files``: {path: bytes or the path of a file}; ``stamp``: seconds, the time that every file in it gets.
     """
+    from fer_utils.atomic import written_whole
+
     files = {**files, **start(files, version)}
     contents = {path: content if isinstance(content, bytes) else Path(content).read_bytes()
                 for path, content in files.items()}
     listing = [f"# {NAME} {version}, commit {commit}",
                *(f"{hashlib.sha256(contents[path]).hexdigest()}  {path}" for path in sorted(contents))]
     contents[machine.MANIFEST] = ("\n".join(listing) + "\n").encode()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
     when = datetime.fromtimestamp(stamp, UTC).timetuple()[:6]
-    with zipfile.ZipFile(part, "w") as archive:
+    with written_whole(target) as part, zipfile.ZipFile(part, "w") as archive:
         for path in sorted(contents):
             entry = zipfile.ZipInfo(f"{NAME}-{version}/{path}", when)
             entry.compress_type = zipfile.ZIP_STORED if path.endswith(PACKED) else zipfile.ZIP_DEFLATED
             entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every system
             archive.writestr(entry, contents[path])
-    os.replace(part, target)
     return len(contents)
 
 

@@ -40,7 +40,7 @@ def execute(notebook, output, parameters=None, timeout=CELL_SECONDS):
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    from fer_lab.sweeps.process import mend_lost_messages
+    from fer_lab.sweeps.execute_notebook import mend_lost_messages
 
     mend_lost_messages()  # the timeout of a cell stays the second safeguard
     notebook, output = Path(notebook).resolve(), Path(output).resolve()

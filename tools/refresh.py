@@ -6,7 +6,6 @@
 A notebook runs with the default values of its parameters and is replaced only when it ran to its end.
 """
 
-import os
 import shutil
 import sys
 
@@ -16,6 +15,8 @@ from execute import BUILD, NotebookFailed, execute, find_notebooks
 
 def main(only=()):
     """Execute and replace; returns the exit code."""
+    from fer_utils.atomic import written_whole
+
     for path in find_notebooks(only):
         print(f"{path.stem:<32}", end=" ", flush=True)
         try:
@@ -24,8 +25,8 @@ def main(only=()):
             print("failed, left as it was", flush=True)
             print(error, file=sys.stderr)
             return 1
-        part = shutil.copyfile(BUILD / path.name, path.with_suffix(".part"))
-        os.replace(part, path)
+        with written_whole(path) as part:
+            shutil.copyfile(BUILD / path.name, part)
         print(f"{path.stat().st_size / 1000:4.0f} KB", flush=True)
     return 0
 

@@ -1,8 +1,6 @@
 """The table of a sweep: each row the parameters of one run, all of them checked before anything runs."""
 
 import dataclasses
-import difflib
-import hashlib
 import itertools
 import json
 import math
@@ -11,22 +9,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.errors import FerError
-from fer_utils.runs.run import default_runs_dir
+from fer_utils.errors import FerError, did_you_mean, optional_import
+from fer_utils.runs.run import default_runs_dir, key_of, sha256_of
 from fer_utils.runs.settings import Settings, mapping, settings_of
 from fer_utils.training.recipe import Recipe
 
 PARAMETERS = ("dataset", "data_dir", "data_options", "recipe", "overrides", "alpha", "lam", "seed", "device",
               "runs_dir")  # what ``Settings`` are made of; a notebook may have others besides
-NOTEBOOK = Path(__file__).with_name("run.ipynb")  # trains one run and shows what came out
+NOTEBOOK = Path(__file__).with_name("train_one_run.ipynb")  # trains one run and shows what came out
 
 
 @dataclasses.dataclass
 class Job:
     """One run of a sweep: its ``row`` of the table, the ``parameters`` that its notebook gets, and what became of it.
 
-    ``key``: rows with the same one mean the same run. ``folder``: the run's, or None where the notebook is the
-    caller's own, which may train several; ``page``: the executed notebook.
+    Rows with the same ``key`` mean the same run. ``folder``: the run's, or None where the notebook is the caller's own,
+    which may train several; ``executed``: where the executed notebook lies; ``state``: waiting, finished or failed, and
+    then ``error`` says why.
     """
 
     row: dict
@@ -34,9 +33,9 @@ class Job:
     settings: Settings
     key: str
     folder: Path | None = None
-    page: Path | None = None
+    executed: Path | None = None
     state: str = "waiting"
-    trouble: str = ""
+    error: str = ""
     results: dict = dataclasses.field(default_factory=dict)
 
 
@@ -48,15 +47,15 @@ def grid(**lists):
     return [dict(zip(lists, values)) for values in itertools.product(*lists.values())]
 
 
-def plan(table, notebook=None, elsewhere=False):
+def plan(table, notebook=None, on_cluster=False):
     """The different runs that a table asks for, a list of ``Job``; ``FerError`` for a row that cannot be meant.
 
-    ``elsewhere``: they will run on other machines, so that this one need not have their ``device``.
+    ``on_cluster``: other machines will run them, so this one need not have their ``device``.
     """
-    jobs, takes = {}, _parameters_of(notebook or NOTEBOOK)
+    jobs, parameters = {}, _parameters_of(notebook or NOTEBOOK)
     for number, row in enumerate(read_table(table), 1):
         try:
-            job = _job(row, takes, notebook, elsewhere)
+            job = _job(row, parameters, notebook, on_cluster)
         except FerError as error:
             raise FerError(f"row {number} of the table: {error} Nothing was run.") from error
         jobs.setdefault(job.key, job)
@@ -73,39 +72,34 @@ def parse(text):
         return {"True": True, "False": False, "None": None}.get(text, text)
 
 
-def hash_of(content):
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
-
-
-def _job(row, takes, notebook, elsewhere):
-    fields = [field.name for field in dataclasses.fields(Recipe)] if "overrides" in takes else []
+def _job(row, known, notebook, on_cluster):
+    fields = [field.name for field in dataclasses.fields(Recipe)] if "overrides" in known else []
     for name in row:
-        if name not in takes and name not in fields:
-            close = difflib.get_close_matches(str(name), [*takes, *fields], 1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise FerError(f"there is no parameter {name!r}; {hint}A row takes {', '.join(takes)}"
-                           f"{' and the fields of a recipe' if fields else ''}.")
+        if name not in known and name not in fields:
+            raise FerError(f"there is no parameter {name!r}; {did_you_mean(name, [*known, *fields])}A row takes "
+                           f"{', '.join(known)}{' and the fields of a recipe' if fields else ''}.")
     overrides = mapping("overrides", row.get("overrides"))
     twice = sorted(overrides.keys() & row.keys())
     if twice:
         raise FerError(f"{twice[0]} is given twice, as a column and in overrides; leave one of them out.")
-    parameters = {name: value for name, value in row.items() if name in takes}
-    overrides = {**overrides, **{name: value for name, value in row.items() if name not in takes}}
+    parameters = {name: value for name, value in row.items() if name in known}
+    overrides = {**overrides, **{name: value for name, value in row.items() if name not in known}}
     if overrides:
         parameters["overrides"] = overrides
-    settings = settings_of({**parameters, "device": "auto"} if elsewhere else parameters)
+    settings = settings_of({**parameters, "device": "auto"} if on_cluster else parameters)
     runs_dir = str(Path(settings.runs_dir or default_runs_dir()).expanduser().absolute())
     settings = dataclasses.replace(settings, runs_dir=runs_dir)
-    if "runs_dir" in takes:
+    if "runs_dir" in known:
         parameters["runs_dir"] = runs_dir
     effective = settings.recipe.effective()
-    idle = {field.name for field in dataclasses.fields(Recipe)} - effective.keys()  # those of the centres, without them
-    row, parameters = ({name: value for name, value in part.items() if name not in idle} for part in (row, parameters))
-    if overrides:
-        parameters["overrides"] = {name: value for name, value in overrides.items() if name not in idle}
-    key = hash_of([effective, settings.dataset, settings.data_dir, settings.data_options, settings.seed, runs_dir,
-                   {name: value for name, value in parameters.items() if name not in PARAMETERS},
-                   None if notebook is None else hashlib.sha256(Path(notebook).read_bytes()).hexdigest()])
+    without_effect = {field.name for field in dataclasses.fields(Recipe)} - effective.keys()  # alpha where lam is 0
+    row, parameters, overrides = ({name: value for name, value in given.items() if name not in without_effect}
+                                  for given in (row, parameters, overrides))
+    if "overrides" in parameters:
+        parameters["overrides"] = overrides
+    others = {name: value for name, value in parameters.items() if name not in PARAMETERS}
+    key = key_of([effective, settings.dataset, settings.data_dir, settings.data_options, settings.seed, runs_dir,
+                  others, notebook and sha256_of(notebook)])
     return Job(row, parameters, settings, key)
 
 
@@ -136,11 +130,7 @@ def _is_empty(value):
 
 def _parameters_of(notebook):
     """The names in a notebook's cell of parameters."""
-    try:
-        import papermill
-    except ImportError as error:
-        raise FerError("papermill is not installed, and it executes the notebook of each run: pip install papermill "
-                       "ipykernel.") from error
+    papermill = optional_import("papermill", "papermill ipykernel")
     try:
         names = list(papermill.inspect_notebook(str(notebook)))
     except Exception as error:  # papermill's, nbformat's, the disk's

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from fer_utils.atomic import written_whole
 from fer_utils.training import checkpoint
 
 SCORES = ("accuracy", "macro_f1", "ratio", "validation_accuracy", "seconds")
@@ -18,14 +19,13 @@ def write_summary(home, jobs):
     """
     given = list(dict.fromkeys(name for job in jobs for name in job.row))
     table = pd.DataFrame([{**{name: text_of(value) if isinstance(value, (dict, list)) else value
-                              for name, value in job.row.items()}, **job.results, "run": job.page.stem,
+                              for name, value in job.row.items()}, **job.results, "run": job.executed.stem,
                            "state": job.state} for job in jobs], columns=[*given, *SCORES, "run", "state"])
     with checkpoint.explained(home, "the summary cannot be written"):
         for name, text in (("summary.csv", table.to_csv(index=False, lineterminator="\n")),
                            ("summary.md", "\n".join(_page(table, given, jobs)) + "\n")):
-            part = home / f"{name}.part"
-            part.write_text(text, encoding="utf-8", newline="\n")
-            part.replace(home / name)
+            with written_whole(home / name) as part:
+                part.write_text(text, encoding="utf-8", newline="\n")
     return table
 
 
@@ -35,7 +35,7 @@ def _page(table, given, jobs):
     same = [name for name in given if len(jobs) > 1 and table[name].nunique(dropna=False) == 1]
     if same:
         yield f"The same in all: {', '.join(f'{name} = {text_of(table[name][0])}' for name in same)}.\n"
-    links = [f"[{job.page.stem}](<{job.page.name}>)" if job.page.exists() else job.page.stem for job in jobs]
+    links = [f"[{path.stem}](<{path.name}>)" if path.exists() else path.stem for path in (job.executed for job in jobs)]
     yield from _markdown(table.drop(columns=same).assign(run=links))
     done, settings = table[table.state == "finished"], [name for name in given if name not in ("seed", *same)]
     if "seed" in given and done.seed.nunique() > 1:
@@ -46,7 +46,7 @@ def _page(table, given, jobs):
         yield from _markdown(pd.DataFrame(spread))
     for job in jobs:
         if job.state == "failed":
-            yield f"\n## Failed: {text_of(job.row)}\n\nSee {job.page.stem}.log.\n\n```\n{job.trouble}\n```"
+            yield f"\n## Failed: {text_of(job.row)}\n\nSee {job.executed.stem}.log.\n\n```\n{job.error}\n```"
 
 
 def _spread(values):

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from platformdirs import user_cache_dir
 
+from ..atomic import written_whole
 from ..errors import FerError
 from .face_dataset import FaceDataset
 
@@ -58,7 +58,7 @@ def forget(root):
 
 
 def _is_entry(path):
-    return path.is_dir() and re.fullmatch(r"[0-9a-f]{24}|part-\w+", path.name) is not None
+    return path.is_dir() and re.fullmatch(r"[0-9a-f]{24}(\.\w+\.part)?", path.name) is not None
 
 
 def read_once(identity, read, split, source):
@@ -79,18 +79,12 @@ def _entry(identity, read):
         raise _unusable(home, error) from error
     images, labels, names = read()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=home, prefix="part-"))
-        try:
+        with written_whole(folder, shared=True) as part:
+            part.mkdir()
             for name, array in (("images", images), ("labels", labels), ("names", names)):
                 _save(part / f"{name}.npy", array)
             about = json.dumps({"identity": identity, "images": len(images)}, indent=1)
             (part / "about.json").write_text(about, encoding="utf-8", errors="surrogateescape")
-            part.rename(folder)
-        except BaseException as error:  # an interrupt must not leave its part behind either
-            shutil.rmtree(part, ignore_errors=True)
-            if not (isinstance(error, OSError) and folder.is_dir()):  # where it is, another process was faster
-                raise
     except OSError as error:
         raise _unusable(home, error) from error
     return folder

@@ -18,6 +18,7 @@ import torchvision
 from accelerate.state import PartialState
 from safetensors.torch import save_file
 
+from ..atomic import written_whole
 from ..datasets import GENERAL, TEST_SPLIT, load_dataset, split_train_validation
 from ..errors import FerError
 from ..evaluation import compactness, confusion, predict, scores
@@ -96,11 +97,11 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
     whole = load_dataset(dataset, data_dir, "train", **options)
     test = load_held_out(dataset, data_dir, options)
     folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
-    found = _finished(folder)
+    found = is_finished(folder)
     if not found:
         train, validation = divide(whole, test, recipe.validation_fraction, seed)
         with checkpoint.locked(folder):
-            found = _finished(folder)  # another process did it while this one waited
+            found = is_finished(folder)  # another process did it while this one waited
             if not found:
                 result = fit(train, validation, recipe, seed, device=device, folder=folder, progress=progress,
                              on_epoch=on_epoch)
@@ -134,6 +135,11 @@ def divide(whole, test, fraction, seed):
     return split_train_validation(whole, fraction, derive(seed, "split") % 2**32, by)
 
 
+def is_finished(folder):
+    """Whether a folder holds a finished run: its metrics are written last."""
+    return Path(folder, "metrics.json").exists()
+
+
 def load_run(folder):
     """The finished run in a folder; raises ``FerError`` where it is not finished or not readable."""
     folder = Path(folder)
@@ -151,9 +157,13 @@ def run_id(recipe, dataset, seed, *splits):
                "engine": ENGINE}
     if _is_file(recipe.weights):
         content["weights"] = sha256_of(recipe.weights)  # not the name: the content
-    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     loss = f"center-lam{recipe.lam:g}-alpha{recipe.alpha:g}" if recipe.lam else "softmax"
-    return f"{dataset}-{recipe.name}-{recipe.backbone}-{loss}-seed{seed}-{key}"
+    return f"{dataset}-{recipe.name}-{recipe.backbone}-{loss}-seed{seed}-{key_of(content)}"
+
+
+def key_of(content):
+    """Ten hexadecimal digits that change with what JSON writes of ``content``."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
 def _is_file(weights):
@@ -189,15 +199,8 @@ def sha256_of(path):
 
 def write_json(path, content, **style):
     """Write JSON whole or not at all; ``style`` is ``json.dumps``'s."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, **(style or {"indent": 1})) + "\n")
-    part.replace(path)
-
-
-def _finished(folder):
-    return (folder / "metrics.json").exists()
+    with written_whole(path) as part:
+        part.write_text(json.dumps(content, **(style or {"indent": 1})) + "\n")
 
 
 def _finish(folder, config, result: FitResult, test):

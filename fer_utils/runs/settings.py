@@ -1,7 +1,6 @@
 """A notebook's parameters: checked before anything runs."""
 
 import ast
-import difflib
 import json
 import os
 import re
@@ -9,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 
 from ..datasets import DATASETS, check_options, load_dataset
-from ..errors import FerError
+from ..errors import FerError, did_you_mean
 from ..training.recipe import Recipe, get_recipe
 from ..training.setup import choose_device
 from .run import find_or_train, load_held_out
@@ -54,9 +53,8 @@ def check_parameters(**parameters):
     """
     unknown = [name for name in _injected_names() if name not in parameters]
     if unknown:
-        close = difflib.get_close_matches(unknown[0], parameters, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise FerError(f"this notebook has no parameter {unknown[0]!r}; {hint}It takes {', '.join(parameters)}.")
+        raise FerError(f"this notebook has no parameter {unknown[0]!r}; {did_you_mean(unknown[0], parameters)}It takes "
+                       f"{', '.join(parameters)}.")
     return settings_of(parameters)
 
 

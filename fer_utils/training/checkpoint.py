@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..atomic import written_whole
 from ..errors import FerError
 
 POINTER = "last.json"
@@ -34,7 +35,8 @@ def is_main():
 
 
 @contextmanager
-def locked(folder):
+def locked(folder, seconds=WAIT, advice="another process is training into this folder; wait for it, or give another "
+                                        "runs_dir."):
     """The folder for this process alone, and those that train with it; ``FerError`` where another one holds it.
 
     The lock is the operating system's: it ends with the process, however that ends. Within one process the same folder
@@ -47,10 +49,9 @@ def locked(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(folder).resolve() / "lock", is_singleton=True)
     try:
-        lock.acquire(timeout=WAIT)
+        lock.acquire(timeout=seconds)
     except Timeout as error:
-        raise FerError(f"{folder}: another process is training into this folder; wait for it, or give another "
-                       "runs_dir.") from error
+        raise FerError(f"{folder}: {advice}") from error
     except (OSError, NotImplementedError):
         pass  # some network drives have no locks: better to train without one
     try:
@@ -86,18 +87,22 @@ def save(folder, epoch, modules, best, rest):
     file stays; ``rest``: what ``torch.load(weights_only=True)`` reads. Raises ``FerError`` where the disk refuses, and
     then leaves the checkpoint before.
     """
-    folder, now, written = Path(folder), f"epoch-{epoch:04d}", []
+    folder, now = Path(folder), f"epoch-{epoch:04d}"
     with explained(folder, f"the checkpoint of epoch {epoch} cannot be written; the one before is kept, and training "
                            "goes on from there"):
         try:
             states = {name: module.state_dict() for name, module in modules.items()}
-            _replace(folder / f"{now}.safetensors", lambda part: save_file(_flat(states), part), written)
+            with written_whole(folder / f"{now}.safetensors") as part:
+                save_file(_flat(states), part)
             if best is not None:
-                _replace(folder / f"best-{epoch:04d}.safetensors", lambda part: save_file(_flat(best), part), written)
-            _replace(folder / f"{now}.pt", lambda part: torch.save(rest, part), written)
-            _replace(folder / POINTER, lambda part: part.write_text(json.dumps({"epoch": epoch})), [])
+                with written_whole(folder / f"best-{epoch:04d}.safetensors") as part:
+                    save_file(_flat(best), part)
+            with written_whole(folder / f"{now}.pt") as part:
+                torch.save(rest, part)
+            with written_whole(folder / POINTER) as part:
+                part.write_text(json.dumps({"epoch": epoch}))
         except DISK:
-            for path in (*written, *folder.glob("*.part")):
+            for path in (*folder.glob(f"{now}.*"), folder / f"best-{epoch:04d}.safetensors"):  # no pointer names them
                 path.unlink(missing_ok=True)
             raise
     clear(folder, _current(rest))
@@ -163,13 +168,3 @@ def _states(path):
         name, _, rest = key.partition("/")
         states.setdefault(name, {})[rest] = value
     return states
-
-
-def _replace(path, write, written):
-    """Write under another name and rename; the path is added to ``written``."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())  # a machine that loses power must not keep the name without the content
-    part.replace(path)
-    written.append(path)

@@ -17,6 +17,7 @@ from filelock import FileLock
 from joblib import cpu_count
 
 from fer_lab import cli as command_line
+from fer_lab.sweeps import sweep as room
 from fer_lab.sweeps.plan import NOTEBOOK, PARAMETERS, grid, parse, plan
 from fer_lab.sweeps.summary_files import SCORES, write_summary
 from fer_lab.sweeps.sweep import sweep
@@ -25,13 +26,13 @@ from fer_utils.runs import run, settings
 from fer_utils.runs.run import find_or_train, load_run
 from fer_utils.runs.settings import check_parameters
 
-room = sys.modules["fer_lab.sweeps.sweep"]  # the package's name for it is the function's
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 TINY = {"backbone": "resnet18", "image_size": 32, "batch_size": 16, "epochs": 1, "precision": "fp32", "device": "cpu"}
 
 
-def keys(table):
-    return [job.key for job in plan(table)]
+@pytest.fixture
+def no_process(monkeypatch):
+    monkeypatch.setattr(room, "_process", lambda *_: pytest.fail("a process was started"))
 
 
 # The table
@@ -46,16 +47,14 @@ def test_a_grid_has_each_value_with_each_other_one():
             grid(alpha=values)
 
 
-def test_softmax_is_not_trained_for_every_alpha():
+def test_rows_that_mean_one_run_are_one(monkeypatch):
+    monkeypatch.setattr(settings, "_injected_names", lambda: ["mine"])  # of the notebook that calls a sweep
     table = grid(lam=[0, 0.2], alpha=[0.1, 0.5, 1.9], update=["eq2", "sgd"], seed=[0, 1])
     jobs = plan(table)
-    softmax = [job for job in jobs if job.settings.recipe.lam == 0]
+    softmax = [job for job in jobs if job.settings.recipe.lam == 0]  # not trained for every alpha
     assert len(table) == 24 and len(jobs) == 14 and [job.row for job in softmax] == [{"lam": 0, "seed": 0},
                                                                                     {"lam": 0, "seed": 1}]
     assert all("alpha" not in job.parameters and not job.parameters["overrides"] for job in softmax)
-
-
-def test_rows_that_mean_one_run_are_one():
     assert len(plan([{"lam": 0}, {"lam": 0.0}, {"lam": 0, "overrides": {"alpha": 3}},
                      {"overrides": '{"lam": 0}'}])) == 1
     assert len(plan([{"epochs": 3}, {"overrides": {"epochs": 3}}, {"epochs": 3, "device": "cpu"}, {"epochs": 4}])) == 2
@@ -83,46 +82,36 @@ def test_a_table_is_a_list_a_data_frame_or_a_file(tmp_path):
     frame = pd.DataFrame(rows)
     frame.to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "table.json").write_text(json.dumps(rows))
-    assert len(set(keys(rows))) == 2
-    for table in (frame, tmp_path / "table.csv", str(tmp_path / "table.json")):
-        assert keys(table) == keys(rows)
+    keys = [[job.key for job in plan(table)]
+            for table in (rows, frame, tmp_path / "table.csv", str(tmp_path / "table.json"))]
+    assert len(set(keys[0])) == 2 and keys == [keys[0]] * 4
 
 
-@pytest.mark.parametrize("table, message", [
-    ([{"seed": 0}, {"lamda": 0.3}], "row 2 of the table: there is no parameter 'lamda'; did you mean 'lam'"),
-    ([{"epoch": 3}], "row 1 .*no parameter 'epoch'; did you mean 'epochs'"),
-    ([{"seed": 0}, {}, {"seed": -1}], "row 3 .*seed = -1.*Nothing was run"), ([{"lam": "0.2"}], "lam = '0.2'"),
-    ([{"epochs": 0}], "epochs = 0"), ([{"dataset": "affectnet"}], "row 1 .*dataset = 'affectnet'"),
-    ([{"epochs": 3, "overrides": {"epochs": 4}}], "epochs is given twice"),
-    ([{"alpha": 1.0, "overrides": '{"alpha": 1}'}], "alpha is given twice"),
-    ([{"data_options": {"colourful": 1}}], "no option 'colourful'"), ([{"device": "gpu"}], "device 'gpu'"),
-    ([{"overrides": "epochs=3"}], "is not JSON"), ([], "no row"), ([3], "a table is"), (7, "a table is"),
-    ("nowhere.csv", "nowhere.csv: not a table"), ("nowhere.json", "nowhere.json: not a table"),
-    ([{"data_dir": "nowhere", "dataset": "fer2013"}], "nowhere"),
-], ids=str)
-def test_a_table_that_cannot_be_meant_is_refused_before_anything_runs(tmp_path, monkeypatch, table, message):
-    monkeypatch.setattr(room, "_process", lambda *_: pytest.fail("a process was started"))
+def test_a_table_that_cannot_be_meant_is_refused_before_anything_runs(tmp_path, monkeypatch, no_process):
     monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path))
-    with pytest.raises(FerError, match=message):
-        sweep(table)
+    for table, message in (
+            ([{"seed": 0}, {"lamda": 0.3}], "row 2 of the table: there is no parameter 'lamda'; did you mean 'lam'"),
+            ([{"epoch": 3}], "row 1 .*no parameter 'epoch'; did you mean 'epochs'"),
+            ([{"seed": 0}, {}, {"seed": -1}], "row 3 .*seed = -1.*Nothing was run"),
+            ([{"lam": "0.2"}], "lam = '0.2'"), ([{"epochs": 0}], "epochs = 0"),
+            ([{"epochs": 3, "overrides": {"epochs": 4}}], "epochs is given twice"),
+            ([{"alpha": 1.0, "overrides": '{"alpha": 1}'}], "alpha is given twice"),
+            ([{"data_options": {"colourful": 1}}], "no option 'colourful'"), ([{"device": "gpu"}], "device 'gpu'"),
+            ([{"overrides": "epochs=3"}], "is not JSON"), ([], "no row"), ([3], "a table is"), (7, "a table is"),
+            ("nowhere.csv", "nowhere.csv: not a table"), ("nowhere.json", "nowhere.json: not a table"),
+            ([{"data_dir": "nowhere", "dataset": "fer2013"}], "nowhere")):
+        with pytest.raises(FerError, match=message):
+            sweep(table)
+    for workers in (0, -1, 1.5, True, None):
+        with pytest.raises(FerError, match="workers = "):
+            sweep([{}], workers=workers)
     assert not list(tmp_path.rglob("*.csv"))
-
-
-@pytest.mark.parametrize("workers", [0, -1, 1.5, True, None])
-def test_workers_that_cannot_be_meant_are_refused(workers):
-    with pytest.raises(FerError, match="workers = "):
-        sweep([{}], workers=workers)
-
-
-def test_what_papermill_gave_the_notebook_that_calls_a_sweep_is_not_its_tables_business(monkeypatch):
-    monkeypatch.setattr(settings, "_injected_names", lambda: ["mine"])
-    assert len(plan([{"seed": 0}])) == 1
 
 
 def test_another_machines_device_need_not_be_here():
     with pytest.raises(FerError, match="device"):
         plan([{"device": "cuda:7"}])
-    assert plan([{"device": "cuda:7"}], elsewhere=True)[0].parameters["device"] == "cuda:7"
+    assert plan([{"device": "cuda:7"}], on_cluster=True)[0].parameters["device"] == "cuda:7"
 
 
 # Processes: a stand-in for papermill dies, fails or is slow where the table says so
@@ -148,8 +137,8 @@ page.write_text("{}")
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
     """``sweep`` with a notebook of the caller's own and the stand-in; ``attempts`` counts processes by ``how``."""
-    monkeypatch.setattr(room, "PROCESS", tmp_path / "stand_in.py")
-    room.PROCESS.write_text(STAND_IN)
+    monkeypatch.setattr(room, "PROGRAM", tmp_path / "stand_in.py")
+    room.PROGRAM.write_text(STAND_IN)
     cell = nbformat.v4.new_code_cell('seed = 0\nhow = "fine"', metadata={"tags": ["parameters"]})
     path, home = tmp_path / "mine.ipynb", tmp_path / "home"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL), path)
@@ -158,7 +147,10 @@ def stand_in(tmp_path, monkeypatch):
         return sweep([{"how": each, "seed": seed} for seed, each in enumerate(how)],
                      **{"notebook": path, "folder": home, "progress": False, **options})
 
-    return SimpleNamespace(call=call, home=home, path=path, notes=lambda: [
+    def executed(how):
+        return home / f"mine-{plan([{'how': how, 'seed': 0}], path)[0].key}.ipynb"
+
+    return SimpleNamespace(call=call, home=home, path=path, executed=executed, notes=lambda: [
         note.read_text().split() for note in sorted(home.glob("*.note"), key=lambda note: note.stat().st_mtime_ns)])
 
 
@@ -181,17 +173,14 @@ def test_what_fails_twice_is_named_and_the_rest_is_done(stand_in):
     assert "2 of 4 runs finished, 2 failed" in page and "a long story" in page and logs[0].name in page
 
 
-def test_a_second_call_tries_only_what_failed(stand_in):
+def test_a_second_call_tries_only_what_failed_and_finished_runs_cost_no_process(stand_in, monkeypatch):
     for _ in range(2):
         with pytest.raises(FerError, match="1 of 2 runs failed"):
             stand_in.call("fails", "fine")
     assert sorted(map(len, stand_in.notes())) == [1, 4]
-
-
-def test_finished_runs_cost_no_process(stand_in, monkeypatch):
-    first = stand_in.call("fine", "fine")
+    stand_in.executed("fails").write_text("{}")
     monkeypatch.setattr(room, "_process", lambda *_: pytest.fail("a process was started"))
-    assert stand_in.call("fine", "fine").equals(first)
+    assert stand_in.call("fails", "fine").state.tolist() == ["finished"] * 2
 
 
 def test_a_notebook_that_was_changed_is_executed_again(stand_in):
@@ -203,15 +192,16 @@ def test_a_notebook_that_was_changed_is_executed_again(stand_in):
     assert len(stand_in.notes()) == 2
 
 
-@pytest.mark.parametrize("workers", [1, 2, 1000])
-def test_each_worker_gets_its_share_of_the_cores(stand_in, workers):
-    stand_in.call("fine", workers=workers)
-    assert stand_in.notes() == [[str(max(1, cpu_count() // workers))]]
+def test_each_worker_gets_its_share_of_the_cores(stand_in, tmp_path):
+    for workers in (1, 2, 1000):
+        stand_in.call("fine", workers=workers, folder=tmp_path / f"{workers}")
+        (note,) = (tmp_path / f"{workers}").glob("*.note")
+        assert note.read_text().split() == [str(max(1, cpu_count() // workers))]
 
 
 def test_two_sweeps_do_not_write_into_one_folder(stand_in):
     stand_in.home.mkdir()
-    with FileLock(stand_in.home / "lock"), pytest.raises(FerError, match="running already"):
+    with FileLock(stand_in.home / "lock"), pytest.raises(FerError, match="home: this sweep is running already"):
         stand_in.call("fine")
     stand_in.call("fine")
 
@@ -220,19 +210,16 @@ def test_two_sweeps_do_not_write_into_one_folder(stand_in):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_the_processes_and_begins_no_more(stand_in, workers):
     def interrupt():
-        until = time.monotonic() + 30
-        while len(stand_in.notes()) < workers and time.monotonic() < until:
+        while len(stand_in.notes()) < workers:
             time.sleep(0.05)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
-    started = time.monotonic()
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         stand_in.call("slow", "slow", "slow", workers=workers)
-    assert time.monotonic() - started < 30
-    time.sleep(0.5)
     left = [child for child in psutil.Process().children() if "stand_in.py" in " ".join(child.cmdline())]
-    assert not left and stand_in.notes() == [[str(max(1, cpu_count() // workers))]] * workers
+    assert psutil.wait_procs(left, timeout=60)[1] == []
+    assert stand_in.notes() == [[str(max(1, cpu_count() // workers))]] * workers
     assert pd.read_csv(stand_in.home / "summary.csv").state.tolist() == ["waiting"] * 3
 
 
@@ -249,32 +236,28 @@ def test_a_full_disk_in_a_run_is_its_failure_alone(stand_in, monkeypatch):
         stand_in.call("fine", "fine")
 
 
-def test_a_notebook_without_parameters_is_refused(tmp_path):
+def test_a_notebook_without_the_parameters_of_the_table_is_refused(stand_in, tmp_path):
     nbformat.write(nbformat.v4.new_notebook(metadata=KERNEL), tmp_path / "bare.ipynb")
     with pytest.raises(FerError, match="bare.ipynb: no cell of it has the tag parameters"):
         sweep([{}], notebook=tmp_path / "bare.ipynb")
     with pytest.raises(FerError, match="none.ipynb: not a notebook that can be read"):
         sweep([{}], notebook=tmp_path / "none.ipynb")
-
-
-def test_a_notebook_takes_its_own_parameters_only(stand_in):
     with pytest.raises(FerError, match="row 1 .*no parameter 'epochs'; A row takes seed, how"):
         sweep([{"epochs": 3}], notebook=stand_in.path)
 
 
 def test_the_process_of_a_driver_that_was_killed_is_waited_for(stand_in):
-    page, held = stand_in.home / f"mine-{plan([{'how': 'fine', 'seed': 0}], stand_in.path)[0].key}.ipynb", []
+    executed, held = stand_in.executed("fine"), threading.Event()
 
     def orphan():
-        with FileLock(page.with_suffix(".lock")):
-            held.append(True)
+        with FileLock(executed.with_suffix(".lock")):
+            held.set()
             time.sleep(1)
-            page.write_text("{}")
+            executed.write_text("{}")
 
     stand_in.home.mkdir()
     threading.Thread(target=orphan).start()
-    while not held:
-        time.sleep(0.01)
+    assert held.wait(60)
     assert stand_in.call("fine").state.tolist() == ["finished"] and stand_in.notes() == []
 
 
@@ -292,15 +275,12 @@ def test_a_dask_cluster_does_the_runs(stand_in):
     assert {share for note in stand_in.notes() for share in note} == {str(max(1, cpu_count() // 2))}
 
 
-def test_without_distributed_it_says_what_to_install(stand_in, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(FerError, match="pip install distributed"):
+def test_without_a_scheduler_or_distributed_it_says_what_is_missing(stand_in, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(FerError, match="pip install distributed"):
+        patch.setitem(sys.modules, "distributed", None)
         stand_in.call("fine", scheduler="tcp://127.0.0.1:1")
-
-
-def test_a_scheduler_that_does_not_answer_is_named(stand_in, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(room, "ANSWER", 1)
+    monkeypatch.setattr(room, "SCHEDULER_SECONDS", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(FerError, match=f"scheduler = '{address}': nothing answers"):
             stand_in.call("fine", scheduler=address)
@@ -320,7 +300,7 @@ def trained(make_faces, tiny_network, monkeypatch, tmp_path):
 
     def process(arguments, log, *_):
         seen.append(pd.read_csv(log.parent / "summary.csv").state.tolist())
-        if not Path(arguments[1]).exists():  # like process.py
+        if not Path(arguments[1]).exists():  # like execute_notebook.py
             check_parameters(**json.loads(arguments[2])).run(progress=False)
             Path(arguments[1]).touch()
 
@@ -358,7 +338,7 @@ def test_the_validation_accuracy_is_the_chosen_epochs(trained, validations):
 def test_the_page_has_the_sample_standard_deviation_over_seeds_of_finished_runs(tmp_path):
     jobs = plan(grid(lam=[0, 0.2], seed=[0, 1, 2]))
     for job, accuracy in zip(jobs, (0.5, 0.7, 0.6, 0.4, 0.5, None)):
-        job.page = tmp_path / f"{job.key}.ipynb"
+        job.executed = tmp_path / f"{job.key}.ipynb"
         if accuracy:
             job.state, job.results = "finished", dict.fromkeys(SCORES, accuracy)
     write_summary(tmp_path, jobs)
@@ -374,14 +354,10 @@ def test_a_run_that_was_trained_before_is_found_without_a_process(trained, tmp_p
     assert table.run.tolist() == [before.folder.name] and trained == []
 
 
-def test_a_run_that_was_deleted_is_trained_again(trained, tmp_path):
+def test_a_run_that_was_deleted_is_trained_again_and_a_damaged_one_is_a_failure_that_says_so(trained, tmp_path):
     table = sweep([TINY], progress=False)
     (tmp_path / table.run[0] / "metrics.json").unlink()
     assert sweep([TINY], progress=False).state.tolist() == ["finished"] and len(trained) == 2
-
-
-def test_a_damaged_run_is_a_failure_that_says_so(trained, tmp_path):
-    table = sweep([TINY, {**TINY, "seed": 1}], progress=False)
     (tmp_path / table.run[0] / "config.json").write_text("{half")
     with pytest.raises(FerError, match="1 of 2 runs failed.*\n.*not a finished run"):
         sweep([TINY, {**TINY, "seed": 1}], progress=False)
@@ -400,35 +376,31 @@ def test_a_run_that_another_process_trains_is_waited_for(trained, tmp_path):
             (tmp_path / name / "metrics.json").write_bytes(metrics)
 
     threading.Thread(target=other).start()
-    assert held.wait(10)
+    assert held.wait(60)
     assert sweep([TINY], progress=False).state.tolist() == ["finished"] and len(trained) == 1
 
 
 # The command line
 
 
-def test_the_command_line_prints_what_it_would_run(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(room, "_process", lambda *_: pytest.fail("a process was started"))
+def test_arguments_become_rows(tmp_path, capsys, no_process):
+    assert command_line.sweep_rows(None, ["data_dir=/a b", 'data_options={"subset": 9}', "flip=true"],
+                                   ["seed=0,1", "dataset=fer2013,ferplus"]) == [
+        {"data_dir": "/a b", "data_options": {"subset": 9}, "flip": True, "seed": seed, "dataset": dataset}
+        for seed in (0, 1) for dataset in ("fer2013", "ferplus")]
+    (tmp_path / "table.csv").write_text("seed,lam\n0,\n1,0.2\n")
+    assert command_line.sweep_rows(str(tmp_path / "table.csv"), ["epochs=2"], []) == [
+        {"epochs": 2, "seed": 0}, {"epochs": 2, "seed": 1, "lam": 0.2}]
+    assert [parse(text) for text in ("1e-3", "True", "None", "a,b", "[1]")] == [0.001, True, None, "a,b", [1]]
     command_line.main(["sweep", "--set", "epochs=2", "--grid", "lam=0,0.2", "--grid", "alpha=0.5,1.9", "--dry-run"])
     assert capsys.readouterr().out.splitlines()[-1] == "3 runs"
 
 
-def test_arguments_become_rows(tmp_path):
-    assert command_line.rows(None, ["data_dir=/a b", 'data_options={"subset": 9}', "flip=true"],
-                             ["seed=0,1", "dataset=fer2013,ferplus"]) == [
-        {"data_dir": "/a b", "data_options": {"subset": 9}, "flip": True, "seed": seed, "dataset": dataset}
-        for seed in (0, 1) for dataset in ("fer2013", "ferplus")]
-    (tmp_path / "table.csv").write_text("seed,lam\n0,\n1,0.2\n")
-    assert command_line.rows(str(tmp_path / "table.csv"), ["epochs=2"], []) == [
-        {"epochs": 2, "seed": 0}, {"epochs": 2, "seed": 1, "lam": 0.2}]
-    assert [parse(text) for text in ("1e-3", "True", "None", "a,b", "[1]")] == [0.001, True, None, "a,b", [1]]
-
-
-@pytest.mark.parametrize("arguments, message", [
-    (["--set", "epochs"], "epochs: give each name once, as NAME=VALUE"), (["--set", "=3"], "give each name once"),
-    (["--set", "seed=0", "--grid", "seed=1"], "give each name once"),
-    (["x.csv", "--grid", "seed=1"], "exclude each other"), (["--set", "lamda=1"], "did you mean 'lam'"),
-    (["--set", "seed=0", "--workers", "0"], "workers = 0"), (["x.csv"], "x.csv: not a table")])
-def test_arguments_that_cannot_be_meant_are_refused(arguments, message):
-    with pytest.raises(SystemExit, match=message):
-        command_line.main(["sweep", *arguments])
+def test_arguments_that_cannot_be_meant_are_refused(no_process):
+    for arguments, message in (
+            (["--set", "epochs"], "epochs: give each name once, as NAME=VALUE"), (["--set", "=3"], "each name once"),
+            (["--set", "seed=0", "--grid", "seed=1"], "give each name once"),
+            (["x.csv", "--grid", "seed=1"], "exclude each other"), (["--set", "lamda=1"], "did you mean 'lam'"),
+            (["--set", "seed=0", "--workers", "0"], "workers = 0"), (["x.csv"], "x.csv: not a table")):
+        with pytest.raises(SystemExit, match=message):
+            command_line.main(["sweep", *arguments])

@@ -43,7 +43,7 @@ def workers(folder):
     found = {}
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
-        if len(line) == 6 and line[2].endswith("process.py") and line[4].startswith(str(folder)):
+        if len(line) == 6 and line[2].endswith("execute_notebook.py") and line[4].startswith(str(folder)):
             try:
                 found[Path(line[4]).stem] = (process, *process.children())
             except psutil.NoSuchProcess:
@@ -64,14 +64,14 @@ def in_training(folder):
 @pytest.mark.parametrize("seeds, deaths, drivers", [pytest.param(1, 1, 1, marks=pytest.mark.course),
                                                     pytest.param(4, 4, 3, marks=pytest.mark.stress)])
 def test_whatever_is_killed_no_run_is_lost(tmp_path, seeds, deaths, drivers):
-    runs, chance, killed, kept = 3 * seeds, random.Random(seeds), set(), {}
+    runs, rng, killed, kept = 3 * seeds, random.Random(seeds), set(), {}
     driver = drive(tmp_path, seeds)
     try:
         for death in range(max(deaths, drivers)):
             if death < deaths:  # a worker, or its kernel, each run's once: a second death would be a failure
                 alive = until(driver, lambda: {name: pair for name, pair in in_training(tmp_path).items()
                                                if name not in killed})
-                name = chance.choice(sorted(alive))
+                name = rng.choice(sorted(alive))
                 alive[name][death % 2].kill()
                 killed.add(name)
             if death < drivers:  # when a further run is finished and another one under way

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from fer_utils.errors import FerError
 from fer_utils.runs import run
@@ -18,90 +20,75 @@ GOOD = {"dataset": "synthetic", "data_dir": None, "recipe": "quick", "overrides"
 
 
 def test_good_parameters_become_settings():
-    settings = check_parameters(**{**GOOD, "overrides": {"epochs": 3, "backbone": "resnet18"}, "alpha": 0.5, "lam": 0.3,
-                                   "seed": 7, "device": "cpu", "runs_dir": "here", "data_dir": Path("there")})
-    assert (settings.dataset, settings.seed, settings.device) == ("synthetic", 7, "cpu")
-    assert (settings.runs_dir, settings.data_dir) == ("here", Path("there"))
-    recipe = settings.recipe
+    chosen = check_parameters(**{**GOOD, "overrides": {"epochs": 3, "backbone": "resnet18"}, "alpha": 0.5, "lam": 0.3,
+                                 "seed": 7, "device": "cpu", "runs_dir": "here", "data_dir": Path("there")},
+                              alphas=[0.1, 1.0, 1.9], lams=(0.2,), seeds=[0, 1])
+    assert (chosen.dataset, chosen.seed, chosen.device) == ("synthetic", 7, "cpu")
+    assert (chosen.runs_dir, chosen.data_dir) == ("here", Path("there"))
+    assert (chosen.alphas, chosen.lams, chosen.seeds) == ((0.1, 1.0, 1.9), (0.2,), (0, 1))
+    recipe = chosen.recipe
     assert (recipe.name, recipe.epochs, recipe.backbone, recipe.alpha, recipe.lam) == ("quick", 3, "resnet18", 0.5, 0.3)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"seed": 3}, {"dataset": "fer2013", "data_dir": "x"}, {"recipe": "paper"}])
-def test_a_notebook_may_have_some_of_the_parameters_only(parameters):
-    settings = check_parameters(**parameters)
-    assert settings.recipe.name == parameters.get("recipe", "quick")
-    assert settings.seed == parameters.get("seed", 0) and settings.dataset == parameters.get("dataset", "synthetic")
+def test_what_is_not_given_is_the_recipes_own_or_the_usual():
+    for parameters in ({}, {"seed": 3}, {"dataset": "fer2013", "data_dir": "x"}, {"recipe": "paper"},
+                       {"alpha": None, "lam": None}):
+        chosen = check_parameters(**parameters)
+        assert chosen.recipe.name == parameters.get("recipe", "quick")
+        assert (chosen.recipe.alpha, chosen.recipe.lam) == (1.9, 0.2)
+        assert chosen.seed == parameters.get("seed", 0)
+        assert chosen.dataset == parameters.get("dataset", "synthetic")
 
 
-@pytest.mark.parametrize("overrides, epochs", [('{"epochs": 3}', 3), ({"epochs": 3}, 3), ("", 6), (None, 6), ({}, 6),
-                                               ("{}", 6)])
-def test_overrides_are_a_dict_or_json(overrides, epochs):
-    assert check_parameters(**{**GOOD, "overrides": overrides}).recipe.epochs == epochs
+def test_overrides_are_a_dict_or_json():
+    for overrides, epochs in (('{"epochs": 3}', 3), ({"epochs": 3}, 3), ("", 6), (None, 6), ({}, 6), ("{}", 6)):
+        assert check_parameters(**{**GOOD, "overrides": overrides}).recipe.epochs == epochs, overrides
 
 
-def test_alpha_and_lam_of_none_leave_the_recipes_own():
-    recipe = check_parameters(**{**GOOD, "alpha": None, "lam": None}).recipe
-    assert (recipe.alpha, recipe.lam) == (1.9, 0.2)
+WRONG = {  # {parameter: (a value that cannot be meant, what the message says of it)}
+    "dataset": [("affectnet", "dataset = 'affectnet': choose one of synthetic, fer2013"), (None, "dataset = None"),
+                (["fer2013"], "dataset = ['fer2013']")],
+    "recipe": [("quik", "unknown recipe 'quik'; choose one of quick, paper"), (None, "unknown recipe None"),
+               (["quick"], "unknown recipe ['quick']")],
+    "seed": [(wrong, f"seed = {wrong!r}: give a whole number") for wrong in (-1, 1.0, "0", True, None, math.nan)],
+    "device": [(wrong, f"device {wrong!r} cannot be used here") for wrong in ("gpu", None, 1.5)],
+    "data_dir": [(wrong, f"data_dir = {wrong!r}: give a path") for wrong in (3, ["a"])],
+    "runs_dir": [(False, "runs_dir = False: give a path")],
+    "alpha": [(wrong, f"alpha = {wrong!r}") for wrong in (-0.1, math.nan, math.inf, "1.9", [1.0], True)],
+    "lam": [(wrong, f"lam = {wrong!r}") for wrong in (-0.2, math.nan, -math.inf, math.inf, "0.2", True)],
+    "overrides": [({"epoch": 3}, "a recipe has no field epoch"), ('{"lamda": 3}', "no field lamda"),
+                  ({"epochs": 0}, "epochs = 0"), ('{"lam": NaN}', "lam = nan"), ('{"alpha": -1}', "alpha = -1"),
+                  ("epochs=3", "overrides = 'epochs=3' is not JSON"), ('{"epochs": 3', "is not JSON"),
+                  *((wrong, "give a dict of recipe fields") for wrong in ("[1, 2]", "3", 3, ["epochs"]))],
+    "data_options": [({"colourful": True}, "synthetic has no option 'colourful'"),
+                     ("noise", "data_options = 'noise' is not JSON"), (3, "give a dict of options")],
+    "alphas": [*((wrong, f"alphas = {wrong!r}: give a list of numbers") for wrong in ([], 1.9, "0.1 1.0", None)),
+               ([1.0, -1.0], "alpha = -1.0"), ([math.nan], "alpha = nan"), (["1.0"], "alpha = '1.0'")],
+    "lams": [([], "lams = []"), ([0.1, math.inf], "lam = inf"), ([-0.1], "lam = -0.1")],
+    "seeds": [([], "seeds = []"), (2, "seeds = 2"), ([0, -1], "seed = -1"), ([0.0], "seed = 0.0")],
+}
 
 
-@pytest.mark.parametrize("name, value, message", [
-    ("dataset", "affectnet", "dataset = 'affectnet': choose one of synthetic, fer2013"),
-    ("dataset", None, "dataset = None"), ("dataset", 3, "dataset = 3"),
-    ("dataset", ["fer2013"], "dataset = ['fer2013']"),
-    ("recipe", "quik", "unknown recipe 'quik'; choose one of quick, paper"), ("recipe", None, "unknown recipe None"),
-    ("recipe", ["quick"], "unknown recipe ['quick']"),
-    ("seed", -1, "seed = -1"), ("seed", 1.0, "seed = 1.0"), ("seed", "0", "seed = '0'"), ("seed", True, "seed = True"),
-    ("seed", None, "seed = None"), ("seed", math.nan, "seed = nan"),
-    ("device", "gpu", "device 'gpu' cannot be used here"), ("device", None, "device None cannot be used here"),
-    ("device", 1.5, "device 1.5 cannot be used here"),
-    ("data_dir", 3, "data_dir = 3: give a path"), ("data_dir", ["a"], "data_dir = ['a']: give a path"),
-    ("runs_dir", False, "runs_dir = False: give a path"),
-    ("alpha", -0.1, "alpha = -0.1"), ("alpha", math.nan, "alpha = nan"), ("alpha", math.inf, "alpha = inf"),
-    ("alpha", "1.9", "alpha = '1.9'"), ("alpha", [1.0], "alpha = [1.0]"),
-    ("lam", -0.2, "lam = -0.2"), ("lam", math.nan, "lam = nan"), ("lam", -math.inf, "lam = -inf"),
-    ("lam", math.inf, "lam = inf"), ("lam", "0.2", "lam = '0.2'"), ("lam", True, "lam = True"),
-    ("overrides", {"epoch": 3}, "a recipe has no field epoch"), ("overrides", '{"lamda": 3}', "no field lamda"),
-    ("overrides", {"epochs": 0}, "epochs = 0"), ("overrides", '{"lam": NaN}', "lam = nan"),
-    ("overrides", '{"alpha": -1}', "alpha = -1"), ("overrides", '{"alpha": Infinity}', "alpha = inf"),
-    ("overrides", "epochs=3", "overrides = 'epochs=3' is not JSON"), ("overrides", '{"epochs": 3', "is not JSON"),
-    ("overrides", "[1, 2]", "give a dict of recipe fields"), ("overrides", 3, "give a dict of recipe fields"),
-    ("overrides", ["epochs"], "give a dict of recipe fields"), ("overrides", "3", "give a dict of recipe fields"),
-], ids=str)
-def test_a_parameter_that_cannot_be_meant_is_refused(name, value, message):
-    with pytest.raises(FerError, match=re.escape(message)):
+@pytest.mark.parametrize("name", WRONG)
+def test_a_parameter_that_cannot_be_meant_is_refused(name):
+    taken = []
+    for value, message in WRONG[name]:
+        try:
+            check_parameters(**{**GOOD, name: value})
+            taken.append(value)
+        except FerError as error:
+            assert message in str(error), value
+    assert not taken
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(some.sampled_from(["seed", "alpha", "lam", "data_dir", "runs_dir", "dataset", "recipe", "device", "overrides"]),
+       some.none() | some.booleans() | some.integers() | some.floats() | some.text() | some.lists(some.integers()))
+def test_any_value_is_taken_or_refused_with_its_name(name, value):
+    try:
         check_parameters(**{**GOOD, name: value})
-
-
-def test_a_grid_of_alphas_lams_and_seeds_is_kept():
-    settings = check_parameters(**GOOD, alphas=[0.1, 1.0, 1.9], lams=(0.2,), seeds=[0, 1])
-    assert (settings.alphas, settings.lams, settings.seeds) == ((0.1, 1.0, 1.9), (0.2,), (0, 1))
-
-
-@pytest.mark.parametrize("name, value, message", [
-    ("alphas", [], "alphas = []: give a list of numbers"), ("alphas", 1.9, "alphas = 1.9: give a list of numbers"),
-    ("alphas", "0.1 1.0", "alphas = '0.1 1.0': give a list"), ("alphas", None, "alphas = None: give a list"),
-    ("alphas", [1.0, -1.0], "alpha = -1.0"), ("alphas", [math.nan], "alpha = nan"),
-    ("alphas", ["1.0"], "alpha = '1.0'"),
-    ("lams", [], "lams = []"), ("lams", [0.1, math.inf], "lam = inf"), ("lams", [-0.1], "lam = -0.1"),
-    ("seeds", [], "seeds = []"), ("seeds", 2, "seeds = 2"), ("seeds", [0, -1], "seed = -1"),
-    ("seeds", [0.0], "seed = 0.0"),
-], ids=str)
-def test_a_grid_that_cannot_be_meant_is_refused(name, value, message):
-    with pytest.raises(FerError, match=re.escape(message)):
-        check_parameters(**GOOD, **{name: value})
-
-
-@pytest.mark.parametrize("injected, hint", [("lamda", "did you mean 'lam'? "), ("epochs", ""), ("Seed", "")])
-def test_a_name_that_papermill_injected_but_the_notebook_lacks_is_refused(monkeypatch, injected, hint):
-    monkeypatch.setattr(room, "_injected_names", lambda: ["seed", injected])
-    with pytest.raises(FerError, match=f"this notebook has no parameter {injected!r}") as caught:
-        check_parameters(**GOOD)
-    assert hint in str(caught.value) and f"It takes {', '.join(GOOD)}." in str(caught.value)
-
-
-def test_names_that_papermill_injected_and_the_notebook_has_are_fine(monkeypatch):
-    monkeypatch.setattr(room, "_injected_names", lambda: ["seed", "lam"])
-    assert check_parameters(**GOOD).recipe.lam == 0.2
+    except FerError as error:
+        assert name in str(error)
 
 
 def ipython(monkeypatch, cells):
@@ -111,29 +98,28 @@ def ipython(monkeypatch, cells):
     monkeypatch.setitem(sys.modules, "IPython", module)
 
 
-@pytest.mark.parametrize("cells, names", [
-    (["", "x = 1", "# Parameters\nlamda = 0.3\nseed = 1\noverrides = {'epochs': 3}\n", "y = 2"],
-     ["lamda", "seed", "overrides"]),
-    (["", "# parameters of this notebook\nlam = 0.2\n", "x = 1"], []),
-    (["", "# Parameters\nlam = 0.2\n", "# Parameters\nseed = 1\n"], ["seed"]),  # the last injection is this run's
-    (["", "print('# Parameters')\nx = 1"], []),
-    (['', '# Parameters\nmessage = """\nlamda = 3\n"""\n'], ["message"]),
-    ([""], []), (None, []),
-])
-def test_injected_names_are_read_from_the_cells_that_the_kernel_ran(monkeypatch, cells, names):
-    ipython(monkeypatch, cells)
-    assert room._injected_names() == names
-
-
-def test_without_ipython_nothing_was_injected(monkeypatch):
-    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+def test_injected_names_are_read_from_the_cells_that_the_kernel_ran(monkeypatch):
+    for cells, names in (
+            (["", "x = 1", "# Parameters\nlamda = 0.3\nseed = 1\noverrides = {'epochs': 3}\n", "y = 2"],
+             ["lamda", "seed", "overrides"]),
+            (["", "# parameters of this notebook\nlam = 0.2\n", "x = 1"], []),
+            (["", "# Parameters\nlam = 0.2\n", "# Parameters\nseed = 1\n"], ["seed"]),  # the last is this run's
+            (["", "print('# Parameters')\nx = 1"], []),
+            (['', '# Parameters\nmessage = """\nlamda = 3\n"""\n'], ["message"]), ([""], []), (None, [])):
+        ipython(monkeypatch, cells)
+        assert room._injected_names() == names, cells
+    monkeypatch.delitem(sys.modules, "IPython")
     assert room._injected_names() == []
 
 
-def test_papermills_misspelt_parameter_is_refused_end_to_end(monkeypatch):
-    ipython(monkeypatch, ["", "lam = 0.2\nseed = 0", "# Parameters\nlamda = 0.3\n", "check_parameters(...)"])
-    with pytest.raises(FerError, match="no parameter 'lamda'; did you mean 'lam'"):
-        check_parameters(lam=0.2, seed=0)
+def test_a_name_that_papermill_injected_but_the_notebook_lacks_is_refused(monkeypatch):
+    for injected, hint in (("lamda", "; did you mean 'lam'? It takes"), ("epochs", "; It takes"), ("Seed", "; ")):
+        ipython(monkeypatch, ["", "lam = 0.2", f"# Parameters\nseed = 1\n{injected} = 0.3\n", "check_parameters(...)"])
+        with pytest.raises(FerError, match=re.escape(f"this notebook has no parameter {injected!r}{hint}")) as caught:
+            check_parameters(**GOOD)
+        assert f"It takes {', '.join(GOOD)}." in str(caught.value)
+    ipython(monkeypatch, ["", "# Parameters\nseed = 1\nlam = 0.2\n"])
+    assert check_parameters(**GOOD).recipe.lam == 0.2
 
 
 # Settings
@@ -146,28 +132,19 @@ def test_settings_load_the_split_that_runs_are_tested_on(monkeypatch):
     check_parameters(dataset="fer2013", data_dir="there").load("held-out")
     check_parameters(dataset="synthetic").load("held-out")
     check_parameters(dataset="synthetic").load("train")
-    assert asked == [("fer2013", "there", "public_test"), ("synthetic", None, "test"),
-                          ("synthetic", None, "train")]
+    assert asked == [("fer2013", "there", "public_test"), ("synthetic", None, "test"), ("synthetic", None, "train")]
 
 
 def test_settings_run_with_changed_fields_and_another_seed(monkeypatch):
     calls = []
     monkeypatch.setattr(room, "find_or_train", lambda recipe, **options: calls.append((recipe, options)))
-    settings = check_parameters(**{**GOOD, "seed": 2, "device": "cpu", "runs_dir": "here", "overrides": {"epochs": 3}})
-    settings.run(lam=0, progress=False)
-    settings.run(seed=5)
+    chosen = check_parameters(**{**GOOD, "seed": 2, "device": "cpu", "runs_dir": "here", "overrides": {"epochs": 3}})
+    chosen.run(lam=0, progress=False)
+    chosen.run(seed=5)
     (softmax, first), (centre, second) = calls
     assert (softmax.lam, softmax.epochs, centre.lam, centre.epochs) == (0, 3, 0.2, 3)
     assert first == {"dataset": "synthetic", "data_dir": None, "data_options": {}, "seed": 2, "device": "cpu",
                      "runs_dir": "here", "progress": False, "on_epoch": None}
     assert second == {**first, "seed": 5, "progress": True}
     with pytest.raises(FerError, match="no field lamda"):
-        settings.run(lamda=0)
-
-
-def test_options_of_the_data_are_checked_before_anything_runs():
-    with pytest.raises(FerError, match="synthetic has no option 'colourful'"):
-        check_parameters(**GOOD, data_options={"colourful": True})
-    with pytest.raises(FerError, match="data_options = 'noise' is not JSON"):
-        check_parameters(**GOOD, data_options="noise")
-    assert check_parameters(**GOOD, data_options={}).data_options == {}
+        chosen.run(lamda=0)

@@ -1,6 +1,6 @@
-"""One notebook, executed by papermill in this process: what a sweep starts for each run.
+"""Execute one notebook with papermill: the program that a sweep starts for each run.
 
-Called by its path, and without an import from the package, so that it needs no torch: the notebook's kernel has that.
+It is called by its path and imports nothing from the package, so it loads no torch: only the notebook's kernel does.
 """
 
 import json
