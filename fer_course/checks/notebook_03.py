@@ -181,8 +181,8 @@ class _Training(nn.Module):
         return f"a training ({self.kind})"
 
 
-_KINDS = ("centres in the "
-"optimiser", "centres missing from the optimiser", "Eq. 2 after each step", "Eq. 2 never called")
+_KINDS = ("centres in the optimiser", "centres missing from the optimiser", "Eq. 2 after each step",
+          "Eq. 2 never called")
 
 
 def _trainings(chance):
