@@ -294,16 +294,14 @@ def test_two_seeds_is_what_paired_difference_gives():
 
 
 def test_same_images():
-    def table(labels, first, second):
-        return stats.contingency.crosstab(first == labels, second == labels, levels=([False, True],) * 2).count
+    def one_alone(labels, first, second):
+        return sum((first == labels) & (second != labels)), sum((second == labels) & (first != labels))
 
-    def exact(labels, first, second):
-        (_, b), (c, _) = table(labels, first, second)
-        return min(1.0, 2 * stats.binom.cdf(min(b, c), b + c, 0.5))
+    def exact(*given):
+        return min(1.0, 2 * stats.binom.cdf(min(one_alone(*given)), sum(one_alone(*given)), 0.5))
 
-    def chi2(labels, first, second):
-        (_, b), (c, _) = table(labels, first, second)
-        return stats.chi2.sf((b - c)**2 / (b + c), 1)
+    def chi2(*given):
+        return stats.chi2.sf(np.subtract(*one_alone(*given))**2 / sum(one_alone(*given)), 1)
 
     def pooled(labels, first, second):
         right = np.array([(first == labels).sum(), (second == labels).sum()])
@@ -341,14 +339,12 @@ def test_judge():
         beside = ends[1] < low or ends[0] > high
         return "held" if all(inside) else "did not hold" if beside else across
 
-    def significant(differences, low, high):
-        return "held" if stats.ttest_1samp(differences, 0).pvalue < 0.05 else "did not hold"
-
     def by_count(differences, low, high):
         share = np.mean([low <= difference <= high for difference in differences])
         return {0.0: "did not hold", 1.0: "held"}.get(share, "undecided")
 
     judged(checks.judge, [by_scipy], [
         (lambda *given: by_scipy(*given, across="did not hold"), "not refuted"),
-        (significant, "whether the difference is zero"), (by_count, "single pairs"),
+        (lambda d, *band: "held" if stats.ttest_1samp(d, 0).pvalue < 0.05 else "did not hold", "difference is zero"),
+        (by_count, "single pairs"),
         (lambda d, low, high: "held" if low <= sum(d) / len(d) <= high else "did not hold", "mean alone")])
