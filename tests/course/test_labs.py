@@ -89,8 +89,8 @@ def test_the_explorer_keeps_every_run():
 
 
 def test_sixty_runs_fit_into_a_notebook():
-    chance = np.random.default_rng(0)
-    lab = results_lab([run_of(chance, epochs=12, α=k, seed=s) for k in range(12) for s in range(5)])
+    rng = np.random.default_rng(0)
+    lab = results_lab([run_of(rng, epochs=12, α=k, seed=s) for k in range(12) for s in range(5)])
     assert len(json.dumps(lab.data)) < 90_000 and "\n" not in lab.data
 
 
@@ -102,9 +102,9 @@ def test_a_mirrored_component_is_turned_back():
 
 
 def test_labels_of_their_own_are_kept_and_features_that_fell_into_one_point():
-    chance = np.random.default_rng(0)
-    other = run_of(chance, faces=70, α=2) | {"points": np.full((70, 2), 3.0), "ratio": float("nan")}
-    lab = results_lab([run_of(chance, α=1), other])
+    rng = np.random.default_rng(0)
+    other = run_of(rng, faces=70, α=2) | {"points": np.full((70, 2), 3.0), "ratio": float("nan")}
+    lab = results_lab([run_of(rng, α=1), other])
     stored = json.loads(lab.data)["cells"][1]
     assert len(stored["labels"]) == 70 and stored["spread"] == 0 and stored["ratio"] is None
     assert not unpacked(stored["points"]).any()
