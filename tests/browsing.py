@@ -11,6 +11,7 @@ from time import monotonic, sleep
 from urllib.request import urlopen
 
 import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
 from website import LAB, Site
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +48,31 @@ def drag(page, slider, start, end, steps=8):
         seen.append(picture(page.locator(".lab").first))
     page.mouse.up()
     return seen
+
+
+def run_in_jupyterlab(browser, server, name, cells):
+    """The page of JupyterLab with a new notebook whose first cell has been called and shows its lab, and that lab."""
+    address, folder = server
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=metadata),
+                   folder / f"{name}.ipynb")
+    page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel is there
+    call(page, 0)
+    lab = page.locator(".lab")
+    lab.wait_for(timeout=120_000)  # importing torch takes its time where others work too
+    frame(page)
+    if os.environ.get("LAB_PICTURE"):
+        page.screenshot(path=f"{os.environ['LAB_PICTURE']}/{name}.png")
+    return page, lab
+
+
+def call(page, number):
+    """Call a cell of the notebook that JupyterLab shows."""
+    page.locator(".jp-CodeCell").nth(number).locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
 
 
 class jupyterlab:

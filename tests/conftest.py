@@ -3,6 +3,7 @@
 Nothing here sets an environment variable for the whole process: notebooks may run in the same pytest call.
 """
 
+import asyncio
 import re
 import shutil
 
@@ -172,17 +173,51 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser for the whole run, and the event loop that talks to it."""
     api = pytest.importorskip("playwright.sync_api", reason="no playwright here: the lab is not tested in a browser")
     with api.sync_playwright() as playwright:
+        loop = asyncio.get_running_loop()
         path = next(filter(None, map(shutil.which, BROWSERS)), None)
         try:
             found = playwright.chromium.launch(executable_path=path, channel=None if path else "chrome", args=QUIET)
         except api.Error:
             pytest.skip("no chromium or chrome here: the lab is not tested in a browser")
-        yield found
+        asyncio._set_running_loop(None)
+        yield found, loop
+        asyncio._set_running_loop(loop)
         found.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """The browser for one test; to all others this thread has no running loop, for they may need one of their own."""
+    found, loop = chromium
+    asyncio._set_running_loop(loop)
+    yield found
+    asyncio._set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory):
+    """The folder of the pages with labs; a file of tests may have its own."""
+    from lab_pages import write_pages
+
+    return write_pages(tmp_path_factory.mktemp("labs"))
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory):
+    """JupyterLab, started once: its address and its folder. It saves the state of widgets with a notebook."""
+    from browsing import jupyterlab
+
+    folder = tmp_path_factory.mktemp("jupyterlab")
+    settings = folder / "config" / "lab" / "user-settings" / "@jupyter-widgets" / "jupyterlab-manager"
+    settings.mkdir(parents=True)
+    (settings / "plugin.jupyterlab-settings").write_text('{"saveState": true}')
+    with jupyterlab(folder) as address:
+        yield address, folder
 
 
 @pytest.fixture

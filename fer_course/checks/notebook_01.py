@@ -34,8 +34,8 @@ strangers = ValueCheck(
     "How many of the 2,931 others lose their label, and what share of these becomes fear? How many of the 69 stay?")
 
 
-def _codes(chance):
-    return [(np.arange(7),), (chance.integers(7, size=20),), (np.array([6]),)]
+def _codes(rng):
+    return [(np.arange(7),), (rng.integers(7, size=20),), (np.array([6]),)]
 
 
 _OURS = np.array([EMOTIONS.index(emotion) for emotion in FER2013_CODES])  # by FER2013's codes
@@ -53,9 +53,9 @@ label_order = FunctionCheck(
              "places, but FER2013's last three are all elsewhere in our order: 4, 5, 6 become 5, 6, 4.")))
 
 
-def _faces(chance):
+def _faces(rng):
     mean, std = 0.45, 0.2
-    return [(chance.integers(256, size=(n, 6, 6), dtype=np.uint8), mean, std, training,
+    return [(rng.integers(256, size=(n, 6, 6), dtype=np.uint8), mean, std, training,
              np.arange(n) % 3 == first) for n, training, first in ((4, True, 1), (5, False, 0), (3, True, 0))]
 
 
@@ -99,8 +99,8 @@ prepare = FunctionCheck(
              "other company; the training set's two numbers hold for all.")))
 
 
-def _persons(chance):
-    return [(chance.integers(40, size=n), chance.integers(40, size=m)) for n, m in ((30, 12), (60, 20), (9, 15))]
+def _persons(rng):
+    return [(rng.integers(40, size=n), rng.integers(40, size=m)) for n, m in ((30, 12), (60, 20), (9, 15))]
 
 
 def _share_of(persons, others):
@@ -125,11 +125,11 @@ seen_before = FunctionCheck(
              "np.isin.")))
 
 
-def _takes(chance):
+def _takes(rng):
     cases = []
     for persons, fraction in ((10, 0.3), (20, 0.25), (8, 0.5)):
-        of_each = np.repeat(np.arange(persons), chance.integers(2, 6, size=persons))
-        cases.append((chance.permutation(of_each), chance.permutation(persons), fraction))
+        of_each = np.repeat(np.arange(persons), rng.integers(2, 6, size=persons))
+        cases.append((rng.permutation(of_each), rng.permutation(persons), fraction))
     return cases
 
 

@@ -32,8 +32,8 @@ lazy_program = ValueCheck(
     "A pair: accuracy, macro F1. The hint has the formula of F1.", tolerance=0.005)
 
 
-def _accuracies(chance):
-    return [(float(chance.uniform(0.5, 0.9)), n) for n in (450, 900, 3589)]
+def _accuracies(rng):
+    return [(float(rng.uniform(0.5, 0.9)), n) for n in (450, 900, 3589)]
 
 
 standard_error = FunctionCheck(
@@ -55,11 +55,11 @@ standard_error = FunctionCheck(
 class _Network(nn.Module):
     """A small network with batch norm that gives (features, logits), as ``CLResNet50`` does; still in training mode."""
 
-    def __init__(self, chance):
+    def __init__(self, rng):
         super().__init__()
         self.stem, self.norm, self.classifier = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 7)
         for tensor in (*self.parameters(), self.norm.running_mean):
-            tensor.data = torch.tensor(chance.normal(size=tensor.shape), dtype=torch.float32)
+            tensor.data = torch.tensor(rng.normal(size=tensor.shape), dtype=torch.float32)
 
     def forward(self, images):
         features = self.norm(self.stem(images)).relu().mean((2, 3))
@@ -69,8 +69,8 @@ class _Network(nn.Module):
         return f"a network in {'training' if self.training else 'evaluation'} mode"
 
 
-def _networks(chance):
-    return [(_Network(chance), torch.tensor(chance.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
+def _networks(rng):
+    return [(_Network(rng), torch.tensor(rng.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
 
 
 def _evaluated(network, batch):
@@ -96,10 +96,10 @@ probabilities = FunctionCheck(
              "then logits; those are the features.")))
 
 
-def _histories(chance):
+def _histories(rng):
     def history(epochs):
         rise = 0.8 - 0.4 * np.exp(-np.arange(epochs) / 3)
-        return rise[:, None] + chance.normal(scale=0.05, size=(epochs, 2))
+        return rise[:, None] + rng.normal(scale=0.05, size=(epochs, 2))
     return [(history(a), history(b)) for a, b in ((6, 9), (12, 7), (8, 8), (5, 20))]
 
 

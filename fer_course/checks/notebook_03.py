@@ -24,9 +24,9 @@ alpha_limits = ValueCheck(
     "A pair: the limit, then the α that arrives in one step. Set ρ = 1 − α n/(1 + n) to −1 and to 0.", tolerance=0.01)
 
 
-def _batches(chance):
+def _batches(rng):
     """(features, centers, labels) of several sizes, in numpy."""
-    return [(chance.normal(size=(n, d)), chance.normal(size=(c, d)), chance.integers(c, size=n))
+    return [(rng.normal(size=(n, d)), rng.normal(size=(c, d)), rng.integers(c, size=n))
             for n, c, d in ((5, 3, 2), (1, 2, 4), (12, 7, 3))]
 
 
@@ -47,9 +47,9 @@ eq1 = FunctionCheck(
      Mistake(lambda x, c, y: 0.5 * ((x - c[y])**2).sum(1), "One number for each image; Eq. 1 adds them up.")))
 
 
-def _steps(chance):
+def _steps(rng):
     settings = ((0.5, 0.2), (1.9, 0.01), (0.1, 0.4))
-    return [(*batch, alpha, lam) for batch, (alpha, lam) in zip(_batches(chance), settings)]
+    return [(*batch, alpha, lam) for batch, (alpha, lam) in zip(_batches(rng), settings)]
 
 
 def _moved(x, c, y, alpha, lam, **options):
@@ -121,7 +121,7 @@ eq2_update = FunctionCheck(
      Mistake(lambda x, c, y, alpha, lam: c - _delta(x, c, y), "α is missing: the step is α times Δc.")))
 
 
-def _conventions(chance):
+def _conventions(rng):
     return [(lam, batch, half, summed) for lam, batch, half, summed in (
         (0.2, 62, True, True), (0.2, 62, False, False), (0.003, 64, False, True), (0.4, 128, True, False))]
 
@@ -155,12 +155,12 @@ same_strength = FunctionCheck(
 class _Training(nn.Module):
     """A small training with centres, whole or with one of the faults that are made: ``step()`` makes one step of it."""
 
-    def __init__(self, chance, kind):
+    def __init__(self, rng, kind):
         super().__init__()
         self.kind, self.y = kind, torch.tensor([0, 1, 1, 2])
-        self.inputs = torch.tensor(chance.normal(size=(4, 3)), dtype=torch.float32)
+        self.inputs = torch.tensor(rng.normal(size=(4, 3)), dtype=torch.float32)
         self.network = nn.Linear(3, 2)
-        self.network.weight.data = torch.tensor(chance.normal(size=(2, 3)), dtype=torch.float32)
+        self.network.weight.data = torch.tensor(rng.normal(size=(2, 3)), dtype=torch.float32)
         self.loss = CenterLoss(3, 2, update="eq2" if kind.startswith("Eq. 2") else "sgd")
         parts = [self.network, self.loss] if kind == "centres in the optimiser" else [self.network]
         self.optimizer = torch.optim.SGD([tensor for part in parts for tensor in part.parameters()], lr=0.1)
@@ -181,12 +181,12 @@ class _Training(nn.Module):
         return f"a training ({self.kind})"
 
 
-_KINDS = ("centres in the "
-"optimiser", "centres missing from the optimiser", "Eq. 2 after each step", "Eq. 2 never called")
+_KINDS = ("centres in the optimiser", "centres missing from the optimiser", "Eq. 2 after each step",
+          "Eq. 2 never called")
 
 
-def _trainings(chance):
-    return [(_Training(chance, kind),) for kind in _KINDS]
+def _trainings(rng):
+    return [(_Training(rng, kind),) for kind in _KINDS]
 
 
 def _centers_move(training):

@@ -1,6 +1,7 @@
 """Exercises of notebook 4: training with centre loss."""
 
 import math
+from functools import partial
 
 import torch
 from torch import nn
@@ -41,10 +42,10 @@ def small_parts():
         return Small().train(), CenterLoss(3, 4, alpha=ALPHA, init=torch.rand(3, 4))
 
 
-def batches(chance):
+def batches(rng):
     """Several (images (B, 6), labels (B,)) as float32 and int64 tensors."""
-    return [(torch.tensor(chance.normal(1, 2, size=(n, 6)), dtype=torch.float32),
-             torch.tensor(chance.integers(3, size=n))) for n in (8, 13, 30)]
+    return [(torch.tensor(rng.normal(1, 2, size=(n, 6)), dtype=torch.float32),
+             torch.tensor(rng.integers(3, size=n))) for n in (8, 13, 30)]
 
 
 balance = ValueCheck(
@@ -85,48 +86,30 @@ def _validated(function, images, labels):
             "batch norm's running mean afterwards": network.running_mean}
 
 
-def _validate(network, center_loss, images, labels):
-    network.eval()
-    with torch.inference_mode():
-        features, logits = network(images)
-        return functional.cross_entropy(logits, labels).item(), center_loss(features, labels).item()
-
-
-def _validate_and_move(network, center_loss, images, labels):
-    network.eval()
+def _validate(network, center_loss, images, labels, *, train=False, softmax=False, move=False):
+    """Right as it is; each option makes it one of the wrong ones."""
+    network.train(train)
     with torch.no_grad():
         features, logits = network(images)
-        losses = functional.cross_entropy(logits, labels), center_loss(features, labels)
-        center_loss.update_centers(features, labels)
+        scores = logits.softmax(1) if softmax else logits
+        losses = functional.cross_entropy(scores, labels), center_loss(features, labels)
+        if move:
+            center_loss.update_centers(features, labels)
     return losses
-
-
-def _validate_in_training_mode(network, center_loss, images, labels):
-    with torch.no_grad():
-        features, logits = network(images)
-        return functional.cross_entropy(logits, labels), center_loss(features, labels)
-
-
-def _validate_with_softmax_twice(network, center_loss, images, labels):
-    network.eval()
-    features, logits = network(images)
-    return functional.cross_entropy(logits.softmax(1), labels), center_loss(features, labels)
-
-
-def _validate_the_sum(network, center_loss, images, labels):
-    return sum(_validate(network, center_loss, images, labels))
 
 
 validate = FunctionCheck(
     _validate, batches,
     "Both losses are told, and nothing was moved: not the centres, not batch norm.",
-    (Mistake(_validate_and_move, "The values are right, but the centres have moved: they now know the validation "
-             "images, and the next call gives a smaller loss. update_centers belongs in the training loop alone."),
-     Mistake(_validate_in_training_mode, "Batch norm still trains: it took mean and deviation from this batch, and "
+    (Mistake(partial(_validate, move=True), "The values are right, but the centres have moved: they now know the "
+             "validation images, and the next call gives a smaller loss. update_centers belongs in the training loop "
+             "alone."),
+     Mistake(partial(_validate, train=True), "Batch norm still trains: it took mean and deviation from this batch, and "
              "kept them. no_grad() stops gradients and nothing else; call network.eval() first."),
-     Mistake(_validate_with_softmax_twice, "cross_entropy takes logits and does the softmax itself; here it is done "
-             "twice, and even a sure answer looks unsure."),
-     Mistake(_validate_the_sum, "Give both losses and not their sum: the sum can fall while the answers get worse.")),
+     Mistake(partial(_validate, softmax=True), "cross_entropy takes logits and does the softmax itself; here it is "
+             "done twice, and even a sure answer looks unsure."),
+     Mistake(lambda *given: sum(_validate(*given)), "Give both losses and not their sum: the sum can fall while the "
+             "answers get worse.")),
     trial=_validated)
 
 
@@ -163,7 +146,7 @@ def _make_step(lam=True, clear=True, move="last", pull=True):
 
 
 train_step = FunctionCheck(
-    _make_step(), lambda chance: [sum(batches(chance), ()), sum(batches(chance), ())],
+    _make_step(), lambda rng: [sum(batches(rng), ()), sum(batches(rng), ())],
     "Loss, gradient, the network's step, and then the centres': Eq. 3 and Eq. 2, as in the course's own loop.",
     (Mistake(_make_step(move="first"), "The centres moved before the loss was computed. Each face is then pulled to a "
              "place that has just come towards it, and part of the pull is used up before it acts: compute the loss "

@@ -49,9 +49,9 @@ knobs = ValueCheck(
     "Keep the four names, and give a factor for each: 1 is no effect.")
 
 
-def _grids(chance):
+def _grids(rng):
     return [([0.2], [0.1, 0.5, 1.9], [0, 1]), ([0.02, 0.2, 2.0], [0.5, 1.0], [0, 1, 2, 3]),
-            ([0.2, 0.4], list(np.round(chance.uniform(0.1, 2, 5), 2)), [0, 1, 2])]
+            ([0.2, 0.4], list(np.round(rng.uniform(0.1, 2, 5), 2)), [0, 1, 2])]
 
 
 def _count_runs(lams, alphas, seeds):
@@ -75,12 +75,12 @@ count_runs = FunctionCheck(
              "and seed: multiply.")))
 
 
-def _tables(chance):
+def _tables(rng):
     """(alphas, validation, test): accuracies in percent, (seeds, alphas), in which each wrong choice shows."""
     found = []
     for seeds, alphas in ((3, 5), (5, 4), (4, 11)):
-        validation = chance.normal(62, 2, (seeds, alphas))
-        test = chance.normal(60, 2, (seeds, alphas))
+        validation = rng.normal(62, 2, (seeds, alphas))
+        test = rng.normal(60, 2, (seeds, alphas))
         found.append((np.round(np.linspace(0.1, 2, alphas), 2), validation, test))
     return found
 
@@ -120,10 +120,10 @@ choose = FunctionCheck(
              "mean over seeds first, then one α for all.")))
 
 
-def _curves(chance):
+def _curves(rng):
     """Accuracies in percent, (seeds, alphas): seeds that differ much, α that does little, or the other way round."""
-    return [(60 + chance.normal(0, between, (seeds, 1)) + chance.normal(0, along, (1, alphas))
-             + chance.normal(0, 0.3, (seeds, alphas)),)
+    return [(60 + rng.normal(0, between, (seeds, 1)) + rng.normal(0, along, (1, alphas))
+             + rng.normal(0, 0.3, (seeds, alphas)),)
             for seeds, alphas, between, along in ((3, 6, 2.0, 0.2), (5, 11, 0.3, 1.5), (4, 5, 1.0, 1.0))]
 
 

@@ -42,9 +42,9 @@ reading = ValueCheck(
     "Keep the four names, and say True or False to each.")
 
 
-def _clouds(chance):
+def _clouds(rng):
     """(features, k): features (N, D) far from the origin, with directions of different spread."""
-    return [(chance.normal(size=(n, d)) * np.linspace(3, 0.5, d) + 4, k)
+    return [(rng.normal(size=(n, d)) * np.linspace(3, 0.5, d) + 4, k)
             for n, d, k in ((40, 6, 2), (25, 10, 3), (60, 5, 2))]
 
 
@@ -74,10 +74,10 @@ explained = FunctionCheck(
              "give a share between 0 and 1.")))
 
 
-def _two_parts(chance):
+def _two_parts(rng):
     """(train, test, k): test features that lie elsewhere and spread otherwise than training features, as they do."""
-    return [(chance.normal(size=(n, d)) * np.linspace(3, 0.5, d) + 2,
-             chance.normal(size=(m, d)) * np.linspace(1, 2, d) + 3, k)
+    return [(rng.normal(size=(n, d)) * np.linspace(3, 0.5, d) + 2,
+             rng.normal(size=(m, d)) * np.linspace(1, 2, d) + 3, k)
             for n, m, d, k in ((40, 15, 6, 2), (30, 30, 9, 3), (60, 5, 4, 2))]
 
 
@@ -141,8 +141,8 @@ def seeing():
     return network
 
 
-def _faces(chance):
-    return [(to_channels(torch.from_numpy(chance.integers(256, size=(n, 8, 8, 3), dtype=np.uint8))),)
+def _faces(rng):
+    return [(to_channels(torch.from_numpy(rng.integers(256, size=(n, 8, 8, 3), dtype=np.uint8))),)
             for n in (4, 9, 20)]
 
 
@@ -154,15 +154,9 @@ def _extracted(function, images):
     return {"the features": features, "batch norm's running mean afterwards": network.body[1].running_mean.clone()}
 
 
+@torch.no_grad()
 def _features_of(network, images):
-    network.eval()
-    with torch.inference_mode():
-        return network(images)[0]
-
-
-def _features_in_training_mode(network, images):
-    with torch.no_grad():
-        return network(images)[0]
+    return network.eval()(images)[0]
 
 
 def _features_after_a_look(network, images):
@@ -170,34 +164,29 @@ def _features_after_a_look(network, images):
     return _features_of(network, images)
 
 
-def _logits_of(network, images):
-    network.eval()
-    return network(images)[1]
-
-
 features_of = FunctionCheck(
     _features_of, _faces,
     "In eval() a face has its own features, whoever stands beside it.",
-    (Mistake(_features_in_training_mode, "The network is still in training mode: batch norm takes mean and deviation "
-             "from this batch, so a face's features depend on its neighbours. no_grad() does not change that; "
-             "network.eval() does."),
+    (Mistake(lambda network, images: network(images)[0], "The network is still in training mode: batch norm takes mean "
+             "and deviation from this batch, so a face's features depend on its neighbours. no_grad() does not change "
+             "that; network.eval() does."),
      Mistake(_features_after_a_look, "Batch norm learned from these images in a pass before eval(). Call eval() first: "
              "what is only shown must teach nothing."),
-     Mistake(_logits_of, "Those are the logits, one for each class. The features are the first of the two that the "
-             "network returns, what the last layer sees."),
+     Mistake(lambda network, images: network.eval()(images)[1], "Those are the logits, one for each class. The "
+             "features are the first of the two that the network returns, what the last layer sees."),
      Mistake(lambda network, images: network.eval()(images), "The network returns two things, features and logits. "
              "Take the first.")),
     trial=_extracted)
 
 
-def _labelled(chance):
+def _labelled(rng):
     """(train, its labels, test, its labels): mostly noise, so that seen points look far better than fresh ones."""
     found = []
     for n, m, d, signal in ((70, 35, 30, 0.0), (84, 70, 20, 1.0), (63, 70, 40, 0.5)):
-        means = signal * chance.normal(size=(7, d))
+        means = signal * rng.normal(size=(7, d))
         labels, others = np.arange(n) % 7, np.arange(m) % 7
-        found.append((means[labels] + chance.normal(size=(n, d)), labels,
-                      means[others] + chance.normal(size=(m, d)), others))
+        found.append((means[labels] + rng.normal(size=(n, d)), labels,
+                      means[others] + rng.normal(size=(m, d)), others))
     return found
 
 

@@ -43,14 +43,14 @@ two_seeds = ValueCheck(
     "mean ± t · sd / √n: which two of the three change with n? t is 12.7 for two seeds, 2.8 for five.", 0.09)
 
 
-def _pairs_of_answers(chance):
+def _pairs_of_answers(rng):
     """(labels, first, second) of two models that agree on most images."""
     found = []
     for n, wrong, other in ((200, 0.3, 0.1), (60, 0.4, 0.3), (400, 0.35, 0.15)):
-        labels = chance.integers(7, size=n)
-        first = np.where(chance.random(n) < wrong, chance.integers(7, size=n), labels)
-        second = np.where(chance.random(n) < other, chance.integers(7, size=n), first)
-        second = np.where(chance.random(n) < other, labels, second)
+        labels = rng.integers(7, size=n)
+        first = np.where(rng.random(n) < wrong, rng.integers(7, size=n), labels)
+        second = np.where(rng.random(n) < other, rng.integers(7, size=n), first)
+        second = np.where(rng.random(n) < other, labels, second)
         found.append((labels, first, second))
     return found
 
@@ -92,9 +92,9 @@ same_images = FunctionCheck(
              "where few images count. Use the coin toss itself: scipy.stats.binomtest.")))
 
 
-def _paired_runs(chance):
+def _paired_runs(rng):
     """(center, softmax): accuracies in percent of paired seeds, which share most of their scatter."""
-    return [((shared := chance.normal(60, 3, n)) + chance.normal(0.8, 0.5, n), shared) for n in (5, 3, 8)]
+    return [((shared := rng.normal(60, 3, n)) + rng.normal(0.8, 0.5, n), shared) for n in (5, 3, 8)]
 
 
 def _interval(center, softmax):
@@ -135,7 +135,7 @@ interval = FunctionCheck(
              "gain is positive.")))
 
 
-def _bands(chance):
+def _bands(rng):
     """(differences, low, high): points of accuracy and a band, which an interval may lie in, beside or across."""
     around = np.array([-0.4, -0.1, 0.0, 0.1, 0.4])
     scattered = 6 * around

@@ -7,9 +7,9 @@ from fer_utils.emotions import EMOTIONS, FER2013_CODES
 from .verdict import FunctionCheck, Mistake
 
 
-def _folders(chance):
+def _folders(rng):
     """Lists of folder names: all seven, some missing, in any order."""
-    return [(chance.permutation(EMOTIONS).tolist(),), (["surprise", "anger", "happiness"],),
+    return [(rng.permutation(EMOTIONS).tolist(),), (["surprise", "anger", "happiness"],),
             (["anger", "fear", "happiness", "neutral", "sadness", "surprise"],)]
 
 
@@ -27,9 +27,9 @@ folder_numbers = FunctionCheck(
              "first one belongs to the first folder of the list.")))
 
 
-def _photos(chance):
+def _photos(rng):
     """(image, left, top, side): inside, over an edge, over a corner; wide and tall, grey and in colour."""
-    wide, tall = chance.integers(0, 256, (6, 10), np.uint8), chance.integers(0, 256, (9, 5, 3), np.uint8)
+    wide, tall = rng.integers(0, 256, (6, 10), np.uint8), rng.integers(0, 256, (9, 5, 3), np.uint8)
     return [(wide, 3, 1, 4), (wide, 8, 4, 4), (wide, 5, 0, 6), (tall, 2, 7, 4), (tall, 0, 3, 5)]
 
 
@@ -58,13 +58,13 @@ square_crop = FunctionCheck(
      Mistake(lambda image, left, top, side: image[top:side, left:side], "A slice ends at top + side, not at side.")))
 
 
-def _answers(chance):
+def _answers(rng):
     """(probabilities, labels) of networks that are too sure, and of some that are always right."""
     cases = []
     for count, sharp in ((40, 3.0), (12, 0.5), (5, 8.0)):
-        logits = sharp * chance.normal(size=(count, 7))
+        logits = sharp * rng.normal(size=(count, 7))
         probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        cases += [(probabilities, chance.integers(0, 7, count)), (probabilities, probabilities.argmax(1))]
+        cases += [(probabilities, rng.integers(0, 7, count)), (probabilities, probabilities.argmax(1))]
     return cases
 
 

@@ -39,7 +39,7 @@ def test_an_untouched_stub_is_not_attempted():
 
 def doubled(reference=lambda x: 2 * x, **fields):
     cases = [(np.ones(2),), (np.arange(6.0).reshape(2, 3),)]
-    return FunctionCheck(reference, lambda chance: cases, "Well done.", **fields)
+    return FunctionCheck(reference, lambda rng: cases, "Well done.", **fields)
 
 
 @pytest.mark.parametrize("mine, words", [
@@ -60,7 +60,7 @@ def test_a_function_that_writes_into_its_arguments_spoils_nothing():
 
 
 def test_a_part_that_differs_is_named():
-    check = FunctionCheck(lambda x: (x, 2 * x), lambda chance: [(3.0,)], "Yes.",
+    check = FunctionCheck(lambda x: (x, 2 * x), lambda rng: [(3.0,)], "Yes.",
                           trial=lambda function, x: dict(zip(("the first", "the second"), function(x))))
     checks.judged(check, [lambda x: (x, x + x)], [
         (lambda x: (x, x), "For 3, the second: it gives 3, and 6 is right."),

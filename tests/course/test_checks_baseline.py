@@ -31,11 +31,9 @@ def test_standard_error_is_that_of_simulated_tests():
     def unbiased(accuracy, n):
         return 100 * (accuracy * (1 - accuracy) / (n - 1)) ** 0.5
 
-    def share(accuracy, n):
-        return np.std([1] * round(accuracy * n) + [0] * (n - round(accuracy * n))) / n ** 0.5
-
     judged(checks.standard_error, [simulated, unbiased], [
-        (share, "as a share"), (lambda accuracy, n: 100 * (accuracy - accuracy ** 2) / n, "variance"),
+        (lambda *case: simulated(*case) / 100, "as a share"),
+        (lambda accuracy, n: 100 * (accuracy - accuracy ** 2) / n, "variance"),
         (lambda accuracy, n: 100 / n * (accuracy - accuracy ** 2) ** 0.5, "under the root"),
         (lambda accuracy, n: 100 * accuracy ** 0.5 / n ** 0.5, "not 1 − p"),
         (lambda accuracy, n: (100 * accuracy * (100 - 100 * accuracy)) ** 0.5, "*one* face"),
@@ -94,23 +92,13 @@ def test_fair_gain():
             kept.append(best[1])
         return float(kept[1] - kept[0])
 
-    def best_on_test(softmax, center):
-        return max(test for _, test in center) - max(test for _, test in softmax)
-
-    def best_on_test_equal_budget(softmax, center):
-        both = list(zip(softmax.tolist(), center.tolist()))
-        return max(b[1] for a, b in both) - max(a[1] for a, b in both)
-
-    def one_epoch_for_both(softmax, center):
-        epoch = max(range(min(len(softmax), len(center))), key=lambda epoch: softmax[epoch, 0])
-        return center[epoch, 1] - softmax[epoch, 1]
-
     judged(checks.fair_gain, [epoch_by_epoch], [
-        (best_on_test, "best *test* accuracy"), (best_on_test_equal_budget, "best *test* accuracy"),
+        (lambda a, b: max(b[:, 1]) - max(a[:, 1]), "best *test* accuracy"),
+        (lambda a, b: max(b[:len(a), 1]) - max(a[:len(b), 1]), "best *test* accuracy"),
         (lambda a, b: max(b.tolist())[1] - max(a.tolist())[1], "more epochs to choose from"),
         (lambda a, b: max(b.tolist())[1] - a[-1][1], "same for both"),
         (lambda softmax, center: (center[-1] - softmax[-1])[1], "the last epoch"),
-        (one_epoch_for_both, "best for softmax"),
+        (lambda a, b: (b[:len(a)] - a[:len(b)])[a[:len(b), 0].argmax(), 1], "best for softmax"),
         (lambda softmax, center: epoch_by_epoch(softmax[:, [0, 0]], center[:, [0, 0]]), "*validation*"),
         (lambda softmax, center: epoch_by_epoch(center, softmax), "The sign"),
         (lambda softmax, center: center - softmax, "It stops with ValueError")])

@@ -22,17 +22,9 @@ def test_label_order():
         names = dict(enumerate(FER2013_CODES))
         return [EMOTIONS.index(names[int(code)]) for code in codes]
 
-    def sorted_by_hand(codes):
-        order = sorted(range(7), key=lambda code: FER2013_CODES[code])  # codes in the order of their names
-        return np.array([order[code] for code in codes])
-
-    def only_two_swapped(codes):
-        swapped = codes.copy()
-        swapped[codes == 6], swapped[codes == 4] = 4, 6
-        return swapped
-
     judged(checks.label_order, [by_dictionary], [
-        (sorted_by_hand, "the way back"), (only_two_swapped, "become 5, 6, 4"),
+        (lambda codes: [FER2013_CODES.index(EMOTIONS[code]) for code in codes], "the way back"),
+        (lambda codes: [{4: 6, 6: 4}.get(int(code), code) for code in codes], "become 5, 6, 4"),
         (lambda codes: [int(code) for code in codes], "The same numbers"),
         (lambda codes: [FER2013_CODES[code] for code in codes], "it gives"), (lambda codes: codes[:1], "shape")])
 
@@ -46,20 +38,10 @@ def test_prepare():
             batch.append((image.astype(np.float32) / 255 - mean) / std)
         return np.stack(batch)
 
-    def upside_down(images, mean, std, training, flips):
-        return np.stack([(np.flipud(image) if flip and training else image) / 255 - mean
-                         for image, flip in zip(images, flips)]) / std
-
-    def all_or_none(images, mean, std, training, flips):
-        images = np.flip(images, axis=2) if training and flips[0] else images
-        return (images / 255 - mean) / std
-
-    def batch_by_itself(images, mean, std, training, flips):
-        scaled = looped(images, 0, 1, training, flips)
-        return (scaled - scaled.mean()) / scaled.std()
-
     judged(checks.prepare, [looped], [
-        (upside_down, "upside down"), (all_or_none, "one draw for all"), (batch_by_itself, "from the batch itself"),
+        (lambda images, *rest: looped(images.transpose(0, 2, 1), *rest).transpose(0, 2, 1), "upside down"),
+        (lambda *case: looped(*case[:4], np.full(len(case[4]), case[4][0])), "one draw for all"),
+        (lambda images, mean, std, *rest: looped(images, images.mean() / 255, images.std() / 255, *rest), "the batch"),
         (lambda images, mean, std, training, flips: looped(images, mean, std, True, flips), "validation faces, too"),
         (lambda images, mean, std, *rest: (images / 255.0 - mean) / std, "never mirrors"),
         (lambda images, mean, std, training, flips: looped(images, mean, std, training, flips | True), "all faces of"),
@@ -73,12 +55,8 @@ def test_seen_before():
         known = set(train.tolist())
         return sum(person in known for person in validation.tolist()) / len(validation)
 
-    def persons_counted(train, validation):
-        people = set(validation.tolist())
-        return len(people & set(train.tolist())) / len(people)
-
     judged(checks.seen_before, [counted], [
-        (persons_counted, "counts each person once"),
+        (lambda train, validation: counted(train, np.unique(validation)), "counts each person once"),
         (lambda train, validation: counted(validation, train), "*training* images"),
         (lambda train, validation: 1 - counted(train, validation), "the new ones"),
         (lambda train, validation: sum(person in train for person in validation), "That is how many"),
@@ -97,18 +75,9 @@ def test_split_persons():
         chosen = set(order.tolist()[:int(round(len(order) * fraction))])
         return [person in chosen for person in persons.tolist()]
 
-    def images_first(persons, order, fraction):
-        mask = np.zeros(len(persons), bool)
-        mask[:round(fraction * len(persons))] = True
-        return mask
-
-    def persons_as_rows(persons, order, fraction):
-        mask = np.zeros(len(persons), bool)
-        mask[order[:round(fraction * len(order))]] = True
-        return mask
-
     judged(checks.split_persons, [chosen_one_by_one], [
-        (images_first, "first *images*"), (persons_as_rows, "numbers of rows"),
+        (lambda persons, order, fraction: np.arange(len(persons)) < round(fraction * len(persons)), "first *images*"),
+        (lambda persons, *rest: chosen_one_by_one(np.arange(len(persons)), *rest), "numbers of rows"),
         (lambda persons, order, fraction: chosen_one_by_one(persons, np.sort(order), fraction), "smallest numbers"),
         (lambda *case: ~np.array(chosen_one_by_one(*case)), "changed places"),
         (lambda *case: np.where(chosen_one_by_one(*case))[0], "give a mask")])

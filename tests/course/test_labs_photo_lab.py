@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 import traitlets
-from browsing import jupyterlab
+from browsing import run_in_jupyterlab
 from datasets_on_disk import encoded as packed
 from execute import normalise
 from nbformat.v4 import new_code_cell, new_notebook
@@ -21,7 +21,7 @@ from fer_course.labs.face_lab import face_of
 from fer_course.labs.photo_lab import photo_lab
 from fer_course.labs.photo_lab.still import photo_answer
 from fer_course.labs.photo_lab.widget import PhotoLab, told
-from fer_course.labs.shared import module_source, show_lab
+from fer_course.labs.shared import show_lab
 from fer_utils import feature_geometry, plots
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
@@ -118,29 +118,24 @@ def test_every_control_changes_the_picture(lab):
     assert len(set(pictures)) == 6
 
 
-@pytest.mark.parametrize("name, wrong", [("across", -1), ("down", 101), ("side", 0), ("light", 301), ("light", "x")])
-def test_a_control_keeps_its_ends(lab, name, wrong):
-    with pytest.raises(traitlets.TraitError):
-        setattr(lab, name, wrong)
-    for end in (getattr(PhotoLab, name).min, getattr(PhotoLab, name).max):
-        setattr(lab, name, end)
-        assert lab.sent[-1][0]["kind"] == "answer"
+def test_a_control_keeps_its_ends(lab):
+    for name, wrong in (("across", -1), ("down", 101), ("side", 0), ("light", 301), ("light", "x")):
+        with pytest.raises(traitlets.TraitError):
+            setattr(lab, name, wrong)
+        for end in (getattr(PhotoLab, name).min, getattr(PhotoLab, name).max):
+            setattr(lab, name, end)
+            assert lab.sent[-1][0]["kind"] == "answer"
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", bytes(8_000_001), packed(np.zeros((3, 3), np.uint8))],
-                         ids=["empty", "text", "large", "tiny"])
-def test_what_is_no_photo_is_told_and_the_last_picture_stays(lab, content):
-    answer, buffers = upload(lab, content, "notes.txt")
-    assert answer["kind"] == "refused" and "notes.txt" in answer["words"] and buffers is None
+def test_what_is_no_photo_is_told_and_the_last_picture_stays(lab):
+    for content in (b"", b"no image", bytes(8_000_001), packed(np.zeros((3, 3), np.uint8))):
+        answer, buffers = upload(lab, content, "notes.txt")
+        assert answer["kind"] == "refused" and "notes.txt" in answer["words"] and buffers is None
+    for content, buffers in (({"kind": "photo"}, []), ({}, []), ({"kind": "photo", "name": None}, [b""])):
+        lab._handle_custom_msg(content, buffers)
+        assert lab.sent[-1][0]["kind"] in ("refused", "answer")
     lab.across = 10
     assert lab.sent[-1][0]["drawn"]
-
-
-@pytest.mark.parametrize("content, buffers", [({"kind": "photo"}, []), ({}, []),
-                                              ({"kind": "photo", "name": None}, [b""])])
-def test_a_message_of_another_kind_does_no_harm(lab, content, buffers):
-    lab._handle_custom_msg(content, buffers)
-    assert lab.sent[-1][0]["kind"] in ("refused", "answer")
 
 
 def test_the_photo_is_written_to_no_file(lab, tmp_path, monkeypatch):
@@ -215,32 +210,8 @@ def test_the_figure_names_every_bar_and_every_face():
 
 # In a browser, with a model that only notes what it is told
 
-MODEL = """
-const listeners = {};
-window.model = {
-  values: { across: 62, down: 0, side: 80, light: 100, mirror: false }, sent: [], saved: 0,
-  get(name) { return this.values[name]; },
-  set(name, value) { this.values[name] = value; },
-  save_changes() { this.saved += 1; },
-  on(event, call) { (listeners[event] ??= new Set()).add(call); },
-  off(event, call) { listeners[event]?.delete(call); },
-  send(content, callbacks, buffers) { this.sent.push({ ...content, bytes: [...new Uint8Array(buffers?.[0] ?? [])] }); },
-  tell(event, ...given) { listeners[event]?.forEach((call) => call(...given)); },
-  heard: () => Object.values(listeners).reduce((sum, calls) => sum + calls.size, 0),
-};
-"""
 ANSWER = """([words, drawn, png]) => model.tell("msg:custom", { kind: "answer", words, drawn },
   [new DataView(Uint8Array.from(atob(png), (c) => c.charCodeAt(0)).buffer)])"""
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    script = module_source("photo_lab").replace("</script", "<\\/script")
-    (folder / "lab.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title>
-        <body><div id="lab"></div><script type="module">{MODEL}{script}
-        window.end = mount(document.getElementById("lab"), model);</script>""", encoding="utf-8")
-    return folder
 
 
 def sent(page, kind):
@@ -252,7 +223,7 @@ def answer(page, words="The network says fear 90 %.", drawn=False):
 
 
 def test_the_page_asks_and_shows_what_it_is_told(visit):
-    page = visit("lab")
+    page = visit("photo")
     assert len(sent(page, "ready")) == 1 and "Waiting for the kernel" in page.locator(".summary").inner_text()
     answer(page, drawn=True)
     image = page.get_by_role("img", name="The network says fear 90 %.")
@@ -263,7 +234,7 @@ def test_the_page_asks_and_shows_what_it_is_told(visit):
 
 
 def test_a_chosen_file_is_sent_byte_by_byte_and_twice_if_chosen_twice(visit):
-    page, content = visit("lab"), packed(stripes(40, 30))
+    page, content = visit("photo"), packed(stripes(40, 30))
     for times in (1, 2):
         page.get_by_label("Choose a photo").set_input_files(
             {"name": "me.png", "mimeType": "image/png", "buffer": content})
@@ -277,7 +248,7 @@ def test_a_chosen_file_is_sent_byte_by_byte_and_twice_if_chosen_twice(visit):
 
 
 def test_too_large_a_file_never_leaves_the_browser(visit):
-    page = visit("lab")
+    page = visit("photo")
     page.get_by_label("Choose a photo").set_input_files(
         {"name": "huge.png", "mimeType": "image/png", "buffer": bytes(8_000_001)})
     page.get_by_role("alert").get_by_text("huge.png has 8.0 million bytes").wait_for()
@@ -285,7 +256,7 @@ def test_too_large_a_file_never_leaves_the_browser(visit):
 
 
 def test_a_refusal_is_read_out_and_goes_with_the_next_photo(visit):
-    page = visit("lab")
+    page = visit("photo")
     page.evaluate("model.tell('msg:custom', { kind: 'refused', words: 'notes.txt: <b>no</b> image' })")
     assert page.get_by_role("alert").inner_text() == "notes.txt: <b>no</b> image"
     page.get_by_label("Choose a photo").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"x"})
@@ -294,7 +265,7 @@ def test_a_refusal_is_read_out_and_goes_with_the_next_photo(visit):
 
 
 def test_every_control_has_a_name_and_obeys_the_keys(visit):
-    page = visit("lab")
+    page = visit("photo")
     for name, words, key, value in (("across", "left to right", "ArrowRight", 63), ("side", "size", "Home", 10),
                                     ("down", "top to bottom", "End", 100), ("light", "brightness", "ArrowLeft", 99)):
         slider = page.get_by_role("slider", name=words)
@@ -309,7 +280,7 @@ def test_every_control_has_a_name_and_obeys_the_keys(visit):
 
 
 def test_the_lab_fits_a_phone_and_leaves_nothing_behind(visit):
-    page = visit("lab", width=360)
+    page = visit("photo", width=360)
     answer(page, "A sentence that goes on. " * 12)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.evaluate("end()")
@@ -321,48 +292,34 @@ import numpy as np
 from fer_course.labs.face_lab import face_of
 from fer_course.labs.photo_lab import photo_lab
 from fer_course.labs.shared import show_lab
-from fer_utils import datasets
+from fer_utils.datasets import FaceDataset
 face = face_of({12: 1.0}, person=8, size=96, colour=False)
-known = datasets.FaceDataset(np.stack([face[::2, ::2]] * 3), np.arange(3), np.array(["a", "b", "c"]), "train", "drawn")
+known = FaceDataset(np.stack([face[::2, ::2]] * 3), np.arange(3), np.array(["a", "b", "c"]), "train", "drawn")
 lab = photo_lab(lambda face: (np.eye(7)[int(face.mean() // 40)], [0, 1], [1.0, 2.0]), face, known, [1.5])
 show_lab(lab, *lab.still())
 """
 
 
 @pytest.mark.course
-def test_jupyterlab_saves_the_notebook_without_the_photo(browser, tmp_path):
-    settings = tmp_path / "config" / "lab" / "user-settings" / "@jupyter-widgets" / "jupyterlab-manager"
-    settings.mkdir(parents=True)
-    (settings / "plugin.jupyterlab-settings").write_text('{"saveState": true}')  # the state of widgets, too
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(new_notebook(cells=[new_code_cell(SETUP)], metadata=metadata), tmp_path / "toy.ipynb")
-    content = packed(stripes())
-    with jupyterlab(tmp_path) as address:
-        page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        page.goto(f"{address}/lab/tree/toy.ipynb?reset")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        page.get_by_text("| Idle").wait_for(timeout=60_000)
-        page.get_by_role("menuitem", name="Run").click()
-        page.get_by_text("Run All Cells", exact=True).click()
-        page.get_by_text("Shown is a drawn face.").wait_for(timeout=120_000)
-        page.get_by_label("Choose a photo").set_input_files(
-            {"name": "me.png", "mimeType": "image/png", "buffer": content})
-        page.get_by_text("Shown is your photo.").wait_for(timeout=60_000)
-        before = page.locator(".lab img").get_attribute("src")
-        page.get_by_role("slider", name="left to right").focus()
-        page.keyboard.press("ArrowRight")  # must not reach JupyterLab's own keys
-        page.wait_for_function("""(before) => [...document.querySelectorAll('*')].some((it) =>
-            it.shadowRoot?.querySelector('.lab img') && it.shadowRoot.querySelector('.lab img').src !== before)""",
-                               arg=before, timeout=60_000)
-        if os.environ.get("LAB_PICTURE"):
-            page.screenshot(path=os.environ["LAB_PICTURE"])
-        page.get_by_role("menuitem", name="File").click()
-        page.get_by_text("Save Notebook", exact=True).click()
-        end = monotonic() + 60
-        while "widget-state" not in (tmp_path / "toy.ipynb").read_text(encoding="utf-8") and monotonic() < end:
-            page.wait_for_timeout(200)
-        page.close()
-    text = (tmp_path / "toy.ipynb").read_text(encoding="utf-8")
+def test_jupyterlab_saves_the_notebook_without_the_photo(browser, lab_server):
+    page, lab = run_in_jupyterlab(browser, lab_server, "photo", [SETUP])
+    content, saved = packed(stripes()), lab_server[1] / "photo.ipynb"
+    page.get_by_text("Shown is a drawn face.").wait_for(timeout=60_000)
+    page.get_by_label("Choose a photo").set_input_files({"name": "me.png", "mimeType": "image/png", "buffer": content})
+    page.get_by_text("Shown is your photo.").wait_for(timeout=60_000)
+    before = lab.locator("img").get_attribute("src")
+    page.get_by_role("slider", name="left to right").focus()
+    page.keyboard.press("ArrowRight")  # must not reach JupyterLab's own keys
+    page.wait_for_function("""(before) => [...document.querySelectorAll('*')].some((it) =>
+        it.shadowRoot?.querySelector('.lab img') && it.shadowRoot.querySelector('.lab img').src !== before)""",
+                           arg=before, timeout=60_000)
+    page.get_by_role("menuitem", name="File").click()
+    page.get_by_text("Save Notebook", exact=True).click()
+    end = monotonic() + 60
+    while "widget-state" not in saved.read_text(encoding="utf-8") and monotonic() < end:
+        page.wait_for_timeout(200)
+    page.close()
+    text = saved.read_text(encoding="utf-8")
     state = json.loads(text)["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
     assert any(it["state"].get("across") == 51 for it in state.values()), "the widgets' state was saved"
     assert base64.b64encode(content).decode()[40:80] not in text and "me.png" not in text

@@ -1,50 +1,30 @@
 """The explorer of stored runs in a browser: the exported page with every other host blocked, and JupyterLab."""
 
 import json
-import os
 import pickle
 import re
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from browsing import drag, frame, jupyterlab, site_of
-from nbformat.v4 import new_code_cell, new_notebook, new_output
-from test_labs import grid_of_runs, run_of, unpacked
+from browsing import call, drag, frame, run_in_jupyterlab
+from lab_pages import EXPLORER, RESULTS, RUNS, TRICKY, run_of
+from seeing import contrast
+from test_labs import unpacked
 from test_labs_simulation import javascript
 
-from fer_course.labs.center_lab import center_lab
 from fer_course.labs.results_lab import results_lab
 from fer_course.labs.results_lab.widget import in_words
 from fer_course.labs.shared import module_source
 from fer_utils.emotions import COLOURS, EMOTIONS
 
 PANELS = (".curves", "tbody", ".plane")
-RUNS = grid_of_runs()
-RUNS[11]["labels"] = sorted(RUNS[11]["labels"])  # faces of its own
-LAB = results_lab(RUNS, {"rule": "Eq. 2", "α": 1.0})
-ALT = LAB.still()[1]
-TRICKY = "<b>&\"'</b>"  # a learner's own name of a parameter must stay text
-ONE = results_lab([run_of(np.random.default_rng(1), faces=20, epochs=1, rule="Eq. 2", **{TRICKY: -2.5})])
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """A site with a notebook that has two explorers and the lab of centre loss between them."""
-    folder = tmp_path_factory.mktemp("pages")
-    outputs = [new_output("display_data", {"image/png": "AAAA", "text/plain": alt}, metadata={"image/png": {
-                   "alt": alt, "lab": {"module": lab.module, "options": lab.options}}})
-               for lab, alt in ((LAB, ALT), (center_lab(), "centre loss"), (ONE, "one run"))]
-    notebook = new_notebook(cells=[new_code_cell("lab", outputs=[output]) for output in outputs])
-    return site_of(folder, {"notebooks/1_labs.ipynb": notebook})[0]
 
 
 @pytest.fixture
 def explore(visit):
     """Open the page; gives it and its first explorer."""
     def open_page(*arguments, **options):
-        page = visit("notebooks/1_labs", *arguments, **options)
+        page = visit(RESULTS, *arguments, **options)
         frame(page)
         return page, page.locator(".results-lab .lab").first
 
@@ -58,7 +38,7 @@ def panels(lab):
 
 def chosen(lab):
     """The index of the cell that the controls say."""
-    data = json.loads(LAB.data)
+    data = json.loads(EXPLORER.data)
     rule = int(lab.locator("input[type=radio]:checked").input_value())
     values = [rule, *(int(lab.get_by_role("slider", name=name).input_value()) for name in ("α", "seed"))]
     return [cell["values"] for cell in data["cells"]].index(values)
@@ -66,7 +46,7 @@ def chosen(lab):
 
 def assert_shows(lab, place):
     """All that is drawn and said belongs to one cell."""
-    cell = LAB.cells[place]
+    cell = EXPLORER.cells[place]
     assert chosen(lab) == place
     assert lab.locator(".summary").inner_text().replace("\xa0", " ").startswith(in_words(cell))
     counts = np.array(cell["confusion"])
@@ -90,7 +70,7 @@ def assert_shows(lab, place):
 
 def test_it_opens_with_its_own_run_in_place_of_the_picture(explore):
     page, lab = explore()
-    assert_shows(lab, LAB.chosen)
+    assert_shows(lab, EXPLORER.chosen)
     assert page.locator(".results-lab > * img").first.is_hidden()
     assert page.locator(".center-lab .lab").count() == 1 and page.locator(".results-lab .lab").count() == 2
 
@@ -108,13 +88,13 @@ def test_every_control_moves_all_three_panels_within_a_frame(explore, control):
     after = panels(lab)
     assert all(a != b for a, b in zip(before, after, strict=True))
     assert_shows(lab, chosen(lab))
-    assert chosen(lab) != LAB.chosen and panels(page.locator(".results-lab .lab").nth(1)) == other
+    assert chosen(lab) != EXPLORER.chosen and panels(page.locator(".results-lab .lab").nth(1)) == other
 
 
 def test_every_run_can_be_reached_and_is_shown_as_it_was_stored(explore):
     page, lab = explore()
-    for place, cell in enumerate(LAB.cells):
-        values = json.loads(LAB.data)["cells"][place]["values"]
+    for place, cell in enumerate(EXPLORER.cells):
+        values = json.loads(EXPLORER.data)["cells"][place]["values"]
         lab.get_by_role("radio", name=cell["parameters"]["rule"]).check()
         for name, stop in zip(("α", "seed"), values[1:]):
             lab.get_by_role("slider", name=name).fill(str(stop))
@@ -166,34 +146,15 @@ def test_nearest_keeps_the_rule_and_changes_the_seed_first():
 
 
 def test_javascript_unpacks_the_points():
-    stored = json.loads(LAB.data)["cells"][3]["points"]
+    stored = json.loads(EXPLORER.data)["cells"][3]["points"]
     answer = javascript(f"unpack({json.dumps(stored)})", module_source("results_lab"))
     assert np.array_equal(answer, unpacked(stored))
-
-
-def test_it_is_moved_with_the_keyboard_alone(explore):
-    page, lab = explore()
-    order = []
-    lab.get_by_role("radio", name="Eq. 2").focus()
-    page.keyboard.press("ArrowRight")  # SGD
-    for _ in range(2):
-        page.keyboard.press("Tab")
-        page.keyboard.press("ArrowLeft" if not order else "ArrowRight")
-        order.append(page.evaluate("document.activeElement.shadowRoot.activeElement.getAttribute('aria-label')"))
-    frame(page)
-    assert order == ["α", "seed"]
-    assert_shows(lab, 7)
-    style = "it => { const s = getComputedStyle(it); return s.outlineStyle + parseFloat(s.outlineWidth); }"
-    assert lab.get_by_role("slider", name="seed").evaluate(style) == "solid3"
-    page.keyboard.press("Shift+Tab")
-    page.keyboard.press("Shift+Tab")
-    assert lab.locator("input:checked + span").evaluate(style) == "solid3"
 
 
 def test_the_strip_shows_each_run_and_chooses_the_one_that_is_clicked(explore):
     page, lab = explore()
     count = sum(lab.locator(name).get_attribute("d").count("M") for name in (".others", ".alike"))
-    assert count == len(LAB.cells) and lab.locator(".alike").get_attribute("d").count("M") == 6
+    assert count == len(EXPLORER.cells) and lab.locator(".alike").get_attribute("d").count("M") == 6
     assert lab.locator(".means").get_attribute("d").count("M") == 3  # a bar where there are two seeds
     assert "rule Eq. 2; bar: mean over seeds" in lab.locator(".all figcaption").inner_text()
     first, *_ = re.findall(r"M([\d.]+) ([\d.]+)", lab.locator(".others").get_attribute("d"))
@@ -222,40 +183,18 @@ def test_a_single_run_has_words_and_no_control_and_its_names_stay_text(explore):
     assert not re.search("NaN|Infinity|undefined", drawn)
 
 
-def test_colours_come_with_markers_and_text_can_be_read(explore):
+def test_the_legend_has_a_colour_and_a_marker_for_each_emotion(explore):
     _, lab = explore()
     legend = lab.locator(".legend path").evaluate_all("all => all.map((it) => [it.getAttribute('d'), "
                                                       "it.getAttribute('fill')])")
-    assert len({shape for shape, _ in legend}) == 7 and [colour for _, colour in legend] == [
-        COLOURS[name] for name in EMOTIONS]
-    contrasts = lab.evaluate("""(lab) => {
-        const light = (colour) => { const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => c / 255)
-            .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-            return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05; };
-        const behind = (it) => { const colour = getComputedStyle(it).backgroundColor;
-            return /, 0\\)$/.test(colour) ? behind(it.parentNode) : colour; };
-        return [...lab.querySelectorAll("td, th, b, span, p, text")].filter((it) => it.textContent.trim()).map((it) => {
-            const ink = it.tagName === "text" ? getComputedStyle(it).fill : getComputedStyle(it).color;
-            const [a, b] = [light(ink), light(it.tagName === "text" ? "rgb(255,255,255)" : behind(it))];
-            return Math.max(a, b) / Math.min(a, b); }); }""")
-    assert len(contrasts) > 90 and min(contrasts) >= 4.5
+    assert len({shape for shape, _ in legend}) == 7
+    assert [colour for _, colour in legend] == [COLOURS[name] for name in EMOTIONS]
 
 
 def test_every_shade_of_the_matrix_can_be_read():
     pairs = javascript("Array.from({ length: 101 }, (_, share) => tone(share))", module_source("results_lab"))
     for colour, ink in pairs:
-        parts = np.array([int(c) for c in re.findall(r"\d+", colour)]) / 255
-        light = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
-        assert (light + 0.05) / 0.05 >= 4.5 if ink == "#000" else 1.05 / (light + 0.05) >= 4.5
-
-
-@pytest.mark.parametrize("width", [320, 360, 760, 1400])
-def test_no_width_needs_scrolling_sideways(explore, width):
-    page, lab = explore(width)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    boxes = lab.locator("input, figure > svg, table, td, .controls b").evaluate_all(
-        "all => all.map((it) => it.getBoundingClientRect()).map((box) => [box.left, box.right])")
-    assert all(0 <= left < right <= width for left, right in boxes)
+        assert contrast(ink, [int(part) / 255 for part in re.findall(r"\d+", colour)]) >= 4.5
 
 
 def test_a_lab_that_is_hidden_is_drawn_when_it_is_shown(explore):
@@ -269,48 +208,23 @@ def test_a_lab_that_is_hidden_is_drawn_when_it_is_shown(explore):
     assert_shows(lab, 2)
 
 
-def test_without_javascript_the_picture_stays(visit):
-    page = visit("notebooks/1_labs", java_script_enabled=False)
-    assert page.get_by_role("img", name=ALT).is_visible()
-
-
 @pytest.mark.course
-def test_in_jupyterlab_the_pictures_follow_and_python_knows(browser, tmp_path):
-    (tmp_path / "cells.pickle").write_bytes(pickle.dumps(RUNS))
-    setup = ("import pickle\nfrom fer_course.labs.results_lab import results_lab\n"
-             "from fer_course.labs.shared import show_lab\n"
-             "lab = results_lab(pickle.load(open('cells.pickle', 'rb')), {'α': 1.0})\n"
-             "show_lab(lab, *lab.still())")
-    cells = [new_code_cell(setup), new_code_cell("print('now', lab.cell['parameters'])"),
-             new_code_cell("lab.chosen = 11")]
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}),
-                   tmp_path / "toy.ipynb")
-    with jupyterlab(tmp_path) as address:
-        page = browser.new_page(viewport={"width": 1400, "height": 1400})
-        wrong = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(f"{address}/lab/tree/toy.ipynb?reset")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel is there
-        page.locator(".jp-CodeCell").nth(0).locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-        lab = page.locator(".lab")
-        lab.wait_for(timeout=120_000)  # importing torch takes its time where others work too
-        frame(page)
-        assert_shows(lab, LAB.chosen)
-        lab.get_by_role("slider", name="α").focus()
-        page.keyboard.press("ArrowRight")  # must not reach JupyterLab's own keys
-        frame(page)
-        assert_shows(lab, 2)
-        if os.environ.get("LAB_PICTURE"):
-            page.screenshot(path=Path(os.environ["LAB_PICTURE"]))
-        page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-        page.wait_for_function("() => document.body.innerText.includes(\"now {'rule': 'Eq. 2', 'α': 1.9, 'seed': 0}\")")
-        page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-        lab.get_by_text("rule softmax, α none, seed 1:").first.wait_for(timeout=20_000)
-        frame(page)
-        assert_shows(lab, 11)
-        page.close()
-    assert not wrong
+def test_in_jupyterlab_the_pictures_follow_and_python_knows(browser, lab_server):
+    (lab_server[1] / "cells.pickle").write_bytes(pickle.dumps(RUNS))
+    page, lab = run_in_jupyterlab(browser, lab_server, "results", [
+        "import pickle\nfrom fer_course.labs.results_lab import results_lab\n"
+        "from fer_course.labs.shared import show_lab\n"
+        "lab = results_lab(pickle.load(open('cells.pickle', 'rb')), {'α': 1.0})\nshow_lab(lab, *lab.still())",
+        "print('now', lab.cell['parameters'])", "lab.chosen = 11"])
+    assert_shows(lab, EXPLORER.chosen)
+    lab.get_by_role("slider", name="α").focus()
+    page.keyboard.press("ArrowRight")  # must not reach JupyterLab's own keys
+    frame(page)
+    assert_shows(lab, 2)
+    call(page, 1)
+    page.wait_for_function("() => document.body.innerText.includes(\"now {'rule': 'Eq. 2', 'α': 1.9, 'seed': 0}\")")
+    call(page, 2)
+    lab.get_by_text("rule softmax, α none, seed 1:").first.wait_for(timeout=20_000)
+    frame(page)
+    assert_shows(lab, 11)
+    page.close()

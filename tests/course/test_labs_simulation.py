@@ -54,20 +54,17 @@ def test_by_class_gives_each_class_its_points_and_path():
     assert np.array_equal(parts[2][2], seen.paths[:, 2])
 
 
-@pytest.mark.parametrize("update, alpha", [("eq2", 0.5), ("eq2", 1.9), ("eq2", 2.3), ("sgd", 1.9)])
-def test_rho_is_what_a_step_leaves_of_the_distance_to_the_mean(update, alpha):
-    seen = simulate(alpha, 0.0, update=update, batch=90, rate=0.0)  # points at rest, all of them in the batch
-    far = seen.paths - seen.points.reshape(3, 30, 2).mean(1)
-    assert np.allclose(far[1:9] / far[:8], seen.rho, rtol=1e-9)
+def test_rho_is_what_a_step_leaves_of_the_distance_to_the_mean():
+    for update, alpha in (("eq2", 0.5), ("eq2", 1.9), ("eq2", 2.3), ("sgd", 1.9)):
+        seen = simulate(alpha, 0.0, update=update, batch=90, rate=0.0)  # points at rest, all of them in the batch
+        far = seen.paths - seen.points.reshape(3, 30, 2).mean(1)
+        assert np.allclose(far[1:9] / far[:8], seen.rho, rtol=1e-9), (update, alpha)
 
 
-@pytest.mark.parametrize("alpha, region", [(0.3, "slow"), (0.9, "steady"), (1.9, "jumps over the mean"),
-                                           (2.3, "diverges")])
-def test_a_region_means_what_its_name_says(alpha, region):
-    seen = simulate(alpha, 0.2)
-    assert seen.region == region
-    far = np.linalg.norm(simulate(alpha, 0.2, batch=90, rate=0).paths[-1])
-    assert (far > 5) == (region == "diverges")
+def test_a_region_means_what_its_name_says():
+    for alpha, region in zip((0.3, 0.9, 1.9, 2.3), REGIONS, strict=True):
+        far = np.linalg.norm(simulate(alpha, 0.2, batch=90, rate=0).paths[-1])
+        assert (simulate(alpha, 0.2).region, far > 5) == (region, region == "diverges")
 
 
 def test_alpha_has_no_effect_under_adam_and_has_one_otherwise():
@@ -77,41 +74,27 @@ def test_alpha_has_no_effect_under_adam_and_has_one_otherwise():
     assert not np.allclose(*ends("eq2"), atol=0.05) and not np.allclose(*ends("sgd"), atol=0.05)
 
 
-def skipping_the_start(seed):
-    """The stream of draws, from where the points have been placed."""
-    draw = simulation.uniform(seed)
-    for _ in range(90 * 2 * 12):
-        draw()
-    return draw
-
-
-def simulate_with_torch(alpha, lam, update, *, seed, steps=60, batch=24, rate=0.05):
-    """The same story told by CenterLoss and autograd, in float64."""
-    seen = simulate(alpha, lam, seed=seed, steps=0)
-    directions, labels = torch.tensor(DIRECTIONS), torch.tensor(seen.labels)
-    points, draw = torch.tensor(seen.start), skipping_the_start(seed)
-    loss = CenterLoss(3, 2, alpha=alpha, update=update, learning_rate=simulation.ADAM_RATE).double()
-    paths, losses = [], []
-    for _ in range(steps + 1):
-        points = points.detach().requires_grad_()
-        center = loss(points, labels)
-        cross_entropy = torch.nn.functional.cross_entropy(points @ directions.T, labels)
-        (90 * (cross_entropy + lam * center)).backward()
-        losses.append([cross_entropy.item(), center.item()])
-        paths.append(loss.centers.detach().clone().numpy())
-        chosen = torch.tensor(simulation.shuffled(90, draw)[:batch])
-        loss.update_centers(points.detach()[chosen], labels[chosen])
-        end, points = points, points.detach() - rate * points.grad
-    return end.detach().numpy(), np.array(paths), np.array(losses)
+def test_points_go_down_the_gradient_of_eq_3():
+    seen, labels = simulate(0.5, 0.7, seed=4, steps=5), torch.arange(90) // 30
+    for step in range(5):
+        points = torch.tensor(seen.positions[step], requires_grad=True)
+        centers, logits = torch.tensor(seen.paths[step]), points @ torch.tensor(DIRECTIONS).T
+        center = 0.5 * (points - centers[labels]).square().sum()
+        (torch.nn.functional.cross_entropy(logits, labels, reduction="sum") + 0.7 * center).backward()
+        assert np.allclose(seen.positions[step + 1], (points - 0.05 * points.grad).detach(), rtol=1e-9)
+        assert seen.center_loss[step] == pytest.approx(center.item() / 90)
 
 
 @pytest.mark.parametrize("update", RULES)
-@pytest.mark.parametrize("alpha, lam", [(0.5, 0.2), (1.9, 1.0), (0.1, 0.0), (2.0, 0.2)])
-def test_it_agrees_with_center_loss_and_autograd(alpha, lam, update):
-    points, paths, losses = simulate_with_torch(alpha, lam, update, seed=4)
-    seen = simulate(alpha, lam, update=update, seed=4)
-    assert np.allclose(seen.points, points, rtol=1e-8) and np.allclose(seen.paths, paths, rtol=1e-8)
-    assert np.allclose(np.c_[seen.cross_entropy, seen.center_loss], losses, rtol=1e-8)
+def test_centers_move_as_center_loss_moves_them(update):
+    seen, draw = simulate(1.9, 0.2, update=update, seed=4), simulation.uniform(4)
+    for _ in range(90 * 2 * 12):  # what was drawn to place the points
+        draw()
+    loss, labels = CenterLoss(3, 2, alpha=1.9, update=update, learning_rate=0.1).double(), torch.arange(90) // 30
+    for points, centers in zip(seen.positions, seen.paths):
+        assert np.allclose(centers, loss.centers.detach(), rtol=1e-8)
+        batch = simulation.shuffled(90, draw)[:24]
+        loss.update_centers(torch.tensor(points)[batch], labels[batch])
 
 
 def test_the_draws_are_even_and_a_shuffle_is_one():
@@ -125,11 +108,11 @@ def test_the_draws_are_even_and_a_shuffle_is_one():
     assert np.bincount([order[0] for order in orders]) == pytest.approx(200, rel=0.25)
 
 
-@pytest.mark.parametrize("wrong", [{"alpha": float("inf")}, {"lam": -0.1}, {"batch": 91}, {"update": "SGD"},
-                                   {"seed": 2**32}])
-def test_values_without_meaning_are_refused(wrong):
-    with pytest.raises(FerError, match=next(iter(wrong))):
-        simulate(**{"alpha": 0.5, "lam": 0.2, **wrong})
+def test_values_without_meaning_are_refused():
+    for name, wrong in (("alpha", float("inf")), ("lam", -0.1), ("batch", 91), ("batch", 0), ("update", "SGD"),
+                        ("seed", 2**32), ("seed", 0.5)):
+        with pytest.raises(FerError, match=name):
+            simulate(**{"alpha": 0.5, "lam": 0.2, name: wrong})
 
 
 def test_moving_centers_shows_where_points_and_centres_ended_and_the_losses():
@@ -143,13 +126,13 @@ def test_moving_centers_shows_where_points_and_centres_ended_and_the_losses():
     assert [text.get_text() for text in gauge.texts] == list(REGIONS)
 
 
-@pytest.mark.parametrize("update, batch, said", [("eq2", 90, "ρ = −1.90: diverges"), ("adam", 24, "no ρ under Adam")])
-def test_moving_centers_says_what_diverges_and_that_adam_has_no_rho(update, batch, said):
-    plane, curve, gauge = moving_centers(simulate(3.0, 0.2, update=update, batch=batch)).axes
-    assert gauge.get_title(loc="left").startswith(said) and len(gauge.lines) == (0 if update == "adam" else 2)
-    assert bool(plane.texts) == (update == "eq2")  # "out of the picture: …"
-    drawn = np.concatenate([line.get_xydata() for line in (*plane.lines, *curve.lines)])
-    assert np.isfinite(drawn).all() and abs(drawn).max() <= 60
+def test_moving_centers_says_what_diverges_and_that_adam_has_no_rho():
+    for update, batch, said in (("eq2", 90, "ρ = −1.90: diverges"), ("adam", 24, "no ρ under Adam")):
+        plane, curve, gauge = moving_centers(simulate(3.0, 0.2, update=update, batch=batch)).axes
+        assert gauge.get_title(loc="left").startswith(said) and len(gauge.lines) == (0 if update == "adam" else 2)
+        assert bool(plane.texts) == (update == "eq2")  # "out of the picture: …"
+        drawn = np.concatenate([line.get_xydata() for line in (*plane.lines, *curve.lines)])
+        assert np.isfinite(drawn).all() and abs(drawn).max() <= 60
 
 
 # The same in JavaScript
@@ -176,7 +159,7 @@ def javascript(expression, module=MODULE):
 
 
 GRID = [{"alpha": alpha, "lam": lam, "batch": batch, "update": update, "seed": seed}
-        for update in RULES for alpha in (0.1, 0.5, 1.9, 2.0, 2.3, 3.0) for lam in (0, 0.2, 2)
+        for update in RULES for alpha in (0.1, 1.9, 3.0) for lam in (0, 0.2, 2)
         for batch, seed in ((3, 0), (24, 1), (90, 2**32 - 1))]
 
 

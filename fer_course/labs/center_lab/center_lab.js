@@ -11,6 +11,8 @@ export const DIRECTIONS = [[0.0, 1.2], [-1.04, -0.6], [1.04, -0.6]]; // the clas
 export const REGIONS = [["slow", 1.0], ["steady", 0.6], ["jumps over the mean", 0.0], ["diverges", -1.0]];
 export const DEFAULTS = { alpha: 0.5, lam: 0.2, batch: 24, update: "eq2", seed: 0 };
 const RULES = { eq2: "Eq. 2", sgd: "SGD", adam: "Adam" };
+/** What a centre's step takes of the sum of x − c over the n members of its class in a batch; Adam scales it anew. */
+const SHARE = { eq2: (n) => 1 / (1 + n), sgd: (n, batch) => 1 / batch, adam: (n, batch) => 1 / batch };
 const ADAM_RATE = 0.1, BETA_1 = 0.9, BETA_2 = 0.999, TINY = 1e-8;
 const STEPS = 60, MEMBERS = 30;
 
@@ -56,13 +58,12 @@ export function simulate({ alpha, lam, batch, update, seed, steps = STEPS, membe
       for (let d = 0; d < 2; d++) pull[k][d] += away[i][d];
     }
     centers = centers.map((center, k) => center.map((value, d) => {
-      if (update === "eq2") return value + (alpha * pull[k][d]) / (1 + counts[k]);
-      if (update === "sgd") return value + (alpha * pull[k][d]) / batch;
-      const gradient = (-alpha * pull[k][d]) / batch;
-      first[k][d] = BETA_1 * first[k][d] + (1 - BETA_1) * gradient;
-      second[k][d] = BETA_2 * second[k][d] + (1 - BETA_2) * gradient ** 2;
+      const towards = alpha * pull[k][d] * SHARE[update](counts[k], batch);
+      if (update !== "adam") return value + towards;
+      first[k][d] = BETA_1 * first[k][d] + (1 - BETA_1) * towards;
+      second[k][d] = BETA_2 * second[k][d] + (1 - BETA_2) * towards ** 2;
       const size = Math.sqrt(second[k][d] / (1 - BETA_2 ** step)) + TINY;
-      return value - (ADAM_RATE * first[k][d]) / (1 - BETA_1 ** step) / size;
+      return value + (ADAM_RATE * first[k][d]) / (1 - BETA_1 ** step) / size;
     }));
     points = next;
   }
@@ -71,7 +72,7 @@ export function simulate({ alpha, lam, batch, update, seed, steps = STEPS, membe
 
 export function rho({ alpha, batch, update }) {
   const n = batch / CLASSES.length; // the members of one class in a batch, on average
-  return { eq2: 1 - (alpha * n) / (1 + n), sgd: 1 - (alpha * n) / batch, adam: null }[update];
+  return update === "adam" ? null : 1 - alpha * n * SHARE[update](n, batch);
 }
 
 export function region(value) {

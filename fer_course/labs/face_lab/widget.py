@@ -17,8 +17,8 @@ def face_of(units, person=0, size=144, colour=True):
     """One drawn face with the given action units, {unit: intensity from 0 to 1}, of a person: uint8 (size, size, 3), or
     (size, size) without ``colour``, which is the same person in grey."""
     intensities = np.array([[units.get(unit, 0.0) for unit in UNITS]], np.float32)
-    chance = np.random.Generator(np.random.PCG64(person))  # the same person whatever the face does
-    return draw_faces(intensities, chance, size=size, noise=0.0, pose=0.0, light=0.5, colour=colour)[0]
+    rng = np.random.Generator(np.random.PCG64(person))  # the same person whatever the face does
+    return draw_faces(intensities, rng, size=size, noise=0.0, pose=0.0, light=0.5, colour=colour)[0]
 
 
 def face_lab(emotion="neutral", person=0):

@@ -1,6 +1,6 @@
 // The explorer of stored runs: a control for each parameter, and the learning curve, the confusion matrix and the
 // features of the run that they choose. With lab.js in front it is one module without dependencies: anywidget loads it,
-// a web page calls mount(). sliders.results_lab packs the data that it reads here.
+// a web page calls mount(). widget.py packs the data that it reads here.
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const TRAINING = "#0072B2";
