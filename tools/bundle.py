@@ -21,11 +21,12 @@ import sys
 import tarfile
 import tempfile
 import textwrap
+import tomllib
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-import machine
+import preflight
 from environment import ROOT, enter, parser
 from execute import has_injected
 
@@ -77,13 +78,13 @@ class Refused(Exception):
 def main():
     """Gather, write, tell; returns the exit code."""
     try:
-        version = machine.read_project()["version"]
+        version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
         workshop()
         commit, stamp, files = committed(ROOT)
         from fer_utils.runs.run import default_runs_dir
 
         with tempfile.TemporaryDirectory() as folder:
-            files.update(stored_runs(default_runs_dir(), machine.needed_runs(), Path(folder)))
+            files.update(stored_runs(default_runs_dir(), preflight.needed_runs(), Path(folder)))
             files.update(pages(ROOT))
             target = ROOT / "build" / f"{NAME}-{version}.zip"
             count = write(target, files, version, commit, stamp)
@@ -128,14 +129,14 @@ def committed(root):
 def stored_runs(home, needed, scratch):
     """{path in the bundle: bytes or the path of a file} of the runs that the notebooks ask for.
 
-    ``needed``: of ``machine.needed_runs``. A network goes along where a notebook asks it; in half precision, which
+    ``needed``: of ``preflight.needed_runs``. A network goes along where a notebook asks it; in half precision, which
     halves it, where it then gives the same answers bit for bit. Raises ``Refused`` where a run is missing or damaged,
     and for one on real data.
     """
     from fer_utils.runs.run import load_run
 
     home, files = Path(home), {}
-    states = {name: machine.state_of(home / name, about["network"]) for name, about in needed.items()}
+    states = {name: preflight.state_of(home / name, about["network"]) for name, about in needed.items()}
     bad = {name: state for name, state in states.items() if state != "found"}
     if bad:
         numbers = sorted({number for name in bad for number in needed[name]["notebooks"]} - {"06"})  # it trains nothing
@@ -197,7 +198,7 @@ def write(target, files, version, commit, stamp):
                 for path, content in files.items()}
     listing = [f"# {NAME} {version}, commit {commit}",
                *(f"{hashlib.sha256(contents[path]).hexdigest()}  {path}" for path in sorted(contents))]
-    contents[machine.MANIFEST] = ("\n".join(listing) + "\n").encode()
+    contents[preflight.MANIFEST] = ("\n".join(listing) + "\n").encode()
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
     when = datetime.fromtimestamp(stamp, UTC).timetuple()[:6]

@@ -304,7 +304,7 @@ def test_in_jupyterlab_the_pictures_follow_and_python_knows(browser, tmp_path):
         page.wait_for_function("() => document.body.innerText.includes(\"now {'rule': 'Eq. 2', 'α': 1.9, 'seed': 0}\")")
         page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
-        lab.get_by_text("rule softmax, α none, seed 1:").first.wait_for(timeout=20_000)
+        lab.get_by_text("rule softmax, α none, seed 1:").first.wait_for(timeout=120_000)
         frame(page)
         assert_shows(lab, 11)
         page.close()

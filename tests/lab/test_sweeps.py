@@ -220,19 +220,17 @@ def test_two_sweeps_do_not_write_into_one_folder(stand_in):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_the_processes_and_begins_no_more(stand_in, workers):
     def interrupt():
-        until = time.monotonic() + 30
+        until = time.monotonic() + 300
         while len(stand_in.notes()) < workers and time.monotonic() < until:
             time.sleep(0.05)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         stand_in.call("slow", "slow", "slow", workers=workers)
-    assert time.monotonic() - started < 30
-    time.sleep(0.5)
     left = [child for child in psutil.Process().children() if "stand_in.py" in " ".join(child.cmdline())]
-    assert not left and stand_in.notes() == [[str(max(1, cpu_count() // workers))]] * workers
+    assert not psutil.wait_procs(left, timeout=40)[1]  # by themselves they would take a minute
+    assert stand_in.notes() == [[str(max(1, cpu_count() // workers))]] * workers
     assert pd.read_csv(stand_in.home / "summary.csv").state.tolist() == ["waiting"] * 3
 
 

@@ -6,7 +6,6 @@ import zipfile
 from types import SimpleNamespace
 
 import bundle
-import machine
 import nbformat
 import numpy as np
 import preflight
@@ -88,12 +87,12 @@ def test_it_holds_what_is_committed_the_runs_and_the_start_pages_and_nothing_els
 
 def test_its_manifest_is_checked_and_notices_damage(tree, runs, tmp_path):
     folder = packed(tree, runs, tmp_path)
-    assert preflight.judge_bundle(*machine.manifest_of(folder)).state == "yes"
+    assert preflight.judge_bundle(*preflight.manifest_of(folder)).state == "yes"
     count = sum(path.is_file() for path in folder.rglob("*"))
-    assert len(machine.manifest_of(folder)[0]) == count - 1  # all but itself
+    assert len(preflight.manifest_of(folder)[0]) == count - 1  # all but itself
     network = folder / "runs" / runs.softmax / "model.safetensors"
     network.write_bytes(network.read_bytes()[:-1])
-    check = preflight.judge_bundle(*machine.manifest_of(folder))
+    check = preflight.judge_bundle(*preflight.manifest_of(folder))
     assert check.state == "no" and runs.softmax in check.found
 
 
@@ -102,7 +101,7 @@ def test_its_runs_are_found_with_the_same_answers_and_their_date(tree, runs, tmp
     before = original.predict(runs.test)
     folder = packed(tree, runs, tmp_path)
     for name, about in runs.needed.items():
-        assert machine.state_of(folder / "runs" / name, about["network"]) == "found"
+        assert preflight.state_of(folder / "runs" / name, about["network"]) == "found"
     run = load_run(folder / "runs" / runs.softmax)
     assert run.metrics == original.metrics and run.config == original.config and run.origin == original.origin
     assert all(np.array_equal(one, other) for one, other in zip(before, run.predict(runs.test)))

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-import card
+import model_card
 import nbformat
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ CARDS = {bool(json.loads(path.read_text())["recipe"]["lam"]): json.loads(path.re
 
 
 def test_the_table_is_the_one_that_the_tool_writes():
-    assert card.filled(TEXT) == TEXT, "call python tools/card.py"
+    assert model_card.filled(TEXT) == TEXT, "call python tools/model_card.py"
 
 
 @pytest.mark.parametrize("column, with_center_loss", [(2, False), (4, True)])

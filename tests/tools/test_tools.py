@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from execute import CELL_SECONDS, WIDGET, NotebookFailed, execute, normalise
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from pages import as_html, headline
+from notebook_html import as_html, headline
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
@@ -36,7 +36,7 @@ def test_tool_is_imported_without_doing_anything_and_says_how_to_call_it(name, c
     assert f"python tools/{name}.py" in module.__doc__ or "not called by itself" in module.__doc__
 
 
-WITHOUT_HELP = ("environment", "execute", "machine", "pages", "pin")
+WITHOUT_HELP = ("environment", "execute", "notebook_html", "pin_versions")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in WITHOUT_HELP])

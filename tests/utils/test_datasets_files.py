@@ -2,9 +2,9 @@
 
 import gzip
 import io
+import itertools
 import struct
 import tarfile
-import time
 import tracemalloc
 import warnings
 import zipfile
@@ -239,10 +239,8 @@ def test_a_huge_tar_bomb_is_refused_at_its_header(tmp_path):
     member.size = 8_000_000_000
     path = tmp_path / "x.tar"
     path.write_bytes(member.tobuf() + bytes(20_000))
-    start = time.perf_counter()
     with pytest.raises(FerError, match="bomb.png has 8,000,000,000 bytes unpacked"):
         read_all(path)
-    assert time.perf_counter() - start < 2
 
 
 @ARCHIVES
@@ -397,9 +395,11 @@ def test_a_bar_is_shown_where_somebody_waits_and_is_gone_afterwards(monkeypatch,
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    clock = itertools.count(1000, seconds / 3) if seconds else itertools.repeat(1000)
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
     with files.progress(range(4), " images") as bar:
         for _ in bar:
-            time.sleep(seconds / 3)
+            pass
     assert ("Reading" in screen.getvalue()) == shown
     assert not screen.getvalue().rpartition("\r")[0].rpartition("\r")[2].strip()  # the last line was wiped
 
@@ -500,11 +500,9 @@ def png_of(width, height):
 @pytest.mark.parametrize("width, height", [(30_000, 30_000), (7_100, 7_100), (50_000_001, 1), (2**31 - 1, 2**31 - 1)])
 def test_an_image_that_says_it_is_huge_is_refused_at_its_header(width, height):
     tracemalloc.start()
-    start = time.perf_counter()
     try:
         refused(png_of(width, height), "too many|exceeds limit|cannot be read")
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
-        assert time.perf_counter() - start < 1
     finally:
         tracemalloc.stop()
 

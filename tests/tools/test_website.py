@@ -198,7 +198,7 @@ def test_the_browser_itself_refuses_other_hosts(browser, pages):
             document.body.append(tag);
         }
         await fetch("https://other.example/").catch(() => {});
-        await new Promise((done) => setTimeout(done, 300));
+        while (seen.length < 5) await new Promise((done) => setTimeout(done, 50));
         return seen.sort();
     }""")
     context.close()

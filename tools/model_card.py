@@ -1,6 +1,6 @@
 """Write the table of MODEL_CARD.md anew, from the predictions of the runs whose networks lie in results/checkpoints/.
 
-    python tools/card.py [--here]
+    python tools/model_card.py [--here]
 """
 
 import re
