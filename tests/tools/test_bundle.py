@@ -87,12 +87,11 @@ def test_it_holds_what_is_committed_the_runs_and_the_start_pages_and_nothing_els
 
 def test_its_manifest_is_checked_and_notices_damage(tree, runs, tmp_path):
     folder = packed(tree, runs, tmp_path)
-    assert preflight.judge_bundle(*preflight.manifest_of(folder)).state == "yes"
     count = sum(path.is_file() for path in folder.rglob("*"))
-    assert len(preflight.manifest_of(folder)[0]) == count - 1  # all but itself
+    assert preflight.check_bundle(folder).found == f"all {count - 1} files as they were packed"  # all but the manifest
     network = folder / "runs" / runs.softmax / "model.safetensors"
     network.write_bytes(network.read_bytes()[:-1])
-    check = preflight.judge_bundle(*preflight.manifest_of(folder))
+    check = preflight.check_bundle(folder)
     assert check.state == "no" and runs.softmax in check.found
 
 
@@ -139,15 +138,14 @@ def test_a_run_without_a_date_gets_that_of_its_file(runs):
     assert load_run(path.parent).origin == before
 
 
-@pytest.mark.parametrize("damage, message", [
-    (lambda folder: (folder / "metrics.json").unlink(), "missing"),
-    (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "SafetensorError"),
-])
-def test_it_is_refused_where_a_run_is_missing_or_damaged(runs, tmp_path, damage, message):
-    damage(runs.home / runs.softmax)
-    with pytest.raises(bundle.Refused, match=f"{runs.softmax}: {message}") as caught:
-        bundle.stored_runs(runs.home, runs.needed, tmp_path)
-    assert "python tools/course.py --only 02 trains them" in str(caught.value) and runs.small not in str(caught.value)
+def test_it_is_refused_where_a_run_is_missing_or_damaged(runs, tmp_path):
+    folder = runs.home / runs.softmax
+    for damage, message in ((lambda: (folder / "model.safetensors").write_bytes(b"half"), "SafetensorError"),
+                            (lambda: (folder / "metrics.json").unlink(), "missing")):
+        damage()
+        with pytest.raises(bundle.Refused, match=f"{runs.softmax}: {message}") as caught:
+            bundle.stored_runs(runs.home, runs.needed, tmp_path)
+        assert "tools/course.py --only 02 trains them" in str(caught.value) and runs.small not in str(caught.value)
 
 
 def test_a_run_on_real_data_is_refused(runs, tmp_path):
