@@ -12,7 +12,6 @@ The same commit, runs and pages give the same zip, byte for byte.
 """
 
 import hashlib
-import html
 import io
 import json
 import os
@@ -20,7 +19,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import textwrap
 import tomllib
 import zipfile
 from datetime import UTC, datetime
@@ -48,27 +46,6 @@ STEPS = [
      "Open {first} in the browser's list. A cell that trains finds a stored run and says so.",
      [".venv/bin/jupyter lab {folder}", r".venv\Scripts\jupyter lab {folder}   (Windows)"]),
 ]
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-  body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem;
-         color: #1a1a1a; background: #fff; }}
-  h2 {{ font-size: 1.15rem; margin: 1.2rem 0 .2rem; }} p {{ margin: .3rem 0; }} a {{ color: #0b5394; }}
-  pre {{ background: #f2f2f2; padding: .6rem; overflow-x: auto; }}
-  @media (prefers-color-scheme: dark) {{
-    body {{ color: #eee; background: #181818; }} a {{ color: #8ab8ff; }} pre {{ background: #2a2a2a; }}
-  }}
-</style>
-<main>
-<h1>{title}</h1>
-{steps}
-<p>{links}</p>
-</main>
-</html>
-"""
 
 
 class Refused(Exception):
@@ -214,6 +191,8 @@ def write(target, files, version, commit, stamp):
 
 def start(files, version):
     """START.txt and START.html: what to do, in three steps."""
+    from jinja2 import Environment, FileSystemLoader, select_autoescape
+
     student = sorted(path for path in files if path.startswith("build/workshop/student/") and path.endswith(".ipynb"))
     notebooks = student or sorted(path for path in files if path.startswith("notebooks/") and path.endswith(".ipynb"))
     if not notebooks:
@@ -225,20 +204,10 @@ def start(files, version):
     links = [(path, words) for path, words in (
         ("build/site/index.html", "the site of the course"),
         ("WORKSHOP.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
-    text = [title, "=" * len(title)]
-    for number, (head, words, commands) in enumerate(steps, 1):
-        text += ["", f"{number}. {head}", "", *_wrapped(words), "", *(f"       {line}" for line in commands)]
-    text += ["", "To read: " + "; ".join(f"{path} ({words})" for path, words in links) + "."]
-    blocks = [f"<h2>{number}. {html.escape(head)}</h2>\n<p>{html.escape(words)}</p>\n"
-              f"<pre>{html.escape(chr(10).join(commands))}</pre>"
-              for number, (head, words, commands) in enumerate(steps, 1)]
-    linked = "To read: " + "; ".join(f'<a href="{path}">{html.escape(words)}</a>' for path, words in links) + "."
-    page = PAGE.format(title=html.escape(title), steps="\n".join(blocks), links=linked)
-    return {"START.txt": ("\n".join(text) + "\n").encode(), "START.html": page.encode()}
-
-
-def _wrapped(words):
-    return textwrap.wrap(words, 76, initial_indent="   ", subsequent_indent="   ")
+    web = Environment(loader=FileSystemLoader(ROOT / "tools" / "web"), autoescape=select_autoescape(["html.j2"]),
+                      trim_blocks=True, lstrip_blocks=True)
+    return {name: web.get_template(f"{name.lower()}.j2").render(title=title, steps=steps, links=links).encode()
+            for name in ("START.txt", "START.html")}
 
 
 if __name__ == "__main__":
