@@ -13,7 +13,6 @@ The same commit, runs and pages give the same zip, byte for byte.
 
 import hashlib
 import io
-import json
 import os
 import subprocess
 import sys
@@ -126,16 +125,9 @@ def stored_runs(home, needed, scratch):
             raise Refused(f"{run.folder}: a run on {run.config['dataset']}; only runs on the drawn faces are packed.")
         for part in RUN_FILES:
             files[f"runs/{name}/{part}"] = (run.folder / part).read_bytes()
-        files[f"runs/{name}/environment.json"] = dated(run)
         if about["network"]:
             files[f"runs/{name}/{WEIGHTS}"] = narrow(run, scratch / name) or run.folder / WEIGHTS
     return files
-
-
-def dated(run):
-    """environment.json with the time at which the run was finished: a file's own time does not survive packing."""
-    written = datetime.fromtimestamp((run.folder / "metrics.json").stat().st_mtime, UTC).isoformat(timespec="seconds")
-    return (json.dumps({"finished": written, **run.environment}, indent=1) + "\n").encode()
 
 
 def narrow(run, folder):

@@ -31,7 +31,6 @@ MANIFEST = "MANIFEST.sha256"  # of a workshop bundle
 KERNEL_GB, ROOMY_GB = 2.0, 3.0  # the largest kernel of the course; the same with a browser and JupyterLab beside it
 RUNS_GB, INSTALLED_GB = 2.0, 3.0  # all runs and a checkpoint; the packages, with torch's CPU-only wheels
 EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab-widgets", "anywidget": "anywidget"}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 NAMED_RUN = re.compile(r"^(synthetic-\S+): (?:new|loaded)", re.MULTILINE)  # what a cell prints of a run that it got
 ASKS_NETWORKS = "06"  # the notebook that asks the networks themselves, not only what they once answered
 PROBE = ("import sys, fer_utils\nprint(sys.prefix, fer_utils.__file__, fer_utils.__version__, sep='\\n')",
@@ -39,8 +38,7 @@ PROBE = ("import sys, fer_utils\nprint(sys.prefix, fer_utils.__file__, fer_utils
 SIGNS = {"yes": "✓", "no": "✗", "aside": "–"}
 INSTALL = ("In this folder, without a network: python -m pip install --no-deps --no-build-isolation -e . "
            "Or with one: python tools/environment.py")
-KERNELS = ("python -m ipykernel install --sys-prefix, then restart JupyterLab; a kernel python3 in your home's "
-           "Jupyter folder may stand in the way (jupyter kernelspec list).")
+KERNELS = "python -m ipykernel install --sys-prefix, then restart JupyterLab (jupyter kernelspec list shows all kernels)."
 
 
 class Check(NamedTuple):
@@ -68,10 +66,9 @@ def memory():
     """(total, available) bytes, a container's limit counted where there is one; None before psutil is there."""
     try:
         import psutil
-
-        total, available = psutil.virtual_memory()[:2]
     except ImportError:
         return None, None
+    total, available = psutil.virtual_memory()[:2]
     try:
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
@@ -158,10 +155,10 @@ def check_widgets(found=None):
     return Check("yes", "widgets", "JupyterLab finds ipywidgets and anywidget: sliders will move")
 
 
-def check_browser():
-    if any(map(shutil.which, BROWSERS)):
-        return Check("yes", "browser", "a Chromium or Chrome, in which the tests look at every lab")
-    return Check("aside", "browser", "no Chromium; any current browser shows the course, the tests of the labs need it")
+def check_chromium():
+    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+        return Check("yes", "chromium", "found: the tests of the labs will run, too")
+    return Check("aside", "chromium", "none; only the tests of the labs want it, any browser shows the course")
 
 
 def check_bundle(root=ROOT):
@@ -239,11 +236,9 @@ def state_of(folder, network):
         return "missing"
     try:
         run = load_run(folder)
-        told = [len(run.history), len(run.predictions["labels"]), run.metrics["accuracy"], run.origin]
-        weights = folder / "model.safetensors"
-        if network or weights.exists():
-            with safe_open(weights, "pt") as file:  # reads the names, and compares the length with what they need
-                told.append(len(file.keys()))
+        _ = len(run.history), len(run.predictions["labels"]), run.metrics["accuracy"], run.origin  # reads them all
+        if network or (folder / "model.safetensors").exists():
+            safe_open(folder / "model.safetensors", "pt")  # compares the file's length with what its head asks for
     except Exception as error:  # whatever damaged bytes lead the readers of the formats to
         return short(error)
     return "found"
@@ -256,11 +251,11 @@ def check_runs(home, needed):
     if damaged:
         return Check("no", "stored runs", f"damaged in {home}: {'; '.join(damaged)}",
                      "Unpack them again from the bundle, or delete their folders: a notebook trains what it misses.")
-    missing = {number for name, state in states.items() if state == "missing" for number in needed[name]["notebooks"]}
-    told = f"{sum(state == 'found' for state in states.values())} of {len(states)} in {home}"
-    if missing:
-        return Check("aside", "stored runs", f"{told}; {', '.join(sorted(missing))} will train what they miss")
-    return Check("yes", "stored runs", f"{told}: no notebook has to train")
+    missing = [name for name, state in states.items() if state == "missing"]
+    numbers = sorted({number for name in missing for number in needed[name]["notebooks"]})
+    told = f"{len(states) - len(missing)} of {len(states)} in {home}"
+    return Check("aside" if missing else "yes", "stored runs",
+                 told + (f"; {', '.join(numbers)} will train what they miss" if missing else ": no notebook has to train"))
 
 
 # The table
@@ -301,7 +296,7 @@ def checks(offline):
     yield check_disk(home, packages.state != "no")
     if (ROOT / MANIFEST).exists():
         yield check_bundle()
-    yield check_browser()
+    yield check_chromium()
     if offline:
         yield check_network()
     yield packages

@@ -125,19 +125,6 @@ def test_the_same_files_give_the_same_zip_and_a_commits_time(tree, runs, tmp_pat
         assert names == sorted(names) and len({entry.date_time for entry in archive.infolist()}) == 1
 
 
-def test_a_run_without_a_date_gets_that_of_its_file(runs):
-    path = runs.home / runs.small / "environment.json"
-    told = json.loads(path.read_text())
-    del told["finished"]
-    path.write_text(json.dumps(told))
-    run = load_run(path.parent)
-    dated = json.loads(bundle.dated(run))
-    assert {**dated, "finished": None} == {**told, "finished": None}
-    before = run.origin
-    path.write_bytes(bundle.dated(run))
-    assert load_run(path.parent).origin == before
-
-
 def test_it_is_refused_where_a_run_is_missing_or_damaged(runs, tmp_path):
     folder = runs.home / runs.softmax
     for damage, message in ((lambda: (folder / "model.safetensors").write_bytes(b"half"), "SafetensorError"),

@@ -84,10 +84,10 @@ def test_a_kernel_of_another_python_or_one_that_fails_is_a_cross(monkeypatch):
     assert check.state == "no" and "no_such_package" in check.found and "--no-deps" in check.advice
 
 
-def test_a_browser_is_named_and_never_a_cross(monkeypatch):
+def test_chromium_is_looked_for_and_never_a_cross(monkeypatch):
     for name, state in (("chromium", "yes"), (None, "aside")):
         monkeypatch.setattr(preflight.shutil, "which", lambda wanted, name=name: name)
-        assert preflight.check_browser().state == state
+        assert preflight.check_chromium().state == state
 
 
 def test_this_environment_has_the_packages_that_pyproject_asks_for():
