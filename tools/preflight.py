@@ -38,7 +38,7 @@ PROBE = ("import sys, fer_utils\nprint(sys.prefix, fer_utils.__file__, fer_utils
 SIGNS = {"yes": "✓", "no": "✗", "aside": "–"}
 INSTALL = ("In this folder, without a network: python -m pip install --no-deps --no-build-isolation -e . "
            "Or with one: python tools/environment.py")
-KERNELS = "python -m ipykernel install --sys-prefix, then restart JupyterLab (jupyter kernelspec list shows all kernels)."
+KERNELS = "python -m ipykernel install --sys-prefix, then restart JupyterLab (jupyter kernelspec list shows all)."
 
 
 class Check(NamedTuple):
@@ -253,9 +253,9 @@ def check_runs(home, needed):
                      "Unpack them again from the bundle, or delete their folders: a notebook trains what it misses.")
     missing = [name for name, state in states.items() if state == "missing"]
     numbers = sorted({number for name in missing for number in needed[name]["notebooks"]})
-    told = f"{len(states) - len(missing)} of {len(states)} in {home}"
+    told = f"{', '.join(numbers)} will train what they miss" if missing else "no notebook has to train"
     return Check("aside" if missing else "yes", "stored runs",
-                 told + (f"; {', '.join(numbers)} will train what they miss" if missing else ": no notebook has to train"))
+                 f"{len(states) - len(missing)} of {len(states)} in {home}; {told}")
 
 
 # The table
