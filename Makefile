@@ -18,12 +18,12 @@ stress:  ## the slow proofs in full: 10,000 hostile inputs, bombs of 10 GB, a sw
 	$(PYTHON) tools/test.py --stress $(ARGS)
 
 refresh:  ## for contributors: run notebooks and store their outputs in notebooks/
-	$(PYTHON) tools/refresh.py $(ARGS)
+	$(PYTHON) tools/course.py --store $(ARGS)
 
 workshop:  ## for teachers: the notebooks for students and for instructors, in build/workshop/
 	$(PYTHON) tools/workshop.py $(ARGS)
 
-preflight:  ## is this machine ready, and how many minutes will each notebook take: ARGS=--offline for a workshop
+preflight:  ## is this machine ready, and how many minutes did each notebook take: ARGS=--offline for a workshop
 	$(PYTHON) tools/preflight.py $(ARGS)
 
 bundle:  ## one zip for a workshop without a network, in build/

@@ -21,7 +21,7 @@ from fer_utils.training import setup
 from fer_utils.training.loop import fit
 from fer_utils.training.recipe import Recipe
 
-SECONDS = 100  # after which a process is ended, whatever it waits for
+SECONDS = 300  # after which a process is ended, whatever it waits for
 
 
 @functools.cache

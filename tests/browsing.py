@@ -100,7 +100,7 @@ class jupyterlab:
         self.process = subprocess.Popen(
             [sys.executable, *self.command(port)], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
             stderr=(self.folder / "log").open("w"))
-        address, end = f"http://127.0.0.1:{port}", monotonic() + 60
+        address, end = f"http://127.0.0.1:{port}", monotonic() + 300
         while monotonic() < end and self.process.poll() is None:
             try:
                 urlopen(f"{address}{self.answers}", timeout=2).close()

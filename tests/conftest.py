@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import load_file
 from torch import nn
 
@@ -22,6 +23,16 @@ from fer_utils.training import loop, setup
 from fer_utils.training.loop import fit
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.setup import make_accelerator, prepare
+
+settings.register_profile("course", deadline=None, derandomize=True, database=None)  # a busy machine is no fault
+settings.load_profile("course")
+
+
+def pytest_collection_modifyitems(items):
+    """The cells of the notebooks count among the tests that execute whole notebooks."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker("course")
 
 
 class TinyNetwork(nn.Module):
@@ -170,6 +181,7 @@ def validations(monkeypatch):
 # The labs in a browser
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PATIENCE = 180_000  # milliseconds until something is said to hang; a busy machine may take its time
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 
 
@@ -227,6 +239,7 @@ def visit(browser, pages):
 
     def open_page(name, width=1000, **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
+        contexts[-1].set_default_timeout(PATIENCE)
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)

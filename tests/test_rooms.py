@@ -15,6 +15,7 @@ ROOMS = {  # bottom to top; a package may import those before it that are named 
     "fer_course": ["labs", "checks"],
 }
 BENEATH = {"fer_utils": (), "fer_lab": ("fer_utils",), "fer_course": ("fer_utils", "fer_lab")}
+BUDGET = {"fer_utils": 4700, "fer_course": 2200, "fer_lab": 1250, "tools": 1900, "tests": 10500}  # lines of Python
 MODULES = sorted(path for package in ROOMS for path in (ROOT / package).rglob("*.py"))
 
 
@@ -62,6 +63,14 @@ def test_modules_are_read_in_one_sitting():
     long = [f"{path.relative_to(ROOT)}: {lines}" for path in MODULES
             if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 350]
     assert not long
+
+
+def test_each_package_keeps_its_budget_of_lines_but_for_a_twentieth():
+    lines = {name: sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / name).rglob("*.py"))
+             for name in BUDGET}
+    too_long = [f"{name}: {lines[name]} lines, and {budget} are its budget" for name, budget in BUDGET.items()
+                if lines[name] > 1.05 * budget]
+    assert not too_long
 
 
 def test_importing_the_package_loads_no_torch():

@@ -12,19 +12,17 @@ The same commit, runs and pages give the same zip, byte for byte.
 """
 
 import hashlib
-import html
 import io
-import json
 import subprocess
 import sys
 import tarfile
 import tempfile
-import textwrap
+import tomllib
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-import machine
+import preflight
 from environment import ROOT, enter, parser
 from execute import has_injected
 
@@ -46,27 +44,6 @@ STEPS = [
      "Open {first} in the browser's list. A cell that trains finds a stored run and says so.",
      [".venv/bin/jupyter lab {folder}", r".venv\Scripts\jupyter lab {folder}   (Windows)"]),
 ]
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-  body {{ font: 1.05rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem;
-         color: #1a1a1a; background: #fff; }}
-  h2 {{ font-size: 1.15rem; margin: 1.2rem 0 .2rem; }} p {{ margin: .3rem 0; }} a {{ color: #0b5394; }}
-  pre {{ background: #f2f2f2; padding: .6rem; overflow-x: auto; }}
-  @media (prefers-color-scheme: dark) {{
-    body {{ color: #eee; background: #181818; }} a {{ color: #8ab8ff; }} pre {{ background: #2a2a2a; }}
-  }}
-</style>
-<main>
-<h1>{title}</h1>
-{steps}
-<p>{links}</p>
-</main>
-</html>
-"""
 
 
 class Refused(Exception):
@@ -76,13 +53,13 @@ class Refused(Exception):
 def main():
     """Gather, write, tell; returns the exit code."""
     try:
-        version = machine.read_project()["version"]
+        version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
         workshop()
         commit, stamp, files = committed(ROOT)
         from fer_utils.runs.run import default_runs_dir
 
         with tempfile.TemporaryDirectory() as folder:
-            files.update(stored_runs(default_runs_dir(), machine.needed_runs(), Path(folder)))
+            files.update(stored_runs(default_runs_dir(), preflight.needed_runs(), Path(folder)))
             files.update(pages(ROOT))
             target = ROOT / "build" / f"{NAME}-{version}.zip"
             count = write(target, files, version, commit, stamp)
@@ -127,14 +104,14 @@ def committed(root):
 def stored_runs(home, needed, scratch):
     """{path in the bundle: bytes or the path of a file} of the runs that the notebooks ask for.
 
-    ``needed``: of ``machine.needed_runs``. A network goes along where a notebook asks it; in half precision, which
+    ``needed``: of ``preflight.needed_runs``. A network goes along where a notebook asks it; in half precision, which
     halves it, where it then gives the same answers bit for bit. Raises ``Refused`` where a run is missing or damaged,
     and for one on real data.
     """
     from fer_utils.runs.run import load_run
 
     home, files = Path(home), {}
-    states = {name: machine.state_of(home / name, about["network"]) for name, about in needed.items()}
+    states = {name: preflight.state_of(home / name, about["network"]) for name, about in needed.items()}
     bad = {name: state for name, state in states.items() if state != "found"}
     if bad:
         numbers = sorted({number for name in bad for number in needed[name]["notebooks"]} - {"06"})  # it trains nothing
@@ -147,16 +124,9 @@ def stored_runs(home, needed, scratch):
             raise Refused(f"{run.folder}: a run on {run.config['dataset']}; only runs on the drawn faces are packed.")
         for part in RUN_FILES:
             files[f"runs/{name}/{part}"] = (run.folder / part).read_bytes()
-        files[f"runs/{name}/environment.json"] = dated(run)
         if about["network"]:
             files[f"runs/{name}/{WEIGHTS}"] = narrow(run, scratch / name) or run.folder / WEIGHTS
     return files
-
-
-def dated(run):
-    """environment.json with the time at which the run was finished: a file's own time does not survive packing."""
-    written = datetime.fromtimestamp((run.folder / "metrics.json").stat().st_mtime, UTC).isoformat(timespec="seconds")
-    return (json.dumps({"finished": written, **run.environment}, indent=1) + "\n").encode()
 
 
 def narrow(run, folder):
@@ -197,7 +167,7 @@ def write(target, files, version, commit, stamp):
                 for path, content in files.items()}
     listing = [f"# {NAME} {version}, commit {commit}",
                *(f"{hashlib.sha256(contents[path]).hexdigest()}  {path}" for path in sorted(contents))]
-    contents[machine.MANIFEST] = ("\n".join(listing) + "\n").encode()
+    contents[preflight.MANIFEST] = ("\n".join(listing) + "\n").encode()
     when = datetime.fromtimestamp(stamp, UTC).timetuple()[:6]
     with written_whole(target) as part, zipfile.ZipFile(part, "w") as archive:
         for path in sorted(contents):
@@ -210,6 +180,8 @@ def write(target, files, version, commit, stamp):
 
 def start(files, version):
     """START.txt and START.html: what to do, in three steps."""
+    from jinja2 import Environment, FileSystemLoader, select_autoescape
+
     student = sorted(path for path in files if path.startswith("build/workshop/student/") and path.endswith(".ipynb"))
     notebooks = student or sorted(path for path in files if path.startswith("notebooks/") and path.endswith(".ipynb"))
     if not notebooks:
@@ -221,20 +193,10 @@ def start(files, version):
     links = [(path, words) for path, words in (
         ("build/site/index.html", "the site of the course"),
         ("docs/workshop.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
-    text = [title, "=" * len(title)]
-    for number, (head, words, commands) in enumerate(steps, 1):
-        text += ["", f"{number}. {head}", "", *_wrapped(words), "", *(f"       {line}" for line in commands)]
-    text += ["", "To read: " + "; ".join(f"{path} ({words})" for path, words in links) + "."]
-    blocks = [f"<h2>{number}. {html.escape(head)}</h2>\n<p>{html.escape(words)}</p>\n"
-              f"<pre>{html.escape(chr(10).join(commands))}</pre>"
-              for number, (head, words, commands) in enumerate(steps, 1)]
-    linked = "To read: " + "; ".join(f'<a href="{path}">{html.escape(words)}</a>' for path, words in links) + "."
-    page = PAGE.format(title=html.escape(title), steps="\n".join(blocks), links=linked)
-    return {"START.txt": ("\n".join(text) + "\n").encode(), "START.html": page.encode()}
-
-
-def _wrapped(words):
-    return textwrap.wrap(words, 76, initial_indent="   ", subsequent_indent="   ")
+    web = Environment(loader=FileSystemLoader(ROOT / "tools" / "web"), autoescape=select_autoescape(["html.j2"]),
+                      trim_blocks=True, lstrip_blocks=True)
+    return {name: web.get_template(f"{name.lower()}.j2").render(title=title, steps=steps, links=links).encode()
+            for name in ("START.txt", "START.html")}
 
 
 if __name__ == "__main__":

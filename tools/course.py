@@ -2,11 +2,14 @@
 
     python tools/course.py                 everything, the environment first
     python tools/course.py --only 03 05    some notebooks
+    python tools/course.py --store         for contributors: the outputs go into notebooks/ as well, ready for git
 
-Stops at the first notebook that fails. Trained runs are kept in runs/, so that a second call takes seconds a notebook.
+Each runs with the default values of its parameters. Stops at the first that fails. Trained runs are kept in runs/, so
+that a second call takes seconds a notebook.
 """
 
 import json
+import shutil
 import sys
 from time import monotonic
 
@@ -15,8 +18,8 @@ from execute import BUILD, NotebookFailed, execute, find_notebooks, has_injected
 from website import Site
 
 
-def main(only=()):
-    """Execute, render; returns the exit code."""
+def main(only=(), store=False):
+    """Execute, store, render; returns the exit code."""
     minutes = read_minutes()
     for path in find_notebooks(only):
         print(f"{path.stem:<32}", end=" ", flush=True)
@@ -29,6 +32,11 @@ def main(only=()):
             return 1
         minutes[path.stem] = round((monotonic() - start) / 60, 1)
         (BUILD / "minutes.json").write_text(json.dumps(minutes, indent=1))
+        if store:
+            from fer_utils.atomic import written_whole
+
+            with written_whole(path) as part:  # whole, or as it was
+                shutil.copyfile(BUILD / path.name, part)
         print(f"{minutes[path.stem]:5.1f} min", flush=True)
     executed = {f"notebooks/{path.name}": path for path in BUILD.glob("[0-9]*.ipynb")
                 if path.stem in minutes and not has_injected(path)}
@@ -65,6 +73,7 @@ def peak_memory():
 if __name__ == "__main__":
     parser = parser(__doc__)
     parser.add_argument("--only", nargs="+", default=(), metavar="NUMBER", help="run these notebooks only")
+    parser.add_argument("--store", action="store_true", help="store the outputs in notebooks/")
     arguments = parser.parse_args()
     enter(arguments.here)
-    sys.exit(main(arguments.only))
+    sys.exit(main(arguments.only, arguments.store))

@@ -1,6 +1,6 @@
 """Executing notebooks so that none can hang, and writing them so that git sees only what changed.
 
-Imported by course.py, refresh.py and test.py; not called by itself.
+Imported by course.py, test.py and others; not called by itself.
 """
 
 import json

@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from environment import ROOT, enter, parser
-from pages import (
+from notebook_html import (
     LABS,
     LARGEST,
     WEB,

@@ -6,7 +6,6 @@ import zipfile
 from types import SimpleNamespace
 
 import bundle
-import machine
 import nbformat
 import numpy as np
 import preflight
@@ -89,12 +88,11 @@ def test_it_holds_what_is_committed_the_runs_and_the_start_pages_and_nothing_els
 
 def test_its_manifest_is_checked_and_notices_damage(tree, runs, tmp_path):
     folder = packed(tree, runs, tmp_path)
-    assert preflight.judge_bundle(*machine.manifest_of(folder)).state == "yes"
     count = sum(path.is_file() for path in folder.rglob("*"))
-    assert len(machine.manifest_of(folder)[0]) == count - 1  # all but itself
+    assert preflight.check_bundle(folder).found == f"all {count - 1} files as they were packed"  # all but the manifest
     network = folder / "runs" / runs.softmax / "model.safetensors"
     network.write_bytes(network.read_bytes()[:-1])
-    check = preflight.judge_bundle(*machine.manifest_of(folder))
+    check = preflight.check_bundle(folder)
     assert check.state == "no" and runs.softmax in check.found
 
 
@@ -103,7 +101,7 @@ def test_its_runs_are_found_with_the_same_answers_and_their_date(tree, runs, tmp
     before = original.predict(runs.test)
     folder = packed(tree, runs, tmp_path)
     for name, about in runs.needed.items():
-        assert machine.state_of(folder / "runs" / name, about["network"]) == "found"
+        assert preflight.state_of(folder / "runs" / name, about["network"]) == "found"
     run = load_run(folder / "runs" / runs.softmax)
     assert run.metrics == original.metrics and run.config == original.config and run.origin == original.origin
     assert all(np.array_equal(one, other) for one, other in zip(before, run.predict(runs.test)))
@@ -128,28 +126,14 @@ def test_the_same_files_give_the_same_zip_and_a_commits_time(tree, runs, tmp_pat
         assert names == sorted(names) and len({entry.date_time for entry in archive.infolist()}) == 1
 
 
-def test_a_run_without_a_date_gets_that_of_its_file(runs):
-    path = runs.home / runs.small / "environment.json"
-    told = json.loads(path.read_text())
-    del told["finished"]
-    path.write_text(json.dumps(told))
-    run = load_run(path.parent)
-    dated = json.loads(bundle.dated(run))
-    assert {**dated, "finished": None} == {**told, "finished": None}
-    before = run.origin
-    path.write_bytes(bundle.dated(run))
-    assert load_run(path.parent).origin == before
-
-
-@pytest.mark.parametrize("damage, message", [
-    (lambda folder: (folder / "metrics.json").unlink(), "missing"),
-    (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "SafetensorError"),
-])
-def test_it_is_refused_where_a_run_is_missing_or_damaged(runs, tmp_path, damage, message):
-    damage(runs.home / runs.softmax)
-    with pytest.raises(bundle.Refused, match=f"{runs.softmax}: {message}") as caught:
-        bundle.stored_runs(runs.home, runs.needed, tmp_path)
-    assert "python tools/course.py --only 02 trains them" in str(caught.value) and runs.small not in str(caught.value)
+def test_it_is_refused_where_a_run_is_missing_or_damaged(runs, tmp_path):
+    folder = runs.home / runs.softmax
+    for damage, message in ((lambda: (folder / "model.safetensors").write_bytes(b"half"), "SafetensorError"),
+                            (lambda: (folder / "metrics.json").unlink(), "missing")):
+        damage()
+        with pytest.raises(bundle.Refused, match=f"{runs.softmax}: {message}") as caught:
+            bundle.stored_runs(runs.home, runs.needed, tmp_path)
+        assert "tools/course.py --only 02 trains them" in str(caught.value) and runs.small not in str(caught.value)
 
 
 def test_a_run_on_real_data_is_refused(runs, tmp_path):

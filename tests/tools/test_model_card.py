@@ -4,7 +4,7 @@ import csv
 import re
 from pathlib import Path
 
-import card
+import model_card
 import nbformat
 import numpy as np
 import pytest
@@ -17,11 +17,11 @@ TEXT = (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8")
 PLAIN = " ".join(TEXT.split())
 ROWS = {line.split("|")[1].strip(): [cell.strip() for cell in line.strip("| ").split("|")]
         for line in TEXT.splitlines() if line.startswith("| ")}
-RUNS = {loss: card.published(loss) for loss in card.RUNS}
+RUNS = {loss: model_card.published(loss) for loss in model_card.RUNS}
 
 
 def test_the_table_is_the_one_that_the_tool_writes():
-    assert card.filled(TEXT) == TEXT, "call python tools/card.py"
+    assert model_card.filled(TEXT) == TEXT, "call python tools/model_card.py"
 
 
 @pytest.mark.parametrize("column, loss", [(2, "softmax"), (4, "centre loss")])
@@ -66,7 +66,7 @@ def test_what_the_networks_are():
     softmax, center = RUNS.values()
     assert not softmax.config["recipe"]["lam"]
     assert "λ = {lam}, α = {alpha} by Eq. 2".format(**center.config["recipe"]) in PLAIN
-    assert ROWS["published run, without weights"][1:] == [name.rpartition("-")[2] for name in card.RUNS.values()]
+    assert ROWS["published run, without weights"][1:] == [name.rpartition("-")[2] for name in model_card.RUNS.values()]
     assert next(row for name, row in ROWS.items() if name.startswith("epoch kept"))[1:] == [
         str(run.metrics["best_epoch"]) for run in RUNS.values()]
 

@@ -1,6 +1,7 @@
 """The exercises of the notebooks: whole, solvable, and turned into versions for students and for instructors."""
 
 import ast
+import functools
 import re
 from importlib import import_module
 
@@ -17,15 +18,9 @@ NAMES = [path.stem for path in find_notebooks()]
 each = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.fixture(scope="module")
-def read():
-    notebooks = {}
-
-    def read(name):
-        if name not in notebooks:
-            notebooks[name] = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-        return notebooks[name]
-    return read
+@functools.cache
+def read(name):
+    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
 
 
 def stubs(notebook):
@@ -37,44 +32,31 @@ def prose(notebook):
 
 
 @each
-def test_three_to_five_exercises_that_grow(name, read):
+def test_three_to_five_exercises_that_grow_each_with_a_hint_and_a_check_of_its_own(name):
     found = exercises(read(name))
     assert 3 <= len(found) <= 5
     assert [task.number for task in found] == [f"{int(name[:2])}.{count}" for count in range(1, len(found) + 1)]
     stars = [task.stars for task in found]
     assert stars[0] == 1 and stars == sorted(stars) and stars[-1] > 1
     assert all(1 <= task.minutes <= 20 for task in found)
-
-
-@each
-def test_each_exercise_has_a_hint_and_a_check_of_its_own(name, read):
     tasks = [cell.source for cell in read(name).cells if "exercise" in tags(cell)]
     assert all(re.search(r"<details><summary>Hint</summary>.+</details>", task, re.DOTALL) for task in tasks)
-    names = [task.check for task in exercises(read(name))]
-    assert set(names) <= set(checks.CHECKS) and len(set(names)) == len(names)
-
-
-@each
-def test_every_check_of_a_notebook_is_used_by_it(name, read):
     module = import_module(f"fer_course.checks.notebook_{name[:2]}")
-    here = {check for check, value in vars(module).items() if checks.CHECKS.get(check) is value}
-    assert {task.check for task in exercises(read(name))} == here
+    here = [check for check, value in vars(module).items() if checks.CHECKS.get(check) is value]
+    assert sorted(task.check for task in found) == sorted(here), "each check of the notebook is used, and used once"
 
 
 @each
-def test_stubs_are_open_and_stored_so(name, read):
-    assert [verdict.state for verdict in verdicts(read(name))] == ["open"] * len(exercises(read(name)))
+def test_stubs_are_open_and_stored_so_and_solutions_are_right(name):
+    count = len(exercises(read(name)))
+    assert [verdict.state for verdict in verdicts(read(name))] == ["open"] * count
     for cell in stubs(read(name)):
         assert [output.data["text/plain"] for output in cell.outputs] == ["○ Not attempted yet."]
+    assert [verdict.state for verdict in verdicts(instructor(read(name)))] == ["right"] * count
 
 
 @each
-def test_solutions_are_right(name, read):
-    assert [verdict.state for verdict in verdicts(instructor(read(name)))] == ["right"] * len(exercises(read(name)))
-
-
-@each
-def test_a_known_mistake_in_a_solutions_place_is_found_wrong(name, read):
+def test_a_known_mistake_in_a_solutions_place_is_found_wrong(name):
     version = instructor(read(name))
     for cell, task in zip(stubs(version), exercises(read(name))):
         answer = ast.unparse(ast.parse(task.call).body[0].value.args[0])
@@ -88,8 +70,10 @@ def test_a_known_mistake_in_a_solutions_place_is_found_wrong(name, read):
 
 
 @each
-def test_student_version_keeps_all_but_solutions_and_comments(name, read):
-    notebook, version = read(name), student(read(name))
+def test_student_version_keeps_all_but_solutions_and_comments(name):
+    notebook, before = read(name), nbformat.writes(read(name))
+    version = student(notebook)
+    nbformat.validate(version)
     assert not re.search("<summary>Solution|instructor", prose(version))
     assert not [cell for cell in version.cells if "solution" in tags(cell)]
     assert [cell for cell in version.cells if cell.cell_type == "code"] \
@@ -97,12 +81,14 @@ def test_student_version_keeps_all_but_solutions_and_comments(name, read):
     for task in exercises(notebook):
         assert task.title in prose(version) and task.explanation not in prose(version)
     assert prose(version).count("<summary>Hint</summary>") == len(exercises(notebook))
+    assert nbformat.writes(notebook) == before
 
 
 @each
-def test_instructor_version_has_solutions_comments_and_minutes(name, read):
-    notebook, version = read(name), instructor(read(name), measured=0.4)
-    comments = workshop.COMMENT.findall(prose(notebook))
+def test_instructor_version_has_solutions_comments_and_minutes(name):
+    notebook, before = read(name), nbformat.writes(read(name))
+    version, comments = instructor(notebook, measured=0.4), workshop.COMMENT.findall(prose(notebook))
+    nbformat.validate(version)
     assert 2 <= len(comments) <= 4
     assert "<!-- instructor" not in prose(version) and "<summary>Solution" not in prose(version)
     assert prose(version).count("> **For the instructor.**") == len(comments)
@@ -113,14 +99,7 @@ def test_instructor_version_has_solutions_comments_and_minutes(name, read):
     table, total = version.cells[1].source, sum(task.minutes for task in exercises(notebook))
     read_in = int(re.search(r"\*\*Minutes:\*\* (\d+)", notebook.cells[0].source)[1])
     assert f"| **{total}** |" in table and f"| **{read_in + total}** |" in table and "last time: 0.4 |" in table
-
-
-@each
-def test_versions_are_notebooks_and_leave_the_source_alone(name, read):
-    before = nbformat.writes(read(name))
-    for version in (student(read(name)), instructor(read(name))):
-        nbformat.validate(version)
-    assert nbformat.writes(read(name)) == before
+    assert nbformat.writes(notebook) == before
 
 
 OPENING = "# 3 · Small\n\n**Minutes:** 2 to read,\n1 to run.\n\n<!-- instructor: ask them\nfirst. -->"
@@ -150,7 +129,7 @@ def test_an_exercise_is_read():
     assert task.stub == STUB.removesuffix("\n\n\nchecks.eq1(mine)") and task.solution == ANSWER
 
 
-@pytest.mark.parametrize("parts, message", [
+NOT_WHOLE = [
     ({"stub": ""}, "Half: the cell after the task is no code cell with the tag stub"),
     ({"solution": ""}, "Half: the cell after the stub is no markdown cell with the tag solution"),
     ({"task": ""}, "A stub stands alone"),
@@ -164,11 +143,14 @@ def test_an_exercise_is_read():
     ({"solution": SOLUTION.format(ANSWER + "\n```\n\n```python\nmore = 1")}, "2 blocks of ```python"),
     ({"solution": SOLUTION.replace("<details><summary>Solution</summary>", "")}, "is not folded"),
     ({"answer": ANSWER + "\nchecks.eq1(mine)"}, "repeats the check"),
-])
-def test_what_is_not_whole_is_refused(parts, message):
-    for read_it in (exercises, student, instructor):
-        with pytest.raises(Malformed, match=re.escape(message)):
-            read_it(small(**parts))
+]
+
+
+def test_what_is_not_whole_is_refused():
+    for parts, message in NOT_WHOLE:
+        for read_it in (exercises, student, instructor):
+            with pytest.raises(Malformed, match=re.escape(message)):
+                read_it(small(**parts))
 
 
 def test_an_exercise_without_its_tag_is_refused():

@@ -1,4 +1,4 @@
-"""The doors: set-up cells, badges, and the one place of the public address. Colab is simulated: a module of its name,
+"""Set-up cells, badges, and the one place of the public address. Colab is simulated: a module of its name,
 and a shell that writes down what it should call."""
 
 import os
@@ -10,7 +10,7 @@ from importlib.metadata import requires
 from pathlib import Path
 from types import ModuleType
 
-import doors
+import badges_and_setup as writer
 import execute
 import nbformat
 import pytest
@@ -43,9 +43,9 @@ COLAB = {"accelerate": "1.12.0", "anywidget": "0.9.21", "filelock": "3.24.3", "j
 
 
 def test_notebooks_and_readme_are_as_generated():
-    stale = [path.name for path, text in doors.written(*doors.project()) if path.read_text(encoding="utf-8") != text]
-    assert not stale, f"call python tools/doors.py: it would change {', '.join(stale)}"
-    assert doors.project()[0] == VERSION and doors.main(check=True) == 0
+    stale = [path.name for path, text in writer.written(*writer.project()) if path.read_text(encoding="utf-8") != text]
+    assert not stale, f"call python tools/badges_and_setup.py: it would change {', '.join(stale)}"
+    assert writer.project()[0] == VERSION and writer.main(check=True) == 0
 
 
 @pytest.mark.parametrize("path", find_notebooks(), ids=lambda path: path.stem)
@@ -59,7 +59,7 @@ def test_each_notebook_has_one_set_up_cell_behind_its_opening_and_nothing_stored
 def test_the_address_stands_in_pyproject_and_else_only_where_it_was_generated():
     address = PROJECT["urls"]["Repository"]
     slug = address.removeprefix("https://github.com/")
-    generated = dict(doors.written(VERSION, None))  # as they would be without any address
+    generated = dict(writer.written(VERSION, None))  # as they would be without any address
     found = []
     for path in ROOT.rglob("*"):
         inside = path.relative_to(ROOT)
@@ -76,12 +76,12 @@ def test_a_set_up_cell_is_put_in_replaced_and_moved_and_nothing_else_is_touched(
         new_output("execute_result", {"text/plain": "42"}, execution_count=1)])
     old = new_code_cell("old", id="c", metadata={"tags": ["setup"]}, execution_count=2)
     notebook = new_notebook(cells=[new_markdown_cell("# T", id="a"), shown, old])
-    once = nbformat.writes(doors.with_setup(notebook, "09_toy", VERSION, ADDRESS))
+    once = nbformat.writes(writer.with_setup(notebook, "09_toy", VERSION, ADDRESS))
     cells = nbformat.reads(once, as_version=4).cells
-    assert [cell.id for cell in cells] == ["a", "09-setup", "b"] and cells[1].source == doors.setup(VERSION, ADDRESS)
+    assert [cell.id for cell in cells] == ["a", "09-setup", "b"] and cells[1].source == writer.setup(VERSION, ADDRESS)
     assert [cell.execution_count for cell in cells[1:]] == [1, 2] and cells[2].outputs[0].execution_count == 2
     assert cells[2].outputs[0].data == {"text/plain": "42"} and cells[2].source == "6 * 7"
-    assert nbformat.writes(doors.with_setup(nbformat.reads(once, as_version=4), "09_toy", VERSION, ADDRESS)) == once
+    assert nbformat.writes(writer.with_setup(nbformat.reads(once, as_version=4), "09_toy", VERSION, ADDRESS)) == once
 
 
 README = "# T\n\n<!-- doors -->\nold\n<!-- end -->\n\nmore\n"
@@ -89,7 +89,7 @@ NAMES = {"01_data.ipynb": "1 · Data", "02_baseline.ipynb": "2 · Baseline"}
 
 
 def test_badges_lead_to_the_tag_of_each_notebook_and_to_binder():
-    text = doors.with_badges(README, NAMES, "1.2.3", ADDRESS)
+    text = writer.with_badges(README, NAMES, "1.2.3", ADDRESS)
     links = re.findall(r"\]\((https://[^)]+)\)", text)
     colab = "https://colab.research.google.com/github/someone/course-of-hers/blob/v1.2.3/notebooks/"
     assert [link for link in links if "svg" not in link] == [
@@ -97,17 +97,17 @@ def test_badges_lead_to_the_tag_of_each_notebook_and_to_binder():
         colab + "01_data.ipynb", colab + "02_baseline.ipynb"]
     assert "old" not in text and text.endswith("<!-- end -->\n\nmore\n")
     assert all(len(words) > 10 for words in re.findall(r"!\[(.*?)\]", text)), "a badge without words"
-    assert doors.with_badges(text, NAMES, "1.2.3", ADDRESS) == text
+    assert writer.with_badges(text, NAMES, "1.2.3", ADDRESS) == text
 
 
 def test_without_an_address_no_badge_is_shown():
-    assert doors.with_badges(README, NAMES, "1.2.3", None) == README.replace("old\n", "")
+    assert writer.with_badges(README, NAMES, "1.2.3", None) == README.replace("old\n", "")
 
 
 @pytest.mark.parametrize("text", ["no markers", README + README])
 def test_a_readme_without_its_markers_is_refused(text):
     with pytest.raises(SystemExit, match="times, and needs them once"):
-        doors.with_badges(text, NAMES, "1.2.3", ADDRESS)
+        writer.with_badges(text, NAMES, "1.2.3", ADDRESS)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def course(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     notebook = new_notebook(cells=[new_markdown_cell("# 1 · Toy", id="a"), new_code_cell("1", id="b")])
     nbformat.write(notebook, tmp_path / "notebooks" / "01_toy.ipynb")
-    monkeypatch.setattr(doors, "ROOT", tmp_path)
+    monkeypatch.setattr(writer, "ROOT", tmp_path)
     monkeypatch.setattr(execute, "NOTEBOOKS", tmp_path / "notebooks")
 
     def with_address(address):
@@ -129,30 +129,30 @@ def course(tmp_path, monkeypatch):
 
 def test_check_says_what_is_stale_and_a_call_mends_it(course, capsys):
     folder = course(ADDRESS)
-    assert doors.main(check=True) == 1
-    assert "notebooks/01_toy.ipynb, README.md. Call python tools/doors.py" in capsys.readouterr().err
+    assert writer.main(check=True) == 1
+    assert "notebooks/01_toy.ipynb, README.md. Call python tools/badges_and_setup.py" in capsys.readouterr().err
     assert (folder / "README.md").read_text() == README, "check has written"
-    assert doors.main() == 0 and doors.main(check=True) == 0
+    assert writer.main() == 0 and writer.main(check=True) == 0
     setup = nbformat.read(folder / "notebooks" / "01_toy.ipynb", as_version=4).cells[1].source
     assert f"{ADDRESS}/archive/refs/tags/v1.2.3.tar.gz" in setup and 'require_version("1.2.3")' in setup
     course("https://github.com/someone/moved")
-    assert doors.main(check=True) == 1 and doors.main() == 0
+    assert writer.main(check=True) == 1 and writer.main() == 0
     assert "course-of-hers" not in (folder / "README.md").read_text()
 
 
 def test_as_long_as_nobody_owns_the_address_that_is_said_and_no_link_written(course, capsys):
-    folder = course(f"https://github.com/{doors.NOBODY}/course")
-    assert doors.main() == 0
+    folder = course(f"https://github.com/{writer.NOBODY}/course")
+    assert writer.main() == 0
     assert "no public address yet. Put it into pyproject.toml" in capsys.readouterr().out
     written = (folder / "README.md").read_text() + (folder / "notebooks" / "01_toy.ipynb").read_text()
-    assert doors.NOBODY not in written and "https://" not in written
+    assert writer.NOBODY not in written and "https://" not in written
 
 
 @pytest.mark.parametrize("address", ["http://github.com/a/b", "https://example.org/a/b", "https://github.com/a", "a/b"])
 def test_an_address_that_colab_cannot_read_is_refused(course, address):
     course(address)
     with pytest.raises(SystemExit, match="must be https://github.com/owner/name"):
-        doors.project()
+        writer.project()
 
 
 # What the cell does
@@ -181,19 +181,19 @@ def visited(tmp_path, monkeypatch):
 
 def test_the_cell_is_short_and_two_lines_are_all_that_a_reader_elsewhere_needs():
     for address in (ADDRESS, None):
-        lines = doors.setup(VERSION, address).splitlines()
+        lines = writer.setup(VERSION, address).splitlines()
         assert len(lines) <= 10 and max(map(len, lines)) <= 120
-    assert len(doors.setup("10.20.30", "https://github.com/" + 15 * "o" + "/cl-resnet50").splitlines()[4]) <= 120
+    assert len(writer.setup("10.20.30", "https://github.com/" + 15 * "o" + "/cl-resnet50").splitlines()[4]) <= 120
 
 
 @pytest.mark.parametrize("address", [ADDRESS, None])
 def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(visited, capsys, address):
-    assert visited(doors.setup(VERSION, address), colab=False) == (None, [], [])
+    assert visited(writer.setup(VERSION, address), colab=False) == (None, [], [])
     assert capsys.readouterr() == ("", "")
 
 
 def test_on_colab_the_tag_is_fetched_and_pip_gets_the_package_alone(visited):
-    error, (fetch, pip), went = visited(doors.setup(VERSION, ADDRESS), colab=True)
+    error, (fetch, pip), went = visited(writer.setup(VERSION, ADDRESS), colab=True)
     assert error is None
     folder = f"/content/course-of-hers-{VERSION}"  # GitHub's archive of the tag v1.2.3 of x/y holds the folder y-1.2.3
     assert shlex.split(fetch) == ["curl", "-sSfL", f"{ADDRESS}/archive/refs/tags/v{VERSION}.tar.gz", "|", "tar", "xz",
@@ -202,28 +202,28 @@ def test_on_colab_the_tag_is_fetched_and_pip_gets_the_package_alone(visited):
     words = words[words.index("pip") + 1:]
     named = [word for word in words[1:] if not word.startswith("-")]
     assert words[0] == "install" and "--no-deps" in words and "-U" not in words and "--upgrade" not in words
-    assert named == [folder, *doors.UPGRADED]
+    assert named == [folder, *writer.UPGRADED]
     assert not {Requirement(name).name for name in named[1:]} & {"torch", "torchvision", "torchaudio", "numpy"}
     assert [Path(place).as_posix() for place in went] == [f"{folder}/notebooks"]
 
 
 def test_on_colab_a_second_call_installs_nothing(visited):
-    assert visited(doors.setup(VERSION, ADDRESS), colab=True, loaded=True) == (None, [], [])
+    assert visited(writer.setup(VERSION, ADDRESS), colab=True, loaded=True) == (None, [], [])
 
 
 def test_on_colab_another_version_is_refused(visited, capsys):
-    error, called, _ = visited(doors.setup("9.0.0", ADDRESS), colab=True, loaded=True)
+    error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=True, loaded=True)
     assert isinstance(error, FerError) and not called
     assert f"belongs to fer_utils 9.0.0, and fer_utils {VERSION} is loaded" in capsys.readouterr().out
 
 
 def test_elsewhere_another_version_is_refused(visited):
-    error, called, _ = visited(doors.setup("9.0.0", ADDRESS), colab=False)
+    error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=False)
     assert type(error).__name__ == "FerError" and "python tools/environment.py" in str(error) and not called
 
 
 def test_on_colab_without_an_address_the_cell_says_so_and_calls_nothing(visited):
-    error, called, went = visited(doors.setup(VERSION, None), colab=True)
+    error, called, went = visited(writer.setup(VERSION, None), colab=True)
     assert isinstance(error, RuntimeError) and "no public address" in str(error) and not called and not went
 
 
@@ -234,9 +234,9 @@ def test_colab_has_all_that_the_cell_does_not_bring():
                if Requirement(line).name in ("anywidget", "kagglehub")]  # the others serve JupyterLab and the tools
     unmet = {str(requirement) for requirement in needed
              if requirement.name not in COLAB or not requirement.specifier.contains(COLAB[requirement.name])}
-    assert unmet == set(doors.UPGRADED)
+    assert unmet == set(writer.UPGRADED)
     assert COLAB_PYTHON in Requirement(f"python{PROJECT['requires-python']}").specifier
-    for upgraded in map(Requirement, doors.UPGRADED):
+    for upgraded in map(Requirement, writer.UPGRADED):
         for needs in map(Requirement, requires(upgraded.name)):
             if needs.marker is None or needs.marker.evaluate({"extra": ""}):
                 assert needs.specifier.contains(COLAB[needs.name]), f"{upgraded.name} needs {needs}, unlike Colab"

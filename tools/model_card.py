@@ -1,6 +1,6 @@
 """Write the table of docs/model_card.md anew, from the predictions of the two published runs.
 
-    python tools/card.py [--here]
+    python tools/model_card.py [--here]
 """
 
 import re

@@ -1,6 +1,6 @@
 """Write constraints.txt anew: the versions in the current environment of everything that the course installs.
 
-    python tools/pin.py    call it with the Python whose packages are to be pinned, after the tests passed with them
+    python tools/pin_versions.py    with the Python whose packages are to be pinned, after the tests passed with them
 
 A pin binds only what is installed, so one list serves every system. What torch pins by itself (CUDA, triton) is left
 out.
@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")
-HEADER = "# Written by: python tools/pin.py (versions that the tests passed with; pyproject.toml has the ranges)"
+HEADER = "# Written by: python tools/pin_versions.py (what the tests passed with; pyproject.toml has the ranges)"
 
 
 def main():

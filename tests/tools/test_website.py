@@ -171,16 +171,19 @@ def test_anchors_are_those_of_github():
 
 # In a browser
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_every_page_fits_says_nothing_wrong_and_describes_its_pictures(visit, course, pages, width):
-    page = visit("course/index", width)
+def test_every_page_fits_says_nothing_wrong_and_describes_its_pictures(visit, course, pages):
+    page = visit("course/index")
     for name in course:
         page.goto((pages / "course" / name).as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        for width in (1280, 360):
+            page.set_viewport_size({"width": width, "height": 900})
+            frame(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert page.locator("#menu").is_visible() == (width > 1088), name
         images = page.locator("img").evaluate_all(
             "all => all.map((it) => [it.alt, it.loading == 'lazy' || it.naturalWidth])")
         assert all(len(alt) >= 10 and drawn for alt, drawn in images), name
-        assert page.locator("h1").count() == 1 and page.locator("#menu").is_visible() == (width > 1088), name
+        assert page.locator("h1").count() == 1, name
 
 
 def test_the_browser_itself_refuses_other_hosts(browser, pages):
@@ -198,7 +201,7 @@ def test_the_browser_itself_refuses_other_hosts(browser, pages):
             document.body.append(tag);
         }
         await fetch("https://other.example/").catch(() => {});
-        await new Promise((done) => setTimeout(done, 300));
+        while (seen.length < 5) await new Promise((done) => setTimeout(done, 50));
         return seen.sort();
     }""")
     context.close()
@@ -214,13 +217,13 @@ def search(page, words):
         page.locator("#found strong").all_inner_texts(), links.evaluate_all("all => all.map((it) => it.href)")))
 
 
-@pytest.mark.parametrize("words, heading, place", [
-    ("neural collapse", "6.7 Neural collapse", "notebooks/06_pca_visualisation.html#67-neural-collapse"),
-    ("CENTRES move gradient", "3.4 Eq. 2: the centres move, but not down the gradient", "notebooks/03_"),
-    ("update_centers", "The centre loss alone", "docs/center_loss.html#the-centre-loss-alone")])
-def test_search_finds_a_section(visit, words, heading, place):
-    said, found = search(visit("course/results/LEDGER"), words)
-    assert place in found[heading] and re.match(r"\d+ sections? found", said)
+def test_search_finds_a_section(visit):
+    page = visit("course/results/LEDGER")
+    for words, heading, place in (
+            ("neural collapse", "6.7 Neural collapse", "notebooks/06_pca_visualisation.html#67-neural-collapse"),
+            ("CENTRES move gradient", "3.4 Eq. 2: the centres move, but not down the gradient", "notebooks/03_")):
+        said, found = search(page, words)
+        assert place in found[heading] and re.match(r"\d+ sections? found", said)
 
 
 def test_search_is_used_with_the_keyboard_and_marks_the_words(visit):

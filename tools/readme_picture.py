@@ -1,6 +1,6 @@
 """Draw results/picture.png, the README's picture, from the runs of notebooks 2 and 4.
 
-    python tools/picture.py
+    python tools/readme_picture.py
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Write what leads into the course from outside: the set-up cell of each notebook, and the README's Colab and Binder.
 
-    python tools/doors.py            write them
-    python tools/doors.py --check    write nothing; say which are not as they would be written, and exit with 1
+    python tools/badges_and_setup.py            write them
+    python tools/badges_and_setup.py --check    write nothing; say which are not as they would be, and exit with 1
 
 They follow from two lines of pyproject.toml: the version, and the repository's public address, which stands nowhere
 else. As long as its owner is called OWNER there is none: the README shows no badges, and on Colab the cell says so.
@@ -17,7 +17,7 @@ from execute import find_notebooks, normalise
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)/?")
 NOBODY = "OWNER"  # pyproject.toml's owner until somebody publishes the repository
 UNSET = (f"The repository has no public address yet. Put it into pyproject.toml, [project.urls], instead of the one "
-         f"with {NOBODY}; then call python tools/doors.py and publish the tag that it names.")
+         f"with {NOBODY}; then call python tools/badges_and_setup.py and publish the tag that it names.")
 UPGRADED = ("plotly>=6.0",)  # Colab's own is older; nothing that torch or numpy would follow
 
 CELL = """\
@@ -66,7 +66,7 @@ def main(check=False):
             if not check:
                 path.write_text(text, encoding="utf-8")
     if stale and check:
-        print(f"Not as pyproject.toml says: {', '.join(stale)}. Call python tools/doors.py", file=sys.stderr)
+        print(f"Not as pyproject.toml says: {', '.join(stale)}. Call python tools/badges_and_setup.py", file=sys.stderr)
     elif stale:
         print(f"Version {version}: wrote {', '.join(stale)}")
     return int(check and bool(stale))
