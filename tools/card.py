@@ -1,4 +1,4 @@
-"""Write the table of MODEL_CARD.md anew, from the predictions of the runs whose networks lie in results/checkpoints/.
+"""Write the table of MODEL_CARD.md anew, from the predictions of the runs whose cards lie in results/networks/.
 
     python tools/card.py [--here]
 """
@@ -24,11 +24,11 @@ def filled(page):
 
 
 def runs():
-    """{"softmax" or "centre loss": published run} of the networks in results/checkpoints/."""
+    """{"softmax" or "centre loss": published run} of the cards in results/networks/."""
     from fer_utils.runs.results import load_published
 
-    found = [load_published(ROOT / "results" / path.parent.name)
-             for path in sorted((ROOT / "results" / "checkpoints").glob("*/card.json"))]
+    found = [load_published(ROOT / "results" / "runs" / path.parent.name)
+             for path in sorted((ROOT / "results" / "networks").glob("*/card.json"))]
     return {"centre loss" if run.config["recipe"]["lam"] else "softmax": run for run in found}
 
 

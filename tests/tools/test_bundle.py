@@ -36,7 +36,7 @@ def tree(tmp_path):
     """A small checkout: a package, a notebook, results with large networks, and what git ignores."""
     root = tmp_path / "course"
     for name in ("README.md", "WORKSHOP.md", "fer_utils/__init__.py", "tools/preflight.py", "results/run/metrics.json",
-                 "results/checkpoints/run/model.half.safetensors", "tests/test_x.py", ".github/workflows/ci.yml"):
+                 "results/networks/run/model.half.safetensors", "tests/test_x.py", ".github/workflows/ci.yml"):
         put(root, name, f"{name}\n")
     put(root, ".gitignore", "/runs/\nbuild/\nsecret.txt\n")
     notebook(root / "notebooks" / "01_first.ipynb")

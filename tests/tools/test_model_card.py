@@ -20,7 +20,7 @@ PLAIN = " ".join(TEXT.split())
 ROWS = {line.split("|")[1].strip(): [cell.strip() for cell in line.strip("| ").split("|")]
         for line in TEXT.splitlines() if line.startswith("| ")}
 CARDS = {bool(json.loads(path.read_text())["recipe"]["lam"]): json.loads(path.read_text())
-         for path in (ROOT / "results" / "checkpoints").glob("*/card.json")}
+         for path in (ROOT / "results" / "networks").glob("*/card.json")}
 
 
 def test_the_table_is_the_one_that_the_tool_writes():
@@ -30,7 +30,7 @@ def test_the_table_is_the_one_that_the_tool_writes():
 @pytest.mark.parametrize("column, with_center_loss", [(2, False), (4, True)])
 def test_recalls_and_precisions_follow_from_the_predictions(column, with_center_loss):
     """Counted here by hand, without the functions that wrote them."""
-    predictions = load_published(ROOT / "results" / CARDS[with_center_loss]["run"]).predictions
+    predictions = load_published(ROOT / "results" / "runs" / CARDS[with_center_loss]["run"]).predictions
     labels, answers = predictions["labels"].astype(int), predictions["probabilities"].argmax(1)
     f1 = []
     for label, name in enumerate(EMOTIONS):
