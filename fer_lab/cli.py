@@ -89,7 +89,7 @@ def publish_all(folders, data_dir=None, weights=False, results=None):
         size = sum(path.stat().st_size for path in run.folder.iterdir())
         print(f"{run.folder.name}: {size / 1000:.0f} KB", flush=True)
         if weights:
-            export_half(load_run(folder), results / "checkpoints" / run.folder.name)
+            export_half(load_run(folder), results / "networks" / run.folder.name)
     write_tables(load_results(results), results)
 
 

@@ -48,7 +48,7 @@ def listing(runs):
                   f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
         for row in block.sort_values(["lam", "update", "alpha", "seed"], na_position="first").itertuples():
             commit = row.commit[:10] if isinstance(row.commit, str) else "not told"  # pandas may have made None nan
-            lines.append(f"| [{row.run.rsplit('-', 1)[-1]}]({row.run}) | {row.seed} | {row.arm} "
+            lines.append(f"| [{row.run.rsplit('-', 1)[-1]}](runs/{row.run}) | {row.seed} | {row.arm} "
                          f"| {100 * row.accuracy:.2f} | {row.weighted_f1:.3f} | {row.macro_f1:.3f} | {row.ratio:.3f} "
                          f"| {100 * row.validation_accuracy:.2f} | {row.best_epoch} of {row.epochs} "
                          f"| {row.seconds / 60:.0f} | {row.hardware} | {commit} |")

@@ -29,7 +29,7 @@ def published(loss):
     """The published run with that loss: "softmax" or "centre loss"."""
     from fer_utils.runs.results import load_published
 
-    return load_published(ROOT / "results" / RUNS[loss])
+    return load_published(ROOT / "results" / "runs" / RUNS[loss])
 
 
 def table():

@@ -1,6 +1,7 @@
-"""Published runs: read from ``results/``, where checksums seal them, and tables over many runs."""
+"""Published runs: read from ``results/runs/``, sealed by ``results/SHA256SUMS``, and tables over many runs."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +18,45 @@ GROUP = ["dataset", "source", "test_split", "n_test", "backbone", "recipe", "ove
 MEASURES = ["accuracy", "weighted_f1", "macro_f1", "ratio"]
 
 
-def check_seal(folder):
-    """Raise ``FerError`` for a file that is not what was sealed, is missing, or came later."""
-    folder = Path(folder)
-    advice = f"restore it from git (git checkout -- {folder}), or publish the run again."
+def read_sums(root):
+    """{run: {file: SHA-256}} of all that ``root/SHA256SUMS`` seals; ``FerError`` where it cannot be read."""
+    path, sums = Path(root, SUMS), {}
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    except (OSError, ValueError) as error:
-        raise FerError(f"{folder / SUMS}: the checksums of this result cannot be read ({error}); {advice}") from error
-    present = {path.name for path in folder.iterdir()} - {SUMS}
-    for name in sorted(sums.keys() | present):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            digest, run, name = re.fullmatch(r"([0-9a-f]{64})  runs/([^/]+)/([^/]+)", line).groups()
+            sums.setdefault(run, {})[name] = digest
+    except (OSError, ValueError, AttributeError) as error:  # the last where a line is none
+        raise FerError(f"{path}: the checksums of the published runs cannot be read ({error}); restore them from git "
+                       f"(git checkout -- {path}).") from error
+    return sums
+
+
+def check_seal(folder, sums=None):
+    """Raise ``FerError`` for a file that is not what was sealed, is missing, or came later.
+
+    ``sums``: what ``read_sums`` gives for the run's ``results/``, where it was read already.
+    """
+    place = Path(folder).resolve()  # it may be given as "."
+    sealed = (read_sums(place.parents[1]) if sums is None else sums).get(place.name, {})
+    present = {path.name for path in place.iterdir()} if place.is_dir() else set()
+    advice = f"restore it from git (git checkout -- {folder}), or publish the run again."
+    for name in sorted(sealed.keys() | present):
+        path = Path(folder, name)
         if name not in present:
-            raise FerError(f"{folder / name}: this file of a published result is missing; {advice}")
-        if name not in sums:
-            raise FerError(f"{folder / name}: this file is no part of the published result; take it away, or {advice}")
-        if sha256_of(folder / name) != sums[name]:
-            raise FerError(f"{folder / name}: this file was changed after it was published: its checksum is "
-                           f"another; {advice}")
+            raise FerError(f"{path}: this file of a published result is missing; {advice}")
+        if name not in sealed:
+            raise FerError(f"{path}: this file is no part of the published result; take it away, or {advice}")
+        if sha256_of(path) != sealed[name]:
+            raise FerError(f"{path}: this file was changed after it was published: its checksum is another; {advice}")
 
 
-def load_published(folder):
+def load_published(folder, sums=None):
     """The published ``Run`` in a folder, with ``geometry`` (None in old ones) and without ``model``.
 
     Fields that its recipe did not have yet get the values that hold without them. Raises ``FerError`` where a file was
-    changed, is missing or came later.
+    changed, is missing or came later; ``sums`` as in ``check_seal``.
     """
-    check_seal(folder)
+    check_seal(folder, sums)
     run = load_run(folder)
     return dataclasses.replace(run, config={"data_options": {}, **run.config,
                                             "recipe": dataclasses.asdict(recipe_of(run))},
@@ -57,12 +70,14 @@ def results_folder():
 
 
 def load_results(root=None):
-    """All published runs, by name; ``root``: None is the course's own ``results/``."""
+    """All published runs of ``root/runs``, by name; ``root``: None is the course's own ``results/``."""
     root = Path(root or results_folder())
-    if not root.is_dir():
-        raise FerError(f"{root}: there is no such folder; give the one that holds the published runs.")
-    return [load_published(folder) for folder in sorted(root.iterdir())
-            if (folder / SUMS).exists() or (folder / "metrics.json").exists()]
+    if not (root / "runs").is_dir():
+        raise FerError(f"{root / 'runs'}: there is no such folder; give the one that holds runs/ and {SUMS}.")
+    sums = read_sums(root)
+    names = sums.keys() | {path.parent.name for path in root.glob("runs/*/metrics.json")
+                          if path.parent.suffix != ".part"}  # left by a publishing that was killed
+    return [load_published(root / "runs" / name, sums) for name in sorted(names)]
 
 
 def recipe_of(run):

@@ -23,8 +23,7 @@ from fer_utils.runs import run as beneath
 from fer_utils.runs.results import load_published, load_results, results_folder, results_table, summary
 from fer_utils.runs.run import find_or_train, load_run
 
-NAMES = ["SHA256SUMS", "config.json", "environment.json", "geometry.json", "history.json", "metrics.json",
-         "predictions.npz"]
+NAMES = ["config.json", "environment.json", "geometry.json", "history.json", "metrics.json", "predictions.npz"]
 
 
 @pytest.fixture
@@ -54,14 +53,14 @@ def course(make_faces, make_recipe, tiny_network, monkeypatch, tmp_path):
 def test_a_published_run_is_whole_small_and_says_what_the_run_says(course):
     run = course.train()
     small = course.publish(run)
-    assert small.folder == course.results / run.folder.name
+    assert small.folder == course.results / "runs" / run.folder.name
     assert sorted(path.name for path in small.folder.iterdir()) == NAMES
     assert small.config == run.config and small.metrics == run.metrics and small.environment == run.environment
     assert small.history.equals(run.history)
     for name in room.FILES:
         assert (small.folder / name).read_bytes() == (run.folder / name).read_bytes()
     assert sum(path.stat().st_size for path in small.folder.iterdir()) < room.LIMIT
-    assert [path.name for path in course.results.iterdir()] == [run.folder.name]
+    assert sorted(path.name for path in course.results.iterdir()) == ["SHA256SUMS", "runs"]
 
 
 def test_predictions_keep_every_answer_in_three_decimals(course):
@@ -144,8 +143,8 @@ def test_what_is_too_large_or_fails_leaves_what_was_published_before(course, mon
     (run.folder / "predictions.npz").unlink()
     with pytest.raises(OSError):
         course.publish(load_run(run.folder))
-    assert [path.name for path in course.results.iterdir()] == [run.folder.name]
-    assert {path.name: path.read_bytes() for path in (course.results / run.folder.name).iterdir()} == before
+    assert sorted(path.name for path in course.results.iterdir()) == ["SHA256SUMS", "runs"]
+    assert {path.name: path.read_bytes() for path in (course.results / "runs" / run.folder.name).iterdir()} == before
 
 
 def test_what_is_not_finished_is_not_published(course, tmp_path):
@@ -156,7 +155,7 @@ def test_what_is_not_finished_is_not_published(course, tmp_path):
 # The seal
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "SHA256SUMS"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_was_edited_by_hand_is_named(course, name):
     folder = course.publish(course.train()).folder
     content = (folder / name).read_bytes()
@@ -184,7 +183,8 @@ def test_a_better_number_with_a_sum_of_its_own_is_still_one_more_file_to_change(
 @pytest.mark.parametrize("content", [None, b"", b"not a sum\n", b"\xff\xfe"])
 def test_sums_that_are_missing_or_broken_are_named(course, content):
     folder = course.publish(course.train()).folder
-    (folder / "SHA256SUMS").unlink() if content is None else (folder / "SHA256SUMS").write_bytes(content)
+    sums = course.results / "SHA256SUMS"
+    sums.unlink() if content is None else sums.write_bytes(content)
     with pytest.raises(FerError, match="SHA256SUMS: the checksums|this file is no part"):
         load_published(folder)
 
@@ -200,9 +200,10 @@ def test_a_file_that_came_later_is_named(course):
 def test_sha256sum_reads_the_seal(course):
     folder = course.publish(course.train()).folder
     command = ["sha256sum", "-c", "--strict", "SHA256SUMS"]
-    assert subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout.count(": OK") == len(NAMES) - 1
+    answer = subprocess.run(command, cwd=course.results, capture_output=True, text=True)
+    assert answer.stdout.count(": OK") == len(NAMES)
     (folder / "config.json").write_text("{}")
-    assert subprocess.run(command, cwd=folder, capture_output=True).returncode == 1
+    assert subprocess.run(command, cwd=course.results, capture_output=True).returncode == 1
 
 
 def test_a_run_from_before_gets_the_fields_that_it_did_not_know(course):
@@ -233,9 +234,9 @@ def test_a_recipe_of_another_version_is_named(course):
 def test_all_results_are_loaded_by_name_and_a_broken_one_is_not_passed_over(course):
     for seed in (1, 0):
         course.publish(course.train(seed=seed))
-    (course.results / "checkpoints").mkdir()
+    (course.results / "networks").mkdir()
     (course.results / "README.md").write_text("words")
-    folders = sorted(path for path in course.results.iterdir() if path.name.startswith("synthetic"))
+    folders = sorted(path for path in (course.results / "runs").iterdir())
     assert [run.folder for run in load_results(course.results)] == folders and len(folders) == 2
     (folders[0] / "metrics.json").unlink()
     with pytest.raises(FerError, match="metrics.json: this file of a published result is missing"):
@@ -249,7 +250,7 @@ def test_results_lie_in_the_courses_folder(course, monkeypatch, tmp_path):
         (tmp_path / part).mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     run = publish(course.train().folder)
-    assert run.folder.parent == tmp_path / "results" and [run.folder for run in load_results()] == [run.folder]
+    assert run.folder.parent == tmp_path / "results" / "runs" and [run.folder for run in load_results()] == [run.folder]
 
 
 def test_the_courses_results_are_found_from_elsewhere(monkeypatch, tmp_path):

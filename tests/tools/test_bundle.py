@@ -35,7 +35,7 @@ def tree(tmp_path):
     """A small checkout: a package, a notebook, results with large networks, and what git ignores."""
     root = tmp_path / "course"
     for name in ("README.md", "docs/workshop.md", "fer_utils/__init__.py", "tools/preflight.py",
-                 "results/run/metrics.json", "results/checkpoints/run/model.half.safetensors", "tests/test_x.py",
+                 "results/run/metrics.json", "results/networks/run/model.half.safetensors", "tests/test_x.py",
                  ".github/workflows/ci.yml"):
         put(root, name, f"{name}\n")
     put(root, ".gitignore", "/runs/\nbuild/\nsecret.txt\n")
