@@ -48,12 +48,12 @@ def test_notebooks_and_readme_are_as_generated():
     assert writer.project()[0] == VERSION and writer.main(check=True) == 0
 
 
-@pytest.mark.parametrize("path", find_notebooks(), ids=lambda path: path.stem)
-def test_each_notebook_has_one_set_up_cell_behind_its_opening_and_nothing_stored_in_it(path):
-    notebook = nbformat.read(path, as_version=4)
-    places = [place for place, cell in enumerate(notebook.cells) if "setup" in cell.metadata.get("tags", [])]
-    assert places == [1] and notebook.cells[0].cell_type == "markdown"
-    assert notebook.cells[1].id == f"{path.stem[:2]}-setup" and notebook.cells[1].outputs == []
+def test_each_notebook_has_one_set_up_cell_behind_its_opening_and_nothing_stored_in_it():
+    for path in find_notebooks():
+        cells = nbformat.read(path, as_version=4).cells
+        places = [place for place, cell in enumerate(cells) if "setup" in cell.metadata.get("tags", [])]
+        assert places == [1] and cells[0].cell_type == "markdown", path.stem
+        assert cells[1].id == f"{path.stem[:2]}-setup" and cells[1].outputs == [], path.stem
 
 
 def test_the_address_stands_in_pyproject_and_else_only_where_it_was_generated():
@@ -104,10 +104,10 @@ def test_without_an_address_no_badge_is_shown():
     assert writer.with_badges(README, NAMES, "1.2.3", None) == README.replace("old\n", "")
 
 
-@pytest.mark.parametrize("text", ["no markers", README + README])
-def test_a_readme_without_its_markers_is_refused(text):
-    with pytest.raises(SystemExit, match="times, and needs them once"):
-        writer.with_badges(text, NAMES, "1.2.3", ADDRESS)
+def test_a_readme_without_its_markers_is_refused():
+    for text in ("no markers", README + README):
+        with pytest.raises(SystemExit, match="times, and needs them once"):
+            writer.with_badges(text, NAMES, "1.2.3", ADDRESS)
 
 
 @pytest.fixture
@@ -148,11 +148,11 @@ def test_as_long_as_nobody_owns_the_address_that_is_said_and_no_link_written(cou
     assert writer.NOBODY not in written and "https://" not in written
 
 
-@pytest.mark.parametrize("address", ["http://github.com/a/b", "https://example.org/a/b", "https://github.com/a", "a/b"])
-def test_an_address_that_colab_cannot_read_is_refused(course, address):
-    course(address)
-    with pytest.raises(SystemExit, match="must be https://github.com/owner/name"):
-        writer.project()
+def test_an_address_that_colab_cannot_read_is_refused(course):
+    for address in ("http://github.com/a/b", "https://example.org/a/b", "https://github.com/a", "a/b"):
+        course(address)
+        with pytest.raises(SystemExit, match="must be https://github.com/owner/name"):
+            writer.project()
 
 
 # What the cell does
@@ -186,9 +186,9 @@ def test_the_cell_is_short_and_two_lines_are_all_that_a_reader_elsewhere_needs()
     assert len(writer.setup("10.20.30", "https://github.com/" + 15 * "o" + "/cl-resnet50").splitlines()[4]) <= 120
 
 
-@pytest.mark.parametrize("address", [ADDRESS, None])
-def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(visited, capsys, address):
-    assert visited(writer.setup(VERSION, address), colab=False) == (None, [], [])
+def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(visited, capsys):
+    for address in (ADDRESS, None):
+        assert visited(writer.setup(VERSION, address), colab=False) == (None, [], [])
     assert capsys.readouterr() == ("", "")
 
 
@@ -211,13 +211,10 @@ def test_on_colab_a_second_call_installs_nothing(visited):
     assert visited(writer.setup(VERSION, ADDRESS), colab=True, loaded=True) == (None, [], [])
 
 
-def test_on_colab_another_version_is_refused(visited, capsys):
+def test_another_version_is_refused_on_colab_and_elsewhere(visited, capsys):
     error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=True, loaded=True)
     assert isinstance(error, FerError) and not called
     assert f"belongs to fer_utils 9.0.0, and fer_utils {VERSION} is loaded" in capsys.readouterr().out
-
-
-def test_elsewhere_another_version_is_refused(visited):
     error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=False)
     assert type(error).__name__ == "FerError" and "python tools/environment.py" in str(error) and not called
 
