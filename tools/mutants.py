@@ -58,7 +58,8 @@ MUTANTS = {
     "gradient": loss("the loss's gradient reaches Eq. 2's centres", 'self.register_buffer("centers", centers)',
                      "self.centers = nn.Parameter(centers)"),
     "forward": loss("forward moves the centres", FORWARD,
-                    f"        if self.training:\n            self.update_centers(features.detach(), labels)\n{FORWARD}"),
+                    "        if self.training:\n            self.update_centers(features.detach(), labels)\n"
+                    + FORWARD),
     "matrix": loss("distances as ‖x‖² + ‖c‖² − 2 x·c",
                    'functional.mse_loss(features, centers, reduction="sum")',
                    "(features.square().sum(1, keepdim=True) + self.centers.square().sum(1)"
