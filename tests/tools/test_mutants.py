@@ -1,0 +1,52 @@
+"""The tool that puts faults into the course: its faults still fit the code, and it tells noticed from missed."""
+
+import subprocess
+import sys
+
+import mutants
+import pytest
+from mutants import MUTANTS, ROOT
+
+
+def test_a_fault_fits_the_code_in_one_place_and_leaves_it_python():
+    assert len(MUTANTS) >= 24
+    for name, mutant in MUTANTS.items():
+        right = (ROOT / mutant.file).read_text(encoding="utf-8")
+        wrong = mutants.with_fault(right, name)
+        # A name that nobody knows would be noticed by any test at all.
+        checked = subprocess.run([sys.executable, "-m", "ruff", "check", "-q", "--isolated", "--select=E9,F82", "-"],
+                                 input=wrong, capture_output=True, encoding="utf-8")
+        assert wrong != right and checked.returncode == 0, f"{name}: {checked.stdout}{checked.stderr}"
+        assert list((ROOT / "tests").glob(mutant.tests)), f"{name}: there is no tests/{mutant.tests}"
+
+
+@pytest.mark.parametrize("codes, exit_code, printed", [
+    ([0, 1], 0, "noticed sign"),  # the tests pass without the fault and fail with it
+    ([0, 0], 1, "MISSED  sign"),
+    ([0, 2], 1, "MISSED  sign"),  # they never ran
+    ([1], 1, "fail without any fault"),
+])
+def test_a_fault_is_noticed_when_tests_fail_that_passed_without_it(monkeypatch, capsys, codes, exit_code, printed):
+    answers, faulty = iter(codes), []
+
+    def answer(folder, tests, words):
+        faulty.append("self.centers.add_(" in (folder / MUTANTS["sign"].file).read_text(encoding="utf-8"))
+        return next(answers)
+
+    monkeypatch.setattr(mutants, "run_tests", answer)
+    assert mutants.main("sign") == exit_code and printed in capsys.readouterr().out
+    assert faulty == [False, True][:len(codes)]
+
+
+def test_what_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(SystemExit, match="sign: .* stands 0 times"):
+        mutants.with_fault("nothing of it", "sign")
+    with pytest.raises(SystemExit, match="no fault 'sing'; choose one of plus-one, sign"):
+        mutants.main("sing")
+    with pytest.raises(SystemExit, match=r"There is no tests/utils/test_none\*"):
+        mutants.run_tests(tmp_path, "utils/test_none*.py", "")
+
+
+@pytest.mark.stress
+def test_every_fault_is_noticed():
+    assert mutants.main() == 0
