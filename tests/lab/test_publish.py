@@ -200,7 +200,8 @@ def test_a_file_that_came_later_is_named(course):
 def test_sha256sum_reads_the_seal(course):
     folder = course.publish(course.train()).folder
     command = ["sha256sum", "-c", "--strict", "SHA256SUMS"]
-    assert subprocess.run(command, cwd=course.results, capture_output=True, text=True).stdout.count(": OK") == len(NAMES)
+    said = subprocess.run(command, cwd=course.results, capture_output=True, text=True).stdout
+    assert said.count(": OK") == len(NAMES)
     (folder / "config.json").write_text("{}")
     assert subprocess.run(command, cwd=course.results, capture_output=True).returncode == 1
 
