@@ -5,7 +5,7 @@ from math import ceil, expm1, floor, log, nan, sqrt
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.stats import binomtest, nct, norm, t
+from scipy.stats import binomtest, nct, norm, t, ttest_rel
 
 from .errors import FerError
 
@@ -95,9 +95,9 @@ def paired_difference(first, second, level=0.95):
     mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else nan
     if not sd > 1e-12 * max(abs(first).max(), abs(second).max()):  # less is rounding
         return PairedDifference(mean, 0.0 if n > 1 else nan, n, nan, nan, nan)
-    error = sd / sqrt(n)
-    low, high = map(float, t.interval(level, n - 1, mean, error))
-    return PairedDifference(mean, sd, n, low, high, float(2 * t.sf(abs(mean) / error, n - 1)))
+    test = ttest_rel(first, second)
+    low, high = map(float, test.confidence_interval(level))
+    return PairedDifference(mean, sd, n, low, high, float(test.pvalue))
 
 
 def paired_power(pairs, gain, sd, level=0.05):
@@ -168,17 +168,6 @@ def expected_best(k, mean=0.0, sd=1.0):
     return mean + sd * quad(lambda u: norm.isf(-expm1(log(u) / k)), 0, 1)[0]
 
 
-def chance_of_best(reached, k, mean=0.0, sd=1.0):
-    """The chance that the best of ``k`` independent normal draws is ``reached`` or more: 1 − Φ((reached − mean)/sd)^k.
-
-    Mean and sd count as known. Estimated from the same k values, the best one has pulled both up; ``grubbs`` allows for
-    that.
-    """
-    in_range("k", k, 1, np.inf)
-    in_range("sd", sd, 0, np.inf, open_ends=True)
-    return -expm1(k * float(norm.logcdf((reached - mean) / sd)))
-
-
 def grubbs(values):
     """Grubbs's one-sided test: is the largest of three or more values an outlier? As ``(G, p)``.
 
@@ -211,27 +200,6 @@ def possible_counts(shown, size, decimals=2):
         raise FerError(f"{shown} has more than {decimals} decimals; give what was printed, or more decimals.")
     near = range(max(0, floor((shown - 10**-decimals) * size)), min(size, ceil((shown + 10**-decimals) * size)) + 1)
     return [count for count in near if f"{count / size:.{decimals}f}" == text]
-
-
-def implied_accuracy(recalls, counts):
-    """The accuracy that recalls in [0, 1] and the sizes of their classes imply: Σ recall · count / Σ count."""
-    recalls, counts = numbers("recalls", recalls), numbers("counts", counts)
-    if len(recalls) != len(counts):
-        raise FerError(f"{len(recalls)} recalls and {len(counts)} counts; give one of each per class.")
-    for recall, count in zip(recalls, counts):
-        in_range("a recall", recall, 0, 1)
-        in_range("a count", count, 1, np.inf)
-    return float(recalls @ counts / counts.sum())
-
-
-def implied_bounds(recalls, counts, decimals=2):
-    """The lowest and the highest accuracy that recalls printed with so many decimals allow, classes whole images."""
-    implied_accuracy(recalls, counts)  # refuses what is no recall or no count
-    possible = [possible_counts(recall, int(count), decimals) for recall, count in zip(recalls, counts)]
-    for recall, count, found in zip(recalls, counts, possible):
-        if not found:
-            raise FerError(f"a recall of {recall} is impossible with {count} images; these are not its classes' sizes.")
-    return sum(map(min, possible)) / sum(counts), sum(map(max, possible)) / sum(counts)
 
 
 def numbers(what, values):

@@ -12,12 +12,9 @@ from fer_utils import paper
 from fer_utils.errors import FerError
 from fer_utils.statistics import (
     bootstrap_difference,
-    chance_of_best,
     drawn,
     expected_best,
     grubbs,
-    implied_accuracy,
-    implied_bounds,
     mcnemar,
     mcnemar_p,
     mcnemar_range,
@@ -245,12 +242,6 @@ def test_expected_best_of_very_many_is_that_of_gumbels_law():
         assert expected_best(k) == pytest.approx(edge + np.euler_gamma / (k * stats.norm.pdf(edge)), abs=0.02)
 
 
-def test_chance_of_best():
-    assert chance_of_best(0, 1) == pytest.approx(0.5) and chance_of_best(0, 3) == pytest.approx(7 / 8)
-    assert chance_of_best(63.4, 11, 60.4, 1.7) == pytest.approx(1 - stats.norm.cdf(3 / 1.7)**11)
-    assert chance_of_best(9, 2) == pytest.approx(2 * stats.norm.sf(9), rel=1e-6)  # far out, no digit is lost
-
-
 def test_grubbs_of_nists_example():
     g, p = grubbs([199.31, 199.53, 200.19, 200.82, 201.92, 201.95, 202.18, 245.57])
     assert g == pytest.approx(2.468764, abs=1e-6) and p < 0.001
@@ -292,25 +283,6 @@ def test_a_disgust_recall_of_0_37_cut_off_and_not_rounded_would_be_possible_with
     assert possible_counts(0.375, 56, 3) == [21] and f"{0.375:.2f}" == "0.38"
 
 
-def test_implied_accuracy_by_hand():
-    assert implied_accuracy([0.5, 1.0, 0.25], [10, 30, 60]) == pytest.approx((5 + 30 + 15) / 100)
-
-
-def test_implied_bounds_are_the_least_and_the_most_right_answers():
-    sizes = (7, 111, 300)
-    recalls = [round(right / size, 2) for right, size in zip((3, 41, 210), sizes)]
-    fits = [[right for right in range(size + 1) if round(right / size, 2) == recall]
-            for recall, size in zip(recalls, sizes)]
-    totals = [sum(rights) / sum(sizes) for rights in product(*fits)]
-    assert implied_bounds(recalls, sizes) == (min(totals), max(totals))
-    assert min(totals) < (3 + 41 + 210) / sum(sizes) < max(totals)
-
-
-def test_implied_bounds_say_which_recall_is_impossible():
-    with pytest.raises(FerError, match="0.37 is impossible with 55"):
-        implied_bounds([0.9, 0.37], [100, 55])
-
-
 @pytest.mark.parametrize("call, wrong", [
     (lambda: mcnemar_p(-1, 3), "only_first"), (lambda: mcnemar_range(5, 4, 0), "n = 0"),
     (lambda: mcnemar_range(5, 9, 8), "right answers = 9"), (lambda: two_proportions(-1, 4, 8), "right answers = -1"),
@@ -324,14 +296,10 @@ def test_implied_bounds_say_which_recall_is_impossible():
     (lambda: paired_power(1, 1, 1), "pairs = 1"),
     (lambda: bootstrap_difference(np.ones((1, 1), bool), np.ones((1, 1), bool), 0), "resamples = 0"),
     (lambda: expected_best(0), "k = 0"), (lambda: expected_best(3, 0, -1), "sd = -1"),
-    (lambda: chance_of_best(1, 3, 0, 0), "sd = 0"), (lambda: grubbs([1.0, 2.0]), "takes three"),
+    (lambda: grubbs([1.0, 2.0]), "takes three"),
     (lambda: grubbs([0.3, 0.3, 0.1 + 0.2]), "takes three"),
     (lambda: possible_counts(0.374, 55), "more than 2 decimals"),
     (lambda: possible_counts(37, 55), "shown = 37"), (lambda: possible_counts(0.37, 0), "size = 0"),
-    (lambda: implied_accuracy([0.5], [1, 2]), "1 recalls and 2 counts"),
-    (lambda: implied_accuracy([], []), "give a list"),
-    (lambda: implied_accuracy([1.2], [5]), "a recall = 1.2"),
-    (lambda: implied_accuracy([0.5, 0.5], [5, 0]), "a count = 0"),
 ])
 def test_bad_input_is_refused_with_what_is_wrong(call, wrong):
     with pytest.raises(FerError, match=wrong):
