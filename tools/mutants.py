@@ -77,8 +77,9 @@ MUTANTS = {
     # Data
     "codes": fer2013("the codes of fer2013.csv taken for the order of the classes",
                      "EMOTIONS.index(FER2013_CODES[int(code[0])])", "int(code[0])"),
-    "leak": fer2013("the training split goes on into the test images", "slice(rows[0], rows[-1] + 1)",
-                    "slice(rows[0], None)"),
+    "leak": Mutant("fer_utils/datasets/face_dataset.py", "utils/test_datasets*.py",
+                   "the training split goes on into the test images", "slice(rows[0], rows[-1] + 1)",
+                   "slice(rows[0], None)", words=READERS),
     "bgr": Mutant("fer_utils/datasets/rafdb.py", "utils/test_datasets*.py", "colours in OpenCV's order, blue first",
                   "images[row] = pixels", "images[row] = pixels[..., ::-1]", words=READERS),
     # Training

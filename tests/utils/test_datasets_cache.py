@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 

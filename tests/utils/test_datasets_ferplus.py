@@ -492,7 +492,7 @@ def test_damaged_votes_are_read_or_refused_and_nothing_else(small, root):
             outcomes["refused"] += 1
 
     check()
-    assert min(outcomes.values()) > 5, outcomes
+    assert min(outcomes.values()) > 0, outcomes
 
 
 # The report
