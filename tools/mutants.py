@@ -80,8 +80,9 @@ MUTANTS = {
     "leak": Mutant("fer_utils/datasets/face_dataset.py", "utils/test_datasets*.py",
                    "the training split goes on into the test images", "slice(rows[0], rows[-1] + 1)",
                    "slice(rows[0], None)", words=READERS),
-    "bgr": Mutant("fer_utils/datasets/rafdb.py", "utils/test_datasets*.py", "colours in OpenCV's order, blue first",
-                  "images[row] = pixels", "images[row] = pixels[..., ::-1]", words=READERS),
+    "bgr": Mutant("fer_utils/datasets/files.py", "utils/test_datasets*.py", "colours in OpenCV's order, blue first",
+                  "images[row] = pixels", "images[row] = pixels[..., ::-1] if len(shape) == 3 else pixels",
+                  words=READERS),
     # Training
     "train-mode": Mutant("fer_utils/evaluation.py", "utils/test_evaluation*.py", "tested in training mode",
                          "    model.eval()\n", "    model.train()\n"),
