@@ -300,6 +300,14 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_is_named(faces, make_re
     assert_same_training(train(faces, make_recipe(epochs=3)), train(faces, make_recipe(epochs=3), folder=tmp_path))
 
 
+@pytest.mark.filterwarnings("ignore:alpha")
+def test_a_training_that_really_diverges_is_refused_and_keeps_the_epochs_before(faces, make_recipe, tmp_path):
+    said = refusal(train, faces, make_recipe(epochs=20, alpha=1e3, patience=20), folder=tmp_path)
+    assert "the loss is no longer finite" in said and "lower learning_rate, lam or alpha" in said
+    epoch = epoch_in(tmp_path)
+    assert epoch > 0 and f"epoch {epoch + 1}: " in said
+
+
 def test_answers_that_are_no_numbers_end_the_training(faces, make_recipe, monkeypatch):
     real = loop.predict
     monkeypatch.setattr(loop, "predict", lambda *args, **inputs: (real(*args, **inputs)[0], np.full((21, 7), np.nan)))
