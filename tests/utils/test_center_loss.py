@@ -77,6 +77,15 @@ def test_an_update_leaves_the_features_graph_alone():
     assert loss.centers.grad_fn is None and features.grad is not None
 
 
+def test_one_update_does_not_depend_on_the_order_of_the_batch():
+    for classes in (CLASSES, 60):  # fewer than the batch has images, and more
+        features, labels = batch(classes=classes)
+        first, second = loss_with_centers(classes), loss_with_centers(classes)
+        first.update_centers(features, labels)
+        second.update_centers(features.flip(0), labels.flip(0))
+        assert torch.allclose(first.centers, second.centers, atol=1e-6), classes
+
+
 def test_int32_labels_do_as_int64_ones():
     for classes in (CLASSES, 60):
         features, labels = batch(classes=classes)
