@@ -62,12 +62,6 @@ def test_the_gradient_is_the_distance_over_the_batch_size_and_none_reaches_the_c
 # What an update may touch
 
 
-def test_the_denominator_is_one_plus_the_class_members():
-    loss = CenterLoss(2, 1, alpha=1.0)
-    loss.update_centers(torch.tensor([[3.0], [3.0], [8.0]]), torch.tensor([0, 0, 1]))
-    assert loss.centers.flatten().tolist() == [2.0, 4.0]  # 6 / (1 + 2) and 8 / (1 + 1)
-
-
 def test_an_update_leaves_the_features_graph_alone():
     features, labels = batch()
     loss = loss_with_centers()
@@ -75,6 +69,15 @@ def test_an_update_leaves_the_features_graph_alone():
     loss.update_centers(features, labels)
     value.backward()
     assert loss.centers.grad_fn is None and features.grad is not None
+
+
+def test_one_update_does_not_depend_on_the_order_of_the_batch():
+    for classes in (CLASSES, 60):  # fewer than the batch has images, and more
+        features, labels = batch(classes=classes)
+        first, second = loss_with_centers(classes), loss_with_centers(classes)
+        first.update_centers(features, labels)
+        second.update_centers(features.flip(0), labels.flip(0))
+        assert torch.allclose(first.centers, second.centers, atol=1e-6), classes
 
 
 def test_int32_labels_do_as_int64_ones():

@@ -32,20 +32,8 @@ def test_scores_of_a_case_computed_by_hand():
     assert found["accuracy"] == pytest.approx(5 / 8)
     assert found["weighted_f1"] == pytest.approx((3 * 2 / 3 + 1 * 1 / 2 + 4 * 2 / 3) / 8)
     assert found["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 2 / 3) / 7)
-
-
-def test_recall_of_each_class_by_name_is_zero_where_no_face_is():
-    recall = scores(LABELS, PREDICTED)["recall"]
-    assert tuple(recall) == EMOTIONS
-    assert list(recall.values()) == pytest.approx([2 / 3, 0, 1, 1 / 2, 0, 0, 0])
-
-
-def test_scores_of_a_perfect_a_hopeless_and_a_lazy_model():
-    labels, measures = np.arange(7), ("accuracy", "weighted_f1", "macro_f1")
-    assert [scores(labels, labels)[name] for name in measures] == [1, 1, 1]
-    assert [scores(labels, (labels + 1) % 7)[name] for name in measures] == [0, 0, 0]
-    found = scores(np.array([3] * 80 + [0, 1, 2, 4, 5, 6] * 3 + [0, 1]), np.full(100, 3))  # always happiness
-    assert [found[name] for name in measures] == pytest.approx([0.8, 0.8 * 1.6 / 1.8, 1.6 / 1.8 / 7])
+    assert tuple(found["recall"]) == EMOTIONS
+    assert list(found["recall"].values()) == pytest.approx([2 / 3, 0, 1, 1 / 2, 0, 0, 0])  # 0 where no face is
 
 
 def test_scores_are_plain_numbers_that_json_can_hold():

@@ -45,14 +45,6 @@ def test_a_collapsed_simplex_has_every_measure_at_zero():
     assert neural_collapse(np.eye(5), np.arange(5)).simplex == pytest.approx(0, abs=1e-12)  # a right-angled frame
 
 
-def test_within_of_an_example_by_hand():
-    # Means (±1, 0): Σ_B has 1 along x. A scatter of ±½ along x gives ¼ / 1 / 2 classes; along y it is not seen.
-    labels = np.array([0, 0, 1, 1])
-    along = neural_collapse(np.array([[0.5, 0], [1.5, 0], [-0.5, 0], [-1.5, 0]]), labels)
-    across = neural_collapse(np.array([[1, 0.5], [1, -0.5], [-1, 0.5], [-1, -0.5]]), labels)
-    assert along.within == pytest.approx(1 / 8) and across.within == pytest.approx(0)
-
-
 def test_within_is_the_trace_with_the_pseudo_inverse():
     for dimension in (5, 30):  # fewer than there are classes, and more
         features, labels = cloud(dimension=dimension)

@@ -50,7 +50,9 @@ def test_confusion_is_shown_in_percent_of_rows_and_an_empty_row_is_zero():
 
 def test_still_and_live_projection_show_the_same_points_and_markers():
     points, labels = RNG.normal(size=(21, 2)), np.arange(21) % 7
-    still, live = plots.projections({"a": (points, labels)}), plots.projections_live({"a": (points, labels)})
+    still = plots.projections({"a": (points, labels)}, axes=("discriminant", "next"))
+    live = plots.projections_live({"a": (points, labels)})
+    assert (still.axes[0].get_xlabel(), still.axes[0].get_ylabel()) == ("discriminant", "next")
     for label, (drawn, trace) in enumerate(zip(still.axes[0].collections, live.data, strict=True)):
         assert np.allclose(drawn.get_offsets(), points[labels == label])
         assert np.allclose(np.c_[trace.x, trace.y], points[labels == label], atol=0.005)
@@ -106,11 +108,6 @@ def test_curves_over_lambda_show_accuracy_and_ratio():
 def test_pairs_needed_are_drawn_with_the_marks():
     axis = plots.seeds_needed({0.5: ([1, 2], [10, 4])}, {"FER2013": 1.32}).axes[0]
     assert list(axis.lines[0].get_ydata()) == [10, 4] and [text.get_text() for text in axis.texts] == ["FER2013"]
-
-
-def test_projections_name_the_axes_they_are_given():
-    axis = plots.projections({"a": (np.zeros((7, 2)), np.arange(7))}, axes=("discriminant", "next")).axes[0]
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("discriminant", "next")
 
 
 def test_faces_are_stored_in_grey_and_figures_in_a_palette():

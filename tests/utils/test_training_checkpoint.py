@@ -295,9 +295,15 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_is_named(faces, make_re
         with pytest.raises(FerError, match="epoch 2: the loss is no longer finite.*lower learning_rate, lam or alpha"):
             train(faces, make_recipe(epochs=3), folder=tmp_path)
     assert epoch_in(tmp_path) == 1
-    with pytest.raises(FerError, match="another training"):  # other settings cannot go on from what these reached
-        train(faces, make_recipe(epochs=3, learning_rate=1e-4), folder=tmp_path)
     assert_same_training(train(faces, make_recipe(epochs=3)), train(faces, make_recipe(epochs=3), folder=tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore:alpha")
+def test_a_training_that_really_diverges_is_refused_and_keeps_the_epochs_before(faces, make_recipe, tmp_path):
+    said = refusal(train, faces, make_recipe(epochs=20, alpha=1e3, patience=20), folder=tmp_path)
+    assert "the loss is no longer finite" in said and "lower learning_rate, lam or alpha" in said
+    epoch = epoch_in(tmp_path)
+    assert epoch > 0 and f"epoch {epoch + 1}: " in said
 
 
 def test_answers_that_are_no_numbers_end_the_training(faces, make_recipe, monkeypatch):

@@ -1,5 +1,6 @@
 """What recipes may ask for, against literal formulas; the published code's faults; one machine, many trainings."""
 
+import math
 
 import numpy as np
 import pytest
@@ -42,6 +43,19 @@ def test_a_batch_in_pieces_is_the_whole_batch(tiny_network, make_recipe, optimiz
             pieces = list(zip(images.split(sizes), labels.split(sizes)))
             for found, wanted in zip(after(recipe.replace(accumulate=len(sizes)), pieces), whole):
                 assert torch.allclose(found, wanted, atol=2e-5), (update, sizes)
+
+
+def test_the_centers_move_once_a_step_and_not_after_each_piece(tiny_network, make_recipe):
+    images, labels = batch_of(16)
+    recipe, accelerator, ours = made(make_recipe(accumulate=4, alpha=0.5), steps=2)
+    seen = []
+    ours.center_loss.register_forward_pre_hook(lambda module, inputs: seen.append(module.centers.clone()))
+    for _ in range(2):
+        training_step(list(zip(images.split(4), labels.split(4))), recipe, accelerator, ours)
+    assert len(seen) == 8
+    for step in (seen[:4], seen[4:]):
+        assert all(torch.equal(centers, step[0]) for centers in step)
+    assert not torch.equal(seen[0], seen[4]) and not torch.equal(seen[4], ours.center_loss.centers)
 
 
 def test_fit_cuts_62_into_four_pieces_and_ends_as_with_one(make_faces, tiny_network, make_recipe, monkeypatch):
@@ -211,6 +225,12 @@ def test_a_compiled_training_takes_the_same_steps(faces, tiny_network, make_reci
     plain, compiled = (train(faces, make_recipe(epochs=1), compiled=on) for on in (False, True))
     assert compiled.history.cross_entropy.tolist() == pytest.approx(plain.history.cross_entropy.tolist(), rel=1e-4)
     assert type(compiled.model) is tiny_network
+
+
+def test_inception_trains_with_its_auxiliary_outputs_at_96_pixels(make_faces, make_recipe):
+    faces = make_faces(4, size=48), make_faces(7, size=48)
+    result = train(faces, make_recipe(backbone="inception_v3", image_size=96, batch_size=4, epochs=1))
+    assert result.model.feat_dim == 2048 and math.isfinite(result.history.cross_entropy[0])
 
 
 def test_images_too_small_for_a_backbone_are_refused(make_recipe):
