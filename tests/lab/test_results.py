@@ -32,7 +32,8 @@ def of_each_run(check):
                 check(run)
             except Exception as error:
                 failed[run.folder.name] = f"{type(error).__name__}: {error}"
-        assert runs and not failed
+        assert runs
+        assert not failed
 
     return test
 
