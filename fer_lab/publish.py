@@ -73,9 +73,8 @@ def seal(folder):
     sums = read_sums(root) if (root / SUMS).exists() else {}
     sums[folder.name] = {path.name: sha256_of(path) for path in folder.iterdir()}
     lines = [f"{sums[run][name]}  runs/{run}/{name}\n" for run in sorted(sums) for name in sorted(sums[run])]
-    part = root / f"{SUMS}.part"
-    part.write_bytes("".join(lines).encode())
-    part.replace(root / SUMS)
+    with written_whole(root / SUMS) as part:
+        part.write_bytes("".join(lines).encode())
 
 
 def _write_predictions(arrays, path):

@@ -12,6 +12,13 @@ from .errors import FerError
 MOST_PAIRS = 2**30  # a gain that needs more is none
 
 
+def mean_sd(values):
+    """Mean and standard deviation (n − 1) of one or more numbers, as ``(mean, sd)``; one number has no sd: nan."""
+    values = np.asarray(values, float)
+    with np.errstate(invalid="ignore"):  # an infinite ratio has no scatter
+        return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else nan
+
+
 # Two models, the same images
 
 
@@ -92,7 +99,7 @@ def paired_difference(first, second, level=0.95):
     if len(first) != len(second):
         raise FerError(f"{len(first)} runs against {len(second)}; give a pair for each seed.")
     differences, n = first - second, len(first)
-    mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else nan
+    mean, sd = mean_sd(differences)
     if not sd > 1e-12 * max(abs(first).max(), abs(second).max()):  # less is rounding
         return PairedDifference(mean, 0.0 if n > 1 else nan, n, nan, nan, nan)
     test = ttest_rel(first, second)
@@ -176,10 +183,10 @@ def grubbs(values):
     (Grubbs, 1950; NIST's e-Handbook, 1.3.5.17.1), which is exact where p is small and an upper bound elsewhere.
     """
     values = numbers("values", values)
-    n, sd = len(values), values.std(ddof=1) if len(values) > 1 else 0.0
+    n, (mean, sd) = len(values), mean_sd(values)
     if n < 3 or not sd > 1e-12 * abs(values).max():
         raise FerError(f"{n} values, {len(np.unique(values))} of them different; the test takes three that differ.")
-    g = float((values.max() - values.mean()) / sd)
+    g = float((values.max() - mean) / sd)
     room = (n - 1)**2 - n * g**2  # 0 where all companions are equal
     far = sqrt(n * (n - 2) * g**2 / room) if room > 1e-9 else np.inf
     return g, float(min(1.0, n * t.sf(far, n - 2)))

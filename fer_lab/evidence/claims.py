@@ -7,10 +7,9 @@ afterwards: what did not hold is listed as that. ``judge`` makes the outcomes an
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from fer_utils.statistics import paired_difference
+from fer_utils.statistics import mean_sd, paired_difference
 
 from .measures import (
     CHOSEN_ARM,
@@ -89,8 +88,9 @@ def judge(runs):
                 continue
             outcome, values = claim.outcome(mine)
             if values:
+                mean, sd = mean_sd(values)
                 rows.append({"claim": claim.name, "setting": name, "outcome": outcome, "n": len(values),
-                             "mean": np.mean(values), "sd": np.std(values, ddof=1) if len(values) > 1 else math.nan})
+                             "mean": mean, "sd": sd})
     return pd.DataFrame(rows, columns=["claim", "setting", "outcome", "n", "mean", "sd"])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils import paper
+from fer_utils.statistics import mean_sd
 
 from .measures import (
     MENDED_ARM,
@@ -102,7 +103,7 @@ def entries():
     lines += [Entry("Fig. 4", f"FER2013, published rule: accuracy at α {alpha}", printed, of_runs(percent("accuracy"),
                     {**PUBLISHED_ARM, "alpha": alpha}), why=f"{CAUSES}; a part of the images", subset=True)
               for alpha, printed in zip(paper.ALPHAS, paper.FIG_4["fer2013"])]
-    wander = float(np.std(paper.FIG_4["fer2013"], ddof=1))
+    wander = mean_sd(paper.FIG_4["fer2013"])[1]
     for name, update in (("published rule", "adam"), ("Eq. 2", "eq2")):
         fields = {"lam": paper.LAM, "update": update}
         lines += [Entry("Fig. 4", f"FER2013, {name}: sd over α at one seed", wander, of_curves(spread, fields), "sd",
@@ -138,10 +139,9 @@ def ledger_table(runs):
                 continue
             readings = [reading for reading in entry.measure(mine) if not math.isnan(reading.value)]
             if readings:
-                values = [reading.value for reading in readings]
+                ours, sd = mean_sd([reading.value for reading in readings])
                 keys = {run.folder.name.rsplit("-", 1)[-1] for reading in readings for run in reading.runs}
-                found.append({**base, "setting": name, "ours": float(np.mean(values)), "n": len(values),
-                              "sd": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+                found.append({**base, "setting": name, "ours": ours, "sd": sd, "n": len(readings),
                               "our test set": OUR_TEST[mine[0].metrics["test_split"]], "why": entry.why,
                               "runs": " ".join(sorted(keys))})
         rows += found or [{**base, "n": 0, "why": f"open; {entry.command or 'no such runs of the protocol yet'}"}]

@@ -15,6 +15,7 @@ from fer_utils.datasets import load_dataset
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import most_confused_pair
 from fer_utils.model import CLResNet50
+from fer_utils.statistics import mean_sd
 
 Reading = namedtuple("Reading", "seed value runs")  # runs: those that the value was read from
 
@@ -182,7 +183,7 @@ def slope(alphas, accuracies):
 
 
 def spread(alphas, accuracies):
-    return np.std(accuracies, ddof=1)
+    return mean_sd(accuracies)[1]
 
 
 def best(alphas, accuracies):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..center_loss import RULES
 from ..errors import FerError
+from ..statistics import mean_sd
 from ..training.recipe import CENTERS, RECIPES, Recipe
 from .run import course_folder, load_run, sha256_of
 
@@ -126,7 +127,8 @@ def summary(table):
     parts = {"runs": groups.size(), "seeds": groups.seed.agg(lambda seeds: ", ".join(map(str, seeds))),
              "train_images": groups.train_images.first()}
     for name in MEASURES:
-        parts |= {name: groups[name].mean(), f"{name}_sd": groups[name].std()}
+        parts |= {name: groups[name].agg(lambda values: mean_sd(values)[0]),
+                  f"{name}_sd": groups[name].agg(lambda values: mean_sd(values)[1])}
     return pd.DataFrame(parts).reset_index()
 
 
