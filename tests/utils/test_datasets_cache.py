@@ -17,10 +17,13 @@ from datasets_on_disk import (
     nothing_is_decoded,
     pack,
     put,
+    rafdb_faces,
     same,
     table,
     table_rows,
     write_fer2013,
+    write_official,
+    write_own,
 )
 
 from fer_utils import datasets
@@ -39,14 +42,20 @@ def csv(tmp_path, cache):
     return put(tmp_path / "fer2013.csv", table(table_rows()))
 
 
-def test_the_second_load_decodes_nothing(fer2013, csv, cache, tmp_path, monkeypatch):
-    roots = [fer2013, pack(fer2013, tmp_path / "archive.zip"), csv]
-    first = [load_dataset("fer2013", root) for root in roots]
-    assert len(list(cache.iterdir())) == 3
+def test_the_second_load_decodes_nothing(fer2013, csv, tmp_path, monkeypatch):
+    rafdb = write_official(tmp_path / "rafdb", rafdb_faces())
+    roots = [("fer2013", fer2013), ("fer2013", pack(fer2013, tmp_path / "archive.zip")), ("fer2013", csv),
+             ("rafdb", rafdb), ("folder", write_own(tmp_path / "mine"))]
+    first = [load_dataset(*root) for root in roots]
+    assert len(kept()) == 5
     nothing_is_decoded(monkeypatch)
     monkeypatch.setattr(datasets.fer2013, "read_table", None)
-    assert all(same(load_dataset("fer2013", root), one) for root, one in zip(roots, first))
-    assert len(load_dataset("fer2013", fer2013, "public_test")) == 14  # another split was cached with it
+    assert all(same(load_dataset(*root), one) for root, one in zip(roots, first))
+    for name, root, split in (("fer2013", fer2013, "public_test"), ("rafdb", rafdb, "test")):  # cached with it
+        assert len(load_dataset(name, root, split))
+    put(next(rafdb.rglob("train_0001_aligned.jpg")), b"changed")
+    with pytest.raises(BaseException, match="an image was decoded again"):
+        load_dataset("rafdb", rafdb)
 
 
 def test_what_was_read_from_a_folder_is_forgotten_and_nothing_else(fer2013, tmp_path):
