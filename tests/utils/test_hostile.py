@@ -260,19 +260,17 @@ def laid_out(base, layout, form, members, links, content):
         return path
     root = base / "input"
     root.mkdir()
-    for name, content in members:
+    for name, content in [*members, *links]:
         try:
             path = root / name.lstrip("/").replace("..", "__")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            elif content == "fifo":
+                os.mkfifo(path)
+            else:
+                path.symlink_to(content if content != "/etc/passwd" else base)
         except (OSError, ValueError):  # such a name, or a second of that name, cannot stand on this disk
-            pass
-    for name, target in links:
-        try:
-            path = root / name.lstrip("/").replace("..", "__")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.mkfifo(path) if target == "fifo" else path.symlink_to(target if target != "/etc/passwd" else base)
-        except (OSError, ValueError):
             pass
     return root
 
