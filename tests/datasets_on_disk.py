@@ -109,35 +109,28 @@ def put(path, content):
 
 
 def write_archive(path, members):
-    """A zip, a tar or a tar.gz of (name, content); the content may also be a ``TarInfo`` to be put in as it is."""
-    if path.name.endswith(".zip"):
+    """A zip, a tar or a tar.gz of (name, content); None is a folder, and a ``TarInfo`` is put in as it is."""
+    if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in members:
-                archive.writestr(name, content)
+                archive.writestr(name + "/" if content is None else name, content or b"")
         return path
-    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
         for name, content in members:
             member = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
-            if member is content:
-                archive.addfile(member)
-            else:
+            if content is None:
+                member.type = tarfile.DIRTYPE
+            elif member is not content:
                 member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
+            archive.addfile(member, io.BytesIO(content) if member.size else None)
     return path
 
 
 def pack(root, path, prefix="", reverse=False):
-    """The folder ``root`` as a zip or a tar.gz, its folders as members of their own."""
-    inside = sorted(root.rglob("*"), reverse=reverse)
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in inside:
-                archive.write(file, prefix + file.relative_to(root).as_posix())
-    else:
-        with tarfile.open(path, "w:gz") as archive:
-            for file in inside:
-                archive.add(file, prefix + file.relative_to(root).as_posix(), recursive=False)
-    return path
+    """The folder ``root`` as an archive, its folders as members of their own."""
+    members = [(prefix + file.relative_to(root).as_posix(), None if file.is_dir() else file.read_bytes())
+               for file in sorted(root.rglob("*"), reverse=reverse)]
+    return write_archive(path, members)
 
 
 # FER2013: Kaggle's folders, and the challenge's table

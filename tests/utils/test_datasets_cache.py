@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,13 @@ from datasets_on_disk import (
     nothing_is_decoded,
     pack,
     put,
+    rafdb_faces,
     same,
     table,
     table_rows,
     write_fer2013,
+    write_official,
+    write_own,
 )
 
 from fer_utils import datasets
@@ -39,14 +41,20 @@ def csv(tmp_path, cache):
     return put(tmp_path / "fer2013.csv", table(table_rows()))
 
 
-def test_the_second_load_decodes_nothing(fer2013, csv, cache, tmp_path, monkeypatch):
-    roots = [fer2013, pack(fer2013, tmp_path / "archive.zip"), csv]
-    first = [load_dataset("fer2013", root) for root in roots]
-    assert len(list(cache.iterdir())) == 3
+def test_the_second_load_decodes_nothing(fer2013, csv, tmp_path, monkeypatch):
+    rafdb = write_official(tmp_path / "rafdb", rafdb_faces())
+    roots = [("fer2013", fer2013), ("fer2013", pack(fer2013, tmp_path / "archive.zip")), ("fer2013", csv),
+             ("rafdb", rafdb), ("folder", write_own(tmp_path / "mine"))]
+    first = [load_dataset(*root) for root in roots]
+    assert len(kept()) == 5
     nothing_is_decoded(monkeypatch)
     monkeypatch.setattr(datasets.fer2013, "read_table", None)
-    assert all(same(load_dataset("fer2013", root), one) for root, one in zip(roots, first))
-    assert len(load_dataset("fer2013", fer2013, "public_test")) == 14  # another split was cached with it
+    assert all(same(load_dataset(*root), one) for root, one in zip(roots, first))
+    for name, root, split in (("fer2013", fer2013, "public_test"), ("rafdb", rafdb, "test")):  # cached with it
+        assert len(load_dataset(name, root, split))
+    put(next(rafdb.rglob("train_0001_aligned.jpg")), b"changed")
+    with pytest.raises(pytest.fail.Exception, match="an image was decoded again"):
+        load_dataset("rafdb", rafdb)
 
 
 def test_what_was_read_from_a_folder_is_forgotten_and_nothing_else(fer2013, tmp_path):
@@ -162,29 +170,6 @@ def test_a_cache_that_cannot_be_written_says_what_to_do_and_keeps_nothing(csv, c
     steps = ("mkdir", "images", "labels", "names", "write_text", "rename")
     for_each(check, [(step, code) for step in steps for code in (errno.ENOSPC, errno.EACCES, errno.EROFS)])
     assert len(load_dataset("fer2013", csv)) == 7
-
-
-def test_a_cache_folder_that_cannot_be_made_is_named(csv, tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_UTILS_CACHE", str(put(tmp_path / "file", "in the way") / "cache"))
-    with pytest.raises(FerError, match="cache cannot be written"):
-        load_dataset("fer2013", csv)
-
-
-def test_a_disk_that_is_full_in_the_middle_of_it_leaves_nothing(csv):
-    """The images take 48,384 bytes and a header of 128; the system itself refuses the rest."""
-    resource = pytest.importorskip("resource")  # which Windows has not
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def check(limit):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-        try:
-            with pytest.raises(FerError, match="the cache cannot be written") if limit < 48_512 else nullcontext():
-                load_dataset("fer2013", csv)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert len(kept()) == (limit >= 48_512)
-
-    for_each(check, [(limit,) for limit in (0, 1, 100, 10_000, 48_400, 48_511, 48_512)])
 
 
 def test_an_entry_that_may_not_be_read_says_so(csv, cache, monkeypatch):

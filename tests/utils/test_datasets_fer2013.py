@@ -4,7 +4,6 @@ import csv
 import io
 import re
 import shutil
-import string
 import subprocess
 import sys
 
@@ -30,16 +29,11 @@ from datasets_on_disk import (
     write_faces,
     write_fer2013,
 )
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from fer_utils.datasets import DATASETS, PAPER_COUNTS, fer2013, load_dataset
 from fer_utils.emotions import EMOTIONS, label_of
 from fer_utils.errors import FerError
-
-some = settings(max_examples=60, derandomize=True, database=None, deadline=None,
-                suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -198,13 +192,10 @@ def test_rows_keep_their_official_numbers_and_codes_become_the_order_of_the_cour
         assert faces.images[:, 5, 5].tolist() == [k + 7 * first for k in range(7)]
 
 
-def test_what_editors_and_systems_do_to_a_table_is_accepted(tmp_path, cache):
+def test_more_columns_are_passed_over(tmp_path, cache):
     plain = put(tmp_path / "plain" / "fer2013.csv", table(table_rows()))
-    text = re.sub("[^,\n]+", lambda cell: f'"{cell[0]}"', plain.read_text()).replace(",", ", ")
-    text = "\ufeff" + re.sub("(?m)$", ",one more", text.rstrip("\n")).replace("\n", "\r\n").replace("ing\"", "ing \"")
-    changed = put(tmp_path / "fer2013.csv", text)
-    for split in DATASETS["fer2013"]:
-        assert same(load_dataset("fer2013", changed, split), load_dataset("fer2013", plain, split))
+    more = put(tmp_path / "fer2013.csv", re.sub("(?m)^(?=.)", "one more,", plain.read_text()))
+    assert same(load_dataset("fer2013", more, "test"), load_dataset("fer2013", plain, "test"))
 
 
 WHOLE = " ".join(["7"] * 2304)
@@ -219,23 +210,7 @@ def with_cell(tmp_path, column, cell, name="fer2013.csv"):
     return put(tmp_path / name, HEADERS[name] + "\n" + lines.getvalue())
 
 
-words = st.text(string.ascii_letters + string.digits + "-_.é\u0665", max_size=8)
-
-
-@some
-@given((st.integers() | st.floats() | words).map(str).filter(lambda text: not re.fullmatch(r"[0-6](\.0*)?", text)),
-       st.sampled_from(["fer2013.csv", "icml_face_data.csv"]))
-@example("", "fer2013.csv")
-@example("7", "fer2013.csv")
-@example("-1", "icml_face_data.csv")
-@example("nan", "fer2013.csv")
-@example("9" * 300, "fer2013.csv")
-def test_a_code_that_is_none_is_named_with_its_row(tmp_path, cache, cell, name):
-    said = refused("fer2013", with_cell(tmp_path, 0, cell, name), f"row 9: emotion is {cell[:40]!r}; expected 0 to 6")
-    assert len(said) < len(str(tmp_path)) + 200
-
-
-def test_a_usage_or_pixels_that_are_none_are_named_with_their_row(tmp_path, cache):
+def test_a_cell_that_is_none_is_named_with_its_row(tmp_path, cache):
     def check(cell, column, message):
         for name in ("fer2013.csv", "icml_face_data.csv"):
             said = refused("fer2013", with_cell(tmp_path, column, cell, name), f"{name}: row 9: {message}")
@@ -246,7 +221,9 @@ def test_a_usage_or_pixels_that_are_none_are_named_with_their_row(tmp_path, cach
               "    ": "0 pixels", WHOLE[:-1] + "256": "2304 pixels from 7 to 256",
               WHOLE[:-1] + "-1": "2304 pixels from -1 to 7", WHOLE[:-1] + "9" * 30: "2304 pixels from 7 to "}
     no_number = [WHOLE[:-1] + cell for cell in ("a", "1.5", "nan", "0x10", "7;7", "7\0", "é")] + ["a" + WHOLE[1:]]
-    for_each(check, [*((cell, 1, message) for cell, message in pixels.items()),
+    for_each(check, [*((cell, 0, f"emotion is {cell[:40]!r}; expected 0 to 6") for cell in (
+                         "", "7", "-1", "1.5", "10", "nan", "anger", "\u0665", "9" * 300)),
+                     *((cell, 1, message) for cell, message in pixels.items()),
                      *((cell, 1, "a pixel is not a whole number" + end) for cell in no_number),
                      *((cell, 2, f"Usage is {cell!r}; expected Training or PublicTest or PrivateTest")
                        for cell in ("Validation", "", "training", "NaN", "Training_1"))])
@@ -259,11 +236,9 @@ def test_what_is_no_table_of_fer2013_is_refused(tmp_path, cache, monkeypatch):
         "header only": ("emotion,pixels,Usage\n", "0 rows; expected emotion, pixels and Usage"),
         "label": (text.replace("emotion,", "label,", 1), "a table with the columns label, pixels, Usage; expected "
                                                          "emotion, pixels and Usage"),
-        "usage": (text.replace("Usage", "usage", 1), "columns emotion, pixels, usage; expected"),
         "no usage": (table(table_rows(), "train.csv"), "a table with the columns emotion, pixels; expected emotion"),
         "no header": (text.split("\n", 1)[1], "a table with the columns 0, "),
         "emotion twice": (text.replace("emotion,", "emotion,emotion ,", 1), "columns emotion, emotion, "),
-        "noise": (noise(20_000).tobytes(), ""),
         "no sadness": (table([row for row in table_rows() if row[0] != "4" or row[2] != "PublicTest"]),
                        "no PublicTest image of sadness; the download is not complete")}
     for_each(lambda name, content, message: refused(

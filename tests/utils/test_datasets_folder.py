@@ -1,6 +1,5 @@
 """A reader's own folder: any names, sizes and colours that people have; what is unclear is refused, not guessed."""
 
-import io
 import shutil
 import warnings
 
@@ -137,35 +136,11 @@ def test_grey_stays_grey_and_among_colour_becomes_colour(folder, tmp_path):
         assert np.array_equal(image, wanted if folder / name == path else np.repeat(wanted[..., None], 3, axis=2))
 
 
-def test_every_usual_kind_and_ending_of_image_is_read(folder):
-    (folder / "anger" / "00.png").unlink()
-
-    def check(ending, kind, mode, channels):
-        path = put(folder / "anger" / f"00.{ending}", encoded(noise(48, 48, 3), kind, mode))
-        dataset = load_dataset("folder", folder)
-        assert dataset.images.shape[3:] == channels and f"anger/00.{ending}" in paths(dataset)
-        path.unlink()
-
-    for_each(check, [("png", "PNG", "1", ()), ("PNG", "PNG", "LA", ()), ("png", "PNG", "P", (3,)),
-                     ("png", "PNG", "RGBA", (3,)), ("jpg", "JPEG", "CMYK", (3,)), ("jfif", "JPEG", "L", ()),
-                     ("gif", "GIF", "P", (3,)), ("GIF", "GIF", "P", (3,)), ("bmp", "BMP", "RGB", (3,)),
-                     ("webp", "WEBP", "RGB", (3,)), ("jpeg", "JPEG", "RGB", (3,))])
-
-
-def test_an_animation_gives_its_first_frame_and_a_photo_stands_as_the_camera_was_held(folder):
-    frames = [Image.fromarray(noise(48, 48, 3, seed=seed)) for seed in (1, 2)]
-    (folder / "anger" / "00.png").unlink()
-    path = put(folder / "anger" / "00.webp", encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:],
-                                                     lossless=True))
-    assert np.array_equal(load_dataset("folder", folder).images[0], np.asarray(frames[0]))
-    path.unlink()
-    for orientation, turn in ((1, 0), (3, 2), (6, 3), (8, 1)):
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        content = encoded(noise(48, 48), "JPEG", exif=exif)
-        put(folder / "anger" / "00.jpg", content)
-        stored = np.asarray(Image.open(io.BytesIO(content)))
-        assert np.array_equal(load_dataset("folder", folder).images[0], np.rot90(stored, turn))
+def test_every_usual_ending_is_read(folder):
+    for k, (ending, kind) in enumerate({"PNG": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "jfif": "JPEG", "gif": "GIF",
+                                        "bmp": "BMP", "webp": "WEBP"}.items()):
+        put(folder / "anger" / f"1{k}.{ending}", encoded(noise(48, 48, 3), kind))
+    assert sum(dataset.counts()[0] for dataset in both(folder)) == 6 + 7
 
 
 def test_all_become_squares_as_small_as_the_smallest(folder, tmp_path):
@@ -233,7 +208,6 @@ def test_an_image_that_is_unclear_or_broken_is_named(folder, tmp_path):
           for name in ("contempt/1.png", "happy faces/1.png", "anger/old/1.png", "1.png", "anger.png")),
         ("anger/02.png", b"", "cannot be read as an image", "replace or remove"),
         ("fear/02.png", b"no image", "cannot be read as an image"),
-        ("fear/IMG_1.HEIC", b"from a telephone", "images of this kind are not read", "save it as PNG or JPEG"),
         *((f"neutral/{shape}.png", encoded(noise(*shape)), "is smaller than 16 pixels", "remove it")
           for shape in ((15, 48), (48, 15), (1, 1)))])
 
@@ -246,13 +220,10 @@ def test_no_folder_or_an_empty_one_says_what_to_give(tmp_path, cache):
     refused("folder", put(tmp_path / "face.png", encoded(noise(48, 48))), "not a whole zip or tar")
 
 
-def test_it_is_read_once_and_a_notebook_reaches_it_by_its_parameters(folder, monkeypatch):
+def test_a_notebook_reaches_it_by_its_parameters(folder):
     settings = check_parameters(dataset="folder", data_dir=str(folder))
     train, test = settings.load("train"), settings.load("held-out")
     assert (train.split, len(train)) == ("train", 35) and (test.split, len(test)) == ("test", 7)
-    with monkeypatch.context() as patch:
-        patch.setattr(reader, "decoded", None)
-        assert same(settings.load("train"), train) and same(settings.load("held-out"), test)
     (folder / "anger" / "05.png").rename(folder / "fear" / "06.png")
     assert load_dataset("folder", folder).counts().tolist() == [4, 5, 6, 5, 5, 5, 5]
     shutil.rmtree(folder / "sadness")

@@ -90,12 +90,11 @@ def test_brightness_is_that_of_a_plain_computation(faces):
     contrasts = [image.astype(float).std() for image in faces.images[faces.labels == 2]]
     assert list(table.index) == list(EMOTIONS)
     assert np.allclose(table.loc["fear"], [np.mean(means), np.std(means, ddof=1), np.mean(contrasts)])
-
-
-def test_brightness_of_colour_and_of_a_class_without_images(faces):
     colour = replace(faces.subset(faces.labels < 3), images=np.stack([faces.images[faces.labels < 3]] * 3, 3))
-    table = report.brightness(colour)
-    assert np.allclose(table.loc["fear"], report.brightness(faces).loc["fear"]) and table.loc["surprise"].isna().all()
+    light = report.brightness(colour)
+    assert np.allclose(light.loc["fear"], table.loc["fear"]) and light.loc["surprise"].isna().all()
+
+
 
 
 # Leaving out
@@ -155,13 +154,6 @@ def test_a_leak_is_taken_out_of_training_and_the_test_stays_whole(tmp_path, cach
     assert len(load_dataset("folder", root, "test", **options)) == len(load_dataset("folder", root, "test"))
     settings = check_parameters(dataset="folder", data_dir=str(root), data_options=options)
     assert settings.load("held-out").source == "mine" and settings.load("train").source == clean.source
-
-
-def test_the_hash_ignores_brightness_and_sees_another_face(faces):
-    one = report.perceptual_hash(faces.images)
-    brighter = report.perceptual_hash(np.clip(faces.images.astype(int) + 5, 0, 255).astype(np.uint8))
-    assert np.bitwise_count(one ^ brighter).sum(1).max() <= report.BITS
-    assert np.bitwise_count(one[:28] ^ one[28:]).sum(1).min() > report.BITS
 
 
 def test_official_rows_hold_numbers_alone(faces):

@@ -73,15 +73,26 @@ def own_folder(root):
     return root
 
 
+def ferplus(root):
+    """All ten vote for anger, and in the last row for no face."""
+    votes = [f"{usage},,0,0,0,0,{10 * (row < 13)},0,0,0,0,{10 * (row == 13)}" for row, (*_, usage) in enumerate(ROWS)]
+    put(root / "fer2013.csv", table(ROWS))
+    put(root / "fer2013new.csv", "\n".join([VOTES, *votes]))
+    return root
+
+
+VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 FACES = rafdb_faces({"train": (1,) * 7, "test": (1,) * 7}, quality=5)
 ROWS = table_rows(("Training", "PublicTest"))
 LAYOUTS = {"fer2013": ("fer2013", lambda: members(write_fer2013, {"Training": 1, "PublicTest": 1})),
            **{name: ("fer2013", lambda name=name: [(name, table(ROWS, name).encode())]) for name in HEADERS},
+           "FER+": ("ferplus", lambda: members(ferplus)),
            "RAF-DB": ("rafdb", lambda: members(write_official, FACES)),
            "RAF-DB mirror": ("rafdb", lambda: members(write_mirror, FACES)),
            "folder": ("folder", lambda: members(own_folder))}
-SPLITS = {"fer2013": ("train", "train", "public_test", "test"), "rafdb": rafdb.SPLITS, "folder": folder.SPLITS}
-SHAPES = {"fer2013": (48, 48), "rafdb": (100, 100, 3)}
+SPLITS = {"fer2013": ("train", "train", "public_test", "test"), "ferplus": ("train", "public_test"),
+          "rafdb": rafdb.SPLITS, "folder": folder.SPLITS}
+SHAPES = {"fer2013": (48, 48), "ferplus": (48, 48), "rafdb": (100, 100, 3)}
 
 
 @once
@@ -196,6 +207,7 @@ def hostile(draw, layout):
             links.append((draw(st.sampled_from(NAMES) | st.just(name + ".png")),
                           draw(st.sampled_from(["/etc/passwd", "..", ".", "nowhere", name, "train", "fifo"]))))
     forms = ["folder", "zip", "stored.zip", "tar", "tar.gz", "tar.bz2"] + ["file"] * 4 * layout.endswith(".csv")
+    forms = forms if layout != "FER+" else ["folder"]  # its votes lie beside the images' archive
     form, content = draw(st.sampled_from(forms)), None
     if form != "folder":
         content = packed(form, members, links) if form != "file" else members[0][1] if members else b""
@@ -248,19 +260,17 @@ def laid_out(base, layout, form, members, links, content):
         return path
     root = base / "input"
     root.mkdir()
-    for name, content in members:
+    for name, content in [*members, *links]:
         try:
             path = root / name.lstrip("/").replace("..", "__")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            elif content == "fifo":
+                os.mkfifo(path)
+            else:
+                path.symlink_to(content if content != "/etc/passwd" else base)
         except (OSError, ValueError):  # such a name, or a second of that name, cannot stand on this disk
-            pass
-    for name, target in links:
-        try:
-            path = root / name.lstrip("/").replace("..", "__")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.mkfifo(path) if target == "fifo" else path.symlink_to(target if target != "/etc/passwd" else base)
-        except (OSError, ValueError):
             pass
     return root
 
