@@ -1,17 +1,14 @@
 """How the centres move: one step as a law, many classes, micro-batches, and the rules of published code."""
 
-import io
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_center_loss import batch, loss_with_centers
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fer_utils.center_loss import RULES, CenterLoss
 
-few = settings(max_examples=40, derandomize=True, database=None, deadline=None)
+few = settings(max_examples=40)
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 4), st.integers(0, 10**6))  # n, C, D, seed
 
 
@@ -32,18 +29,22 @@ def deltas(features, labels, centers):
 
 
 @few
-@given(shapes, st.floats(0, 2))
-def test_a_step_of_eq_2_and_one_of_sgd_are_the_triple_loop(shape, alpha):
+@given(shapes, st.floats(0, 2), st.sampled_from([torch.int64, torch.int32]))
+def test_a_step_of_eq_2_and_one_of_sgd_are_the_triple_loop(shape, alpha, kind):
     n, classes, width, seed = shape
     features, labels = batch(n, classes, width, seed)
+    labels = labels.to(kind)
     for update, reduction in (("eq2", "mean"), ("sgd", "mean"), ("sgd", "sum"), ("sgd", "none")):
         loss = loss_with_centers(classes, width, alpha=alpha, update=update, reduction=reduction)
         start = loss.centers.detach().clone()
         sums, counts = deltas(features, labels, start)
+        found = loss.class_statistics(features, labels)
+        assert torch.allclose(found[0].double(), sums, atol=1e-5) and torch.equal(found[1], counts)
+        assert torch.equal(loss.centers, start)
         size = 1 + counts[:, None] if update == "eq2" else n if reduction == "mean" else 1
         loss.update_centers(features, labels)
         assert torch.allclose(loss.centers.double(), start - alpha * sums / size, rtol=1e-5, atol=2e-6)
-        assert torch.equal(loss.centers[counts == 0], start[counts == 0])
+        assert torch.equal(loss.centers[counts == 0], start[counts == 0])  # absent from the batch
 
 
 @few
@@ -59,6 +60,12 @@ def test_rows_and_the_dense_way_give_the_same_bits(shape, update):
         assert torch.equal(dense.centers, rows.centers)
 
 
+def test_with_more_classes_than_images_the_rows_of_the_batch_alone_are_touched(monkeypatch):
+    monkeypatch.setattr(CenterLoss, "_update_dense", lambda *_: pytest.fail("all rows were touched"))
+    for update in ("eq2", "sgd"):
+        loss_with_centers(60, update=update).update_centers(*batch(classes=60))
+
+
 @few
 @given(shapes, st.integers(0, 9), st.sampled_from(list(RULES)))
 def test_micro_batches_add_up_to_the_batch(shape, cut, update):
@@ -70,62 +77,6 @@ def test_micro_batches_add_up_to_the_batch(shape, cut, update):
     first, second = (parts.class_statistics(features[rows], labels[rows]) for rows in (slice(cut), slice(cut, None)))
     parts.update_centers_from(first[0] + second[0], first[1] + second[1])
     assert torch.allclose(whole.centers, parts.centers, rtol=1e-9, atol=1e-9)
-
-
-def test_the_statistics_are_eq_2s_sums_and_move_nothing():
-    features, labels = batch()
-    loss = loss_with_centers()
-    start = loss.centers.clone()
-    wanted = deltas(features, labels, start)
-    sums, counts = loss.class_statistics(features.requires_grad_(), labels)
-    assert torch.allclose(sums.double(), wanted[0], atol=1e-5) and torch.equal(counts, wanted[1])
-    assert counts.dtype == torch.int64 and not sums.requires_grad and torch.equal(loss.centers, start)
-
-
-# Many classes
-
-
-class Largest(TorchDispatchMode):
-    """The number of elements of the largest tensor that is made, other than ``known`` itself."""
-
-    def __init__(self, known):
-        super().__init__()
-        self.known, self.elements, self.where = known.data_ptr(), 0, None
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        made = function(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, (tuple, list)) else (made,):
-            if isinstance(tensor, torch.Tensor) and tensor.data_ptr() != self.known and tensor.numel() > self.elements:
-                self.elements, self.where = tensor.numel(), str(function)
-        return made
-
-
-def test_with_many_classes_nothing_is_made_that_grows_with_their_width():
-    classes, width = 5000, 64
-    features, labels = batch(4, classes, width)
-    loss = loss_with_centers(classes, width)
-    with Largest(loss.centers) as seen:
-        loss(features.requires_grad_(), labels).backward()
-        loss.update_centers(features, labels)
-    assert seen.elements == classes, seen.where  # the slots: one number a class, never filled
-    with Largest(loss.centers) as seen:
-        loss.update_centers_from(*loss.class_statistics(features, labels))
-    assert seen.elements == classes * width
-
-
-def test_with_many_classes_the_absent_ones_keep_every_bit():
-    features, labels = batch(40, 60, 8)
-    labels[:20] = 3
-    loss = loss_with_centers(1000, 8, alpha=1.9)
-    loss.centers[500:] = -0.0
-    before = loss.centers.clone()
-    loss.update_centers(features, labels)
-    present = torch.zeros(1000, dtype=torch.bool).index_fill_(0, labels, True)
-    assert torch.equal(loss.centers[~present].view(torch.int32), before[~present].view(torch.int32))
-    assert (loss.centers[present] != before[present]).any(1).all()
-
-
-# The law of alpha
 
 
 @pytest.mark.filterwarnings("ignore:alpha")
@@ -140,8 +91,6 @@ def test_a_fixed_batch_is_stable_up_to_alpha_2_1_plus_n_over_n():
             for step in range(1, 40):
                 loss.update_centers(features, labels)
                 assert torch.allclose(loss.centers - mean, rho**step * before, rtol=1e-9, atol=1e-12), (n, share)
-            moved = float((loss.centers - mean).norm() / before.norm())
-            assert moved < 0.5 if share < 1 else moved > 4 if share > 1 else moved == pytest.approx(1), (n, share)
 
 
 # The rules of published code
@@ -165,22 +114,13 @@ def test_a_rule_is_that_of_the_published_code_whatever_lambda(update, optimizer,
         centers = loss.centers.detach().clone().requires_grad_()
         stepping = optimizer(centers)
         for seed in range(12):
-            features, labels = batch(20, 5, 5, seed)
+            features, labels = batch(4, 5, 5, seed)  # of 5 classes some are absent each time: Adam moves them on
             published(features, labels, centers, stepping, alpha, lam)
+            (lam * loss(features, labels)).backward()  # which has no part in the step
             loss.update_centers(features, labels)
             assert torch.allclose(loss.centers, centers, rtol=0, atol=tolerance), (alpha, lam)
+            assert loss.centers.grad is None
         assert (loss.centers - loss_with_centers().centers)[:5].abs().max() > 5e-3
-
-
-def test_sgd_steps_along_the_gradient_that_autograd_finds():
-    for classes, reduction, lam in ((7, "mean", 0.2), (7, "sum", 3.0), (60, "mean", 3.0), (60, "sum", 0.2)):
-        features, labels = batch(20, classes - 2)
-        loss = loss_with_centers(classes, alpha=0.3, update="sgd", reduction=reduction)
-        start = loss.centers.detach().clone()
-        (lam * loss(features, labels)).backward()
-        gradient = loss.centers.grad / lam
-        loss.update_centers(features, labels)
-        assert torch.allclose(loss.centers, start - 0.3 * gradient, atol=1e-6) and loss.centers.grad is None
 
 
 def centers_after(update, alpha, steps=30, dtype=torch.float64, **options):
@@ -197,34 +137,3 @@ def test_alpha_is_inert_under_adam_and_real_under_eq_2_and_sgd():
     assert 0 < (low - high).abs().max() < 1e-5  # with Adam's own eps, in float32
     for update in ("eq2", "sgd"):
         assert (centers_after(update, 0.1) - centers_after(update, 1.9)).abs().max() > 0.1
-
-
-def test_adam_moves_absent_classes_on_and_sgd_does_not():
-    features, labels = batch(20, 3, 5)
-    absent = labels != 0
-    for update, moves in (("adam", True), ("sgd", False)):
-        loss = loss_with_centers(update=update)
-        loss.update_centers(features, labels)
-        before = loss.centers.detach().clone()
-        loss.update_centers(features[absent], labels[absent])
-        assert bool((loss.centers[0] != before[0]).any()) == moves
-        assert torch.equal(loss.centers[3:], before[3:])  # these were never seen: no momentum
-
-
-def test_training_goes_on_from_a_saved_state_to_the_last_bit():
-    def steps(loss, seeds):
-        for seed in seeds:
-            loss.update_centers(*batch(20, 5, 5, seed))
-        return loss
-
-    for update in RULES:
-        straight = steps(loss_with_centers(alpha=0.7, update=update), range(6))
-        file = io.BytesIO()
-        torch.save(steps(loss_with_centers(alpha=0.7, update=update), range(3)).state_dict(), file)
-        file.seek(0)
-        resumed = CenterLoss(7, 5, alpha=0.7, update=update)
-        resumed.load_state_dict(torch.load(file, weights_only=True))
-        steps(resumed, range(3, 6))
-        assert (list(straight.state_dict()) == ["centers"]) == (update != "adam")
-        for name, value in straight.state_dict().items():
-            assert torch.equal(value, resumed.state_dict()[name]), (update, name)

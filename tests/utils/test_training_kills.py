@@ -1,6 +1,7 @@
 """Killed at random moments, called again until it is finished: the same training, to the last bit."""
 
 import random
+import shutil
 import time
 
 import pytest
@@ -38,11 +39,12 @@ def listing(folder):
 def test_a_training_that_is_killed_ends_like_one_that_never_was(tmp_path, kills):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert killed_until_finished(tmp_path / "a", whole, 0, random) == []
-    rng, epochs, runs = random.Random(kills), [], 0
+    rng, epochs = random.Random(kills), []
     while len(epochs) < kills:  # a training may end before its last kill: then another one begins
-        folder, runs = tmp_path / f"run{runs}", runs + 1
+        folder = tmp_path / f"run{len(epochs)}"
         epochs += killed_until_finished(folder, cut, kills - len(epochs), rng)
         assert_same(torch.load(whole), torch.load(cut))
         assert not list(folder.glob("*.part")) and len(list(folder.glob("*"))) == 5
         cut.unlink()
+        shutil.rmtree(folder)
     assert any(epochs) and len(set(epochs)) > kills / 10  # they hit it at different places
