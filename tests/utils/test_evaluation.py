@@ -55,8 +55,6 @@ def test_the_most_confused_pair_is_the_one_with_the_largest_mean_share_whatever_
     assert most_confused_pair(labels, predicted) == ("anger", "disgust", pytest.approx(0.2))
 
 
-# Compactness
-
 POINTS = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 4.0], [1.0, 4.0], [1.0, 4.0]])
 GROUPS = np.array([1, 1, 5, 5, 5])
 
@@ -79,9 +77,6 @@ def test_the_ratio_does_not_change_with_scale_shift_or_rotation():
     features, labels = rng.normal(size=(70, 6)), np.arange(70) % 7
     plain, turn = compactness(features, labels), np.linalg.qr(rng.normal(size=(6, 6)))[0]
     assert compactness(1000 * features @ turn + 5, labels).ratio == pytest.approx(plain.ratio, rel=1e-9)
-
-
-# Prediction
 
 
 class Pixels(nn.Module):
@@ -132,9 +127,6 @@ def test_bf16_is_used_when_it_is_asked_for():
     for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         with autocast(precision, "cpu"):
             assert nn.Linear(4, 4)(torch.ones(2, 4)).dtype == kind
-
-
-# Groups
 
 
 def test_accuracy_by_group_with_its_interval():

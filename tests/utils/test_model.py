@@ -100,10 +100,8 @@ def test_a_file_that_is_no_weights_of_this_network_is_named(tmp_path, resnet18):
         "there is no such file": {"absent.pt": None, "absent.safetensors": None},
         "not a state_dict that torch or safetensors can load": {
             "empty.pt": b"", "garbage.pt": b"garbage", "pickle.pt": b"\x80\x02garbage", "zip.pt": b"PK\x03\x04 half",
-            "cut.pt": pickled, "cut.safetensors": safe},
-        "holds something else than a state_dict": {
-            "tensor.pt": torch.zeros(3), "list.pt": [torch.zeros(3)], "checkpoint.pt": {"epoch": 3, "model": {}},
-            "numbered.pt": {0: torch.zeros(3)}},
+            "cut.pt": pickled, "cut.safetensors": safe, "tensor.pt": torch.zeros(3), "list.pt": [torch.zeros(3)],
+            "checkpoint.pt": {"epoch": 3, "model": {}}, "numbered.pt": {0: torch.zeros(3)}},
         "weights of another network; they do not fit this backbone and its 7 classes": {
             "none.pt": {}, "eight.pt": CLResNet50(8, backbone="resnet18").state_dict(),
             "torchvisions.pt": torchvision.models.resnet34(weights=None).state_dict()}}

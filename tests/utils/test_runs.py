@@ -1,12 +1,10 @@
 """Runs: trained once and found again, whole whatever stops them."""
 
 import dataclasses
-import json
 import math
-import os
 import re
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,9 +13,9 @@ from conftest import refusal
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
-from fer_utils.evaluation import compactness, confusion, predict, scores
+from fer_utils.evaluation import Compactness, compactness, confusion, predict, scores
 from fer_utils.runs import run as room
-from fer_utils.runs.run import default_runs_dir, environment, find_or_train, load_run, run_id, write_json
+from fer_utils.runs.run import default_runs_dir, environment, find_or_train, load_run, run_id
 from fer_utils.training import checkpoint, loop
 from fer_utils.training.loop import ENGINE
 from fer_utils.training.recipe import Recipe
@@ -60,32 +58,19 @@ def fits(monkeypatch):
     return calls
 
 
-# Found again
-
-
 def test_a_run_is_trained_once_loaded_the_second_time_and_says_which(train, make_recipe, fits, capsys):
     first = train(make_recipe(), progress=True)
     when = datetime.fromisoformat(first.environment["finished"])
-    assert when.tzinfo == UTC and first.origin.startswith(f"trained on {when.day} {when:%B %Y} in ")
-    assert re.search(r" in (\d+ min )?\d+ s on .", first.origin)
+    assert re.fullmatch(rf"trained on {when.day} {when:%B %Y} in \d+ s on .+", first.origin)
     assert capsys.readouterr().out == f"{first.folder.name}: new; {first.origin}.\n"
     second = train(make_recipe(), progress=True)
     assert capsys.readouterr().out == f"{first.folder.name}: loaded, not trained again; {first.origin}.\n"
-    assert len(fits) == 1 and (second.folder, second.metrics, second.config, second.environment) == (
-        first.folder, first.metrics, first.config, first.environment)
+    assert len(fits) == 1 and second == first
     train(make_recipe())
     assert capsys.readouterr().out == ""
     assert sorted(path.name for path in first.folder.iterdir()) == [
         "config.json", "environment.json", "history.json", "lock", "metrics.json", "model.safetensors",
         "predictions.npz"]
-
-
-def test_the_origin_of_a_run_without_a_date_is_when_it_was_written(tmp_path):
-    (tmp_path / "metrics.json").write_text("{}")
-    os.utime(tmp_path / "metrics.json", (1_000_000_000, 1_000_000_000))
-    for seconds, words in ((0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (780.3, "13 min 0 s")):
-        run = room.Run(tmp_path, {}, {"hardware": "an abacus, 2 beads"}, {"seconds": seconds})
-        assert run.origin == f"trained on 9 September 2001 in {words} on an abacus, 2 beads"
 
 
 def test_a_run_tells_what_went_in_and_what_came_out(train, make_recipe, data, fits):
@@ -130,14 +115,10 @@ def test_a_real_network_is_found_again_and_a_damaged_one_is_named(data, make_rec
 
 
 def test_features_that_collapsed_to_one_point_do_not_break_the_run(train, make_recipe, monkeypatch):
-    nothing = compactness(np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([0, 0, 1, 1]))
     for module in (room, loop):
-        monkeypatch.setattr(module, "compactness", lambda features, labels: nothing)
+        monkeypatch.setattr(module, "compactness", lambda features, labels: Compactness(1.0, 0.0))
     run = load_run(train(make_recipe()).folder)
     assert run.metrics["ratio"] == math.inf and run.history.validation_ratio.tolist() == [math.inf] * 2
-
-
-# The splits
 
 
 def test_a_seed_gives_all_recipes_the_same_faces_and_another_seed_others(train, make_recipe, fits):
@@ -213,9 +194,6 @@ def test_seed_data_engine_and_the_content_of_a_weights_file_are_in_the_key_and_i
     assert re.fullmatch(r"fer2013-tiny-resnet18-center-lam0\.2-alpha1\.9-seed1-[0-9a-f]{10}", names[1])
     softmax = run_id(make_recipe(lam=0), "fer2013", 3, faces)
     assert re.fullmatch(r"fer2013-tiny-resnet18-softmax-seed3-[0-9a-f]{10}", softmax)
-
-
-# Cut off
 
 
 def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, make_recipe, monkeypatch, tmp_path):
@@ -297,9 +275,6 @@ def test_a_run_that_another_process_finished_meanwhile_is_loaded(train, make_rec
     assert train(make_recipe()).metrics == finished.metrics and len(fits) == 1
 
 
-# Where runs lie, and small files
-
-
 def test_runs_lie_where_fer_utils_runs_says_else_in_the_course_else_here(train, make_recipe, monkeypatch, tmp_path):
     monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "mine"))
     assert default_runs_dir() == train(make_recipe(epochs=1), runs_dir=None).folder.parent == tmp_path / "mine"
@@ -312,19 +287,9 @@ def test_runs_lie_where_fer_utils_runs_says_else_in_the_course_else_here(train, 
         assert default_runs_dir() == tmp_path / home / "runs"
 
 
-def test_json_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "a" / "b" / "x.json"
-    write_json(path, {"α": [1, 2.5, None]})
-    with pytest.raises(TypeError):
-        write_json(path, {"new": {1, 2}})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"α": [1, 2.5, None]}
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_environment_tells_what_a_reader_needs_to_compare_numbers(monkeypatch, tmp_path):
+def test_the_environment_tells_the_memory_and_the_commit_where_there_is_git(monkeypatch, tmp_path):
     found = environment()
-    assert {"python", "torch", "torchvision", "hardware", "device", "threads"} < set(found) and json.dumps(found)
     assert found["peak_memory_mb"] is None or 50 < found["peak_memory_mb"] < 100_000
     assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
-    monkeypatch.setenv("PATH", str(tmp_path))  # without git
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert environment()["commit"] is None

@@ -25,29 +25,18 @@ def test_good_parameters_become_settings():
     assert (chosen.dataset, chosen.seed, chosen.device) == ("synthetic", 7, "cpu")
     assert (chosen.runs_dir, chosen.data_dir) == ("here", Path("there"))
     assert (chosen.alphas, chosen.lams, chosen.seeds) == ((0.1, 1.0, 1.9), (0.2,), (0, 1))
-    recipe = chosen.recipe
-    assert (recipe.name, recipe.epochs, recipe.backbone, recipe.alpha, recipe.lam) == ("quick", 3, "resnet18", 0.5, 0.3)
-
-
-def test_what_is_not_given_is_the_recipes_own_or_the_usual():
-    for parameters in ({}, {"alpha": None, "lam": None}):
+    assert chosen.recipe == get_recipe("quick", epochs=3, backbone="resnet18", alpha=0.5, lam=0.3)
+    for parameters in ({}, {"alpha": None, "lam": None}):  # the recipe's own, or the usual
         chosen = check_parameters(**parameters)
         assert chosen.recipe == get_recipe("quick") and (chosen.seed, chosen.dataset) == (0, "synthetic")
-
-
-def test_overrides_are_a_dict_or_json():
-    for overrides, epochs in (('{"epochs": 3}', 3), ({"epochs": 3}, 3), ("", 6), (None, 6), ({}, 6), ("{}", 6)):
+    for overrides, epochs in (('{"epochs": 3}', 3), ({"epochs": 3}, 3), ("", 6), (None, 6), ("{}", 6)):
         assert check_parameters(**{**GOOD, "overrides": overrides}).recipe.epochs == epochs, overrides
 
 
 WRONG = {  # {parameter: (a value that cannot be meant, what the message says of it)}
-    "dataset": [("affectnet", "dataset = 'affectnet': choose one of synthetic, fer2013"), (None, "dataset = None"),
-                (["fer2013"], "dataset = ['fer2013']")],
-    "recipe": [("quik", "unknown recipe 'quik'; choose one of quick, paper")],
+    "dataset": [("affectnet", "dataset = 'affectnet': choose one of synthetic, fer2013"), (None, "dataset = None")],
     "seed": [(wrong, f"seed = {wrong!r}: give a whole number") for wrong in (-1, 1.0, "0", True, None, math.nan)],
-    "device": [("gpu", "device 'gpu' cannot be used here")],
-    "data_dir": [(wrong, f"data_dir = {wrong!r}: give a path") for wrong in (3, ["a"])],
-    "runs_dir": [(False, "runs_dir = False: give a path")],
+    "data_dir": [(3, "data_dir = 3: give a path")], "runs_dir": [(False, "runs_dir = False: give a path")],
     "alpha": [(-0.1, "alpha = -0.1"), ("1.9", "alpha = '1.9'")], "lam": [(math.nan, "lam = nan")],
     "overrides": [({"epoch": 3}, "a recipe has no field epoch"), ({"epochs": 0}, "epochs = 0"),
                   ('{"lam": NaN}', "lam = nan"), ("epochs=3", "overrides = 'epochs=3' is not JSON"),
@@ -98,9 +87,6 @@ def test_a_name_that_papermill_injected_but_the_notebook_lacks_is_refused(monkey
         ipython(monkeypatch, ["", "lam = 0.2", f"# Parameters\nseed = 1\n{injected} = 0.3\n", "check_parameters(...)"])
         said = refusal(check_parameters, **GOOD)
         assert (f"this notebook has no parameter {injected!r}{hint} {', '.join(GOOD)}." in said) if hint else not said
-
-
-# Settings
 
 
 def test_settings_load_the_split_that_runs_are_tested_on(monkeypatch):

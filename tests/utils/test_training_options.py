@@ -7,7 +7,6 @@ from conftest import made, refusal, train
 from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
-from fer_utils.evaluation import predict
 from fer_utils.training import loop
 from fer_utils.training.loop import fit, training_step
 from fer_utils.training.recipe import get_recipe
@@ -26,9 +25,6 @@ def after(recipe, pieces, steps=3):
     return torch.stack(results), ours.center_loss.centers, torch.cat([p.flatten() for p in ours.network.parameters()])
 
 
-# A batch in pieces
-
-
 def test_a_batch_in_pieces_is_the_whole_batch(tiny_network, make_recipe):
     images, labels = batch_of(62)
     for update, optimizer in (("eq2", "adam"), ("sgd", "sgd"), ("adam", "sgd")):
@@ -39,17 +35,6 @@ def test_a_batch_in_pieces_is_the_whole_batch(tiny_network, make_recipe):
             pieces = list(zip(images.split(sizes), labels.split(sizes)))
             for found, wanted in zip(after(recipe.replace(accumulate=len(sizes)), pieces), whole):
                 assert torch.allclose(found, wanted, atol=2e-5), (update, sizes)
-
-
-def test_fit_cuts_62_into_four_pieces(make_faces, tiny_network, make_recipe, monkeypatch):
-    sizes, step = [], loop.training_step
-    monkeypatch.setattr(loop, "training_step", lambda pieces, *args: sizes.append(
-        [len(labels) for _, labels in pieces]) or step(pieces, *args))
-    train((make_faces(124), make_faces(21)), make_recipe(batch_size=62, epochs=1, accumulate=4))
-    assert sizes == [[15, 16, 15, 16]] * 2
-
-
-# Mixup, smoothing, moving average, cosine
 
 
 @pytest.mark.parametrize("mix", [0.2, 0.5])
@@ -86,15 +71,6 @@ def test_the_moving_average_is_the_literal_loop_and_is_what_is_tested(tiny_netwo
     assert not torch.allclose(state["classifier.weight"], ours.network.classifier.weight, atol=1e-3)
 
 
-def test_with_a_moving_average_the_result_is_the_average(faces, tiny_network, make_recipe):
-    plain, averaged = train(faces, make_recipe(epochs=1)), train(faces, make_recipe(epochs=1, ema=0.5))
-    assert not torch.equal(plain.model.classifier.weight, averaged.model.classifier.weight)
-    assert plain.history.cross_entropy.tolist() == averaged.history.cross_entropy.tolist()  # it only watches
-    _, probabilities = predict(averaged.model, faces[1].images, **averaged.inputs)
-    chosen = probabilities[np.arange(21), faces[1].labels]
-    assert -np.log(chosen).mean() == pytest.approx(averaged.history.validation_cross_entropy[0], rel=1e-5)
-
-
 # The published code's faults, on purpose
 
 
@@ -107,9 +83,8 @@ def published(make_recipe, **fields):
 
 
 def test_published_code_sees_the_same_batches_every_epoch_augmented_anew(faces, tiny_network, make_recipe, steps_seen):
-    train(faces, published(make_recipe, epochs=3))
-    labels = [torch.cat([labels for _, labels, _ in steps_seen[k * 4:k * 4 + 4]]).tolist() for k in range(3)]
-    assert labels[0] == labels[1] == labels[2] != faces[0].labels.tolist()
+    train(faces, published(make_recipe, epochs=2))
+    assert all(torch.equal(first[1], second[1]) for first, second in zip(steps_seen[:4], steps_seen[4:]))
     assert not torch.equal(steps_seen[0][0], steps_seen[4][0])
 
 
@@ -150,36 +125,15 @@ def test_published_code_moves_random_centers_by_adam_blind_to_alpha(faces, tiny_
     assert float((eq2[0] - eq2[1]).abs().max()) > 1e-2  # under Eq. 2, α is real
 
 
-# One machine, many trainings
-
-
-def test_a_training_is_the_same_after_others_of_other_kinds(faces, tiny_network, make_recipe, monkeypatch,
-                                                            assert_same_training):
+def test_neither_other_trainings_nor_the_environment_change_one(faces, tiny_network, make_recipe, monkeypatch,
+                                                                assert_same_training):
     first = train(faces, make_recipe())
-    train(faces, make_recipe(precision="bf16", accumulate=4, epochs=1))
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "_validate", lambda *args: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            train(faces, make_recipe(accumulate=2))
-    assert_same_training(first, train(faces, make_recipe()))
-
-
-def test_what_a_launcher_left_in_the_environment_changes_nothing(faces, tiny_network, make_recipe, monkeypatch,
-                                                                 assert_same_training):
-    wanted = train(faces, make_recipe(epochs=1))
+    with pytest.raises(ZeroDivisionError):
+        train(faces, make_recipe(precision="bf16", accumulate=4), on_epoch=lambda history: 1 / 0)
     for name, value in {"MIXED_PRECISION": "bf16", "GRADIENT_ACCUMULATION_STEPS": "4", "DYNAMO_BACKEND": "INDUCTOR",
-                        "USE_CPU": "true"}.items():
-        with monkeypatch.context() as patch:
-            patch.setenv(f"ACCELERATE_{name}", value)
-            assert_same_training(wanted, train(faces, make_recipe(epochs=1)))
-
-
-def test_a_trained_network_is_plain(faces, tiny_network, make_recipe):
-    """Neither wrapped nor patched: it runs in fp32 where it is not told otherwise."""
-    for ema in (0, 0.5):
-        model = train(faces, make_recipe(precision="bf16", epochs=1, ema=ema)).model
-        assert type(model) is tiny_network and model.forward.__func__ is tiny_network.forward
-        assert model(torch.zeros(1, 3, 32, 32))[0].dtype == torch.float32
+                        "USE_CPU": "true"}.items():  # what a launcher may have left
+        monkeypatch.setenv(f"ACCELERATE_{name}", value)
+    assert_same_training(first, train(faces, make_recipe()))
 
 
 def test_images_too_small_for_a_backbone_are_refused(make_recipe):
@@ -192,25 +146,10 @@ def test_the_trial_of_a_new_network_leaves_no_trace(make_recipe):
     assert all(not value.any() for name, value in state.items() if name.endswith(("running_mean", "tracked")))
 
 
-# What one sees
-
-
 def test_the_bar_counts_images_and_is_quiet_when_asked_and_under_ci(faces, tiny_network, make_recipe, monkeypatch,
                                                                     capsys):
     for ci, progress in (("", True), ("", False), ("true", True)):
         monkeypatch.setenv("CI", ci)
         fit(*faces, make_recipe(epochs=1), device="cpu", progress=progress)
         said = capsys.readouterr().err
-        assert all(part in said for part in ("image/s", "epoch 1", "/64.0")) if progress and not ci else said == ""
-
-
-def test_the_bar_draws_the_last_twelve_validation_accuracies():
-    lines = {"▁": [0.2], "█▁▅": [0.5, 0.1, 0.32], "▁▁": [0.3, 0.3], "▁" + 11 * "█": [0.9, 0.1, *[0.5] * 11]}
-    for line, accuracies in lines.items():
-        assert loop._curve([{"validation_accuracy": value} for value in accuracies]) == line
-
-
-def test_on_epoch_sees_the_history_grow(faces, tiny_network, make_recipe):
-    seen = []
-    result = train(faces, make_recipe(epochs=3), on_epoch=seen.append)
-    assert [len(history) for history in seen] == [1, 2, 3] and seen[-1].equals(result.history)
+        assert all(part in said for part in ("image/s", "epoch 1", "/64.0", "▁")) if progress and not ci else said == ""
