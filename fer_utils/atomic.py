@@ -9,11 +9,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def written_whole(path, shared=False):
-    """Where to write a file or a folder: it is renamed to ``path`` when the block ends, and deleted when that fails.
-
-    A process killed at any moment leaves at ``path`` what was there before, or all of the new, never half of it.
-    ``shared``: another process may be writing the same folder; each has its own part, and the first one's stays.
-    """
+    """Where to write a file or a folder: it is renamed to ``path`` when the block ends, and deleted when that fails, so
+    that a killed process leaves what was there before, or all of the new. ``shared``: another process may be writing
+    the same folder; each has its own part, and the first one's stays."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part" if shared else f"{path.name}.part")

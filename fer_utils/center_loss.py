@@ -11,7 +11,7 @@ from torch.nn import functional
 from .errors import FerError
 
 RULES = {"eq2": "Eq. 2", "sgd": "SGD", "adam": "Adam"}  # how the centres move, and the names to show
-BETAS = (0.9, 0.999)  # Adam's, in torch and in the published code
+BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's, in torch and in the published code
 # What ρ = 1 − α n/(1 + n), by which a step of Eq. 2 multiplies c − mean, does: each from this ρ down.
 REGIONS = {"slow": 1.0, "steady": 0.6, "jumps over the mean": 0.0, "diverges": -1.0}
 
@@ -23,48 +23,41 @@ class CenterLoss(nn.Module):
     ``forward(features, labels)``: ½‖x_i − c_{y_i}‖², reduced by "mean" (the default here), "sum" (as Eq. 1 is
     printed) or "none". It moves nothing. λ is no part of it: the training loop multiplies.
 
-    ``update_centers(features, labels)``: one step of the centres, once per optimiser step and with its features.
-    ``update`` says which:
+    ``update_centers(features, labels)``: one step of the centres, once per optimiser step, by the rule ``update``:
 
     - "eq2": Δc_j = Σ_i δ(y_i = j)(c_j − x_i) / (1 + Σ_i δ(y_i = j)), c_j ← c_j − α Δc_j. A class that is absent from
       the batch keeps its centre to the last bit. ``centers`` is a buffer: no gradient reaches it, and no optimiser.
     - "sgd": c_j ← c_j − α g_j, where g_j is the gradient of this loss: Σ_i δ(y_i = j)(c_j − x_i), divided by the
       batch size where ``reduction`` is "mean". α is the centres' learning rate.
-    - "adam": a step of Adam with ``learning_rate`` and ``eps`` on α g_j, which is how the paper's code uses α. Adam
-      divides by the size of what it is given, so α does (almost) nothing. Absent classes coast on, as Adam's do.
+    - "adam": a step of Adam with ``learning_rate`` on α g_j, which is how the paper's code uses α. Adam divides by the
+      size of what it is given, so α does (almost) nothing. Absent classes coast on, as Adam's do.
 
-    The last two are there to be compared with published code. ``centers`` is then a Parameter, and ``backward`` adds λ
-    times its gradient to ``centers.grad``. ``update_centers`` does not read that: it takes g from the batch, so that
-    λ, loss scaling and weight decay have no part in the step (published code divides by λ for the same end), and then
-    clears ``centers.grad``. Keep ``parameters()`` out of your own optimiser. Published code has no ½ and so twice our
-    g: its SGD at rate 0.5 is α = 1 here, its α = 1.9 before Adam is 3.8.
+    The last two are there to be compared with published code. ``centers`` is then a Parameter; ``update_centers`` takes
+    g from the batch and clears ``centers.grad``, so that λ, loss scaling and weight decay have no part in the step.
+    Keep ``parameters()`` out of your own optimiser. Published code has no ½ and so twice our g: its SGD at rate 0.5 is
+    α = 1 here, its α = 1.9 before Adam is 3.8.
 
     ``centers`` (C, D) is float32 and saved with the module, Adam's moments too. They start at "zeros", at "randn" (from
-    torch's generator) or at a tensor (C, D). They never become narrower: ``half()`` leaves them float32, ``double()``
-    makes them float64, and everything is computed in their type, under autocast too. A batch whose step is not finite
-    leaves everything as it was.
+    torch's generator) or at a tensor (C, D). They never become narrower: ``half()`` leaves them float32, and everything
+    is computed in their type, under autocast too. A batch whose step is not finite leaves everything as it was.
 
-    Cost: where C is larger than the batch, "eq2" touches the rows of the batch only, whatever C is ("sgd" too, but
-    autograd's own ``centers.grad`` is C × D). Several processes (``sync``, with torch.distributed initialised) add up
-    sums and counts in one all_reduce, and so take the step of the whole batch: 4·C·(D + 1) bytes a step, 57 kB for
-    7 × 2048, 176 MB for 85,742 × 512. A process that has no image calls ``update_centers_from`` with zeros,
-    or the others wait for it. The loss is each process's own: where shards differ in size, take "sum" and divide by the
-    size of the whole batch.
+    Where C is larger than the batch, "eq2" and "sgd" touch the rows of the batch only. Several processes take the step
+    of the whole batch; one that has no image must call ``update_centers_from`` with zeros. The loss is each process's
+    own: where shards differ in size, take "sum" and divide by the size of the whole batch.
 
-    Raises ``FerError`` for features that are not a float (B, D), for labels that are not an integer (B,), for an empty
-    batch, for a label out of range (on the CPU; from a GPU nothing is read back), and for options that cannot be meant.
+    Raises ``FerError`` for features that are not float (B, D), labels that are not integer (B,), an empty batch, a
+    label out of range (on the CPU; from a GPU nothing is read back), and options that cannot be meant.
     """
 
-    def __init__(self, num_classes, feat_dim, *, alpha=0.5, update="eq2", reduction="mean", init="zeros", sync=True,
-                 learning_rate=1e-3, eps=1e-8):
+    def __init__(self, num_classes, feat_dim, *, alpha=0.5, update="eq2", reduction="mean", init="zeros",
+                 learning_rate=1e-3):
         super().__init__()
-        _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rate, eps)
+        _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rate)
         if alpha > 2 and update == "eq2":
             warnings.warn(f"alpha = {alpha}: above 2 the centres of large classes overshoot further with every step "
                           "and diverge: with n images a step multiplies a centre's distance to their mean by "
                           "1 - alpha n / (1 + n), which falls below -1.", stacklevel=2)
-        self.alpha, self.update, self.reduction, self.sync = float(alpha), update, reduction, sync
-        self.learning_rate, self.eps = learning_rate, eps
+        self.alpha, self.update, self.reduction, self.learning_rate = float(alpha), update, reduction, learning_rate
         centers = _starting_centers(init, (num_classes, feat_dim))
         if update == "eq2":
             self.register_buffer("centers", centers)
@@ -77,8 +70,7 @@ class CenterLoss(nn.Module):
     def forward(self, features, labels):
         self._check(features, labels)
         # An fp32 island: half precision cannot hold the small differences between large coordinates. The cast is all
-        # that it takes, for autocast narrows nothing but matrix products and convolutions. mse_loss is (x − c)², with
-        # one pass over the features each way.
+        # that it takes, for autocast narrows nothing but matrix products and convolutions.
         centers = self.centers.index_select(0, labels)
         features = features.to(centers.dtype)
         if self.reduction == "none":
@@ -97,8 +89,7 @@ class CenterLoss(nn.Module):
     @torch.no_grad()
     def class_statistics(self, features, labels):
         """Eq. 2's two sums for every class: Σ_i δ(y_i = j)(c_j − x_i), (C, D) in the centres' type, and
-        Σ_i δ(y_i = j), int64 (C,). Those of micro-batches add up to those of the whole batch, as long as the centres
-        rest in between; then give them to ``update_centers_from``. Dense, so meant for few classes."""
+        Σ_i δ(y_i = j), int64 (C,). Those of micro-batches add up to the whole batch's, for ``update_centers_from``."""
         self._check(features, labels)
         return self._statistics(features, labels)
 
@@ -131,7 +122,6 @@ class CenterLoss(nn.Module):
         """``update_centers`` in B rows instead of C: the same operations in the same order, and so the same bits."""
         labels = labels.long()  # index_copy_ takes no other
         # Each class of the batch gets one of the batch's rows as its slot: that of its image which was written last.
-        # Only what was written is read: no sorting, no waiting for a GPU, no time spent on the other classes.
         slots = torch.empty(len(self.centers), dtype=torch.int64, device=labels.device)
         slots[labels] = torch.arange(len(labels), device=labels.device)
         slots = slots[labels]
@@ -154,7 +144,7 @@ class CenterLoss(nn.Module):
         square = self.adam_square.lerp(gradient.square(), 1 - BETAS[1])
         # 1 − β^t; the plain difference would lose half its digits in float32.
         first, second = (-torch.expm1(steps * math.log(beta)) for beta in BETAS)
-        centers = self.centers - self.learning_rate * (mean / first) / ((square / second).sqrt() + self.eps)
+        centers = self.centers - self.learning_rate * (mean / first) / ((square / second).sqrt() + EPS)
         finite = square.amax().isfinite()
         for old, new in ((self.adam_steps, steps), (self.adam_mean, mean), (self.adam_square, square),
                          (self.centers, centers)):
@@ -162,8 +152,7 @@ class CenterLoss(nn.Module):
 
     def _processes(self):
         distributed = torch.distributed
-        ready = self.sync and distributed.is_available() and distributed.is_initialized()
-        return distributed.get_world_size() if ready else 1
+        return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
     def _apply(self, fn, recurse=True):
         def never_narrower(tensor):
@@ -175,18 +164,13 @@ class CenterLoss(nn.Module):
         super()._load_from_state_dict(*arguments)
         self._apply(lambda tensor: tensor)  # load_state_dict(assign=True) may bring narrow centres
 
-    def extra_repr(self):
-        update = "" if self.update == "eq2" else f", update={self.update!r}"
-        return f"classes={len(self.centers)}, feat_dim={self.centers.shape[1]}, alpha={self.alpha}{update}"
-
     def _check(self, features, labels):
         _check_tensors(features=features, labels=labels)
-        if features.ndim != 2 or features.shape[1] != self.centers.shape[1] or not features.is_floating_point():
-            raise FerError(f"features are {features.dtype} {tuple(features.shape)}; give floats of shape "
-                           f"(batch, {self.centers.shape[1]}).")
+        classes, width = self.centers.shape
+        if features.ndim != 2 or features.shape[1] != width or not features.is_floating_point():
+            raise FerError(f"features are {features.dtype} {tuple(features.shape)}; give floats (batch, {width}).")
         if labels.shape != features.shape[:1] or labels.dtype not in (torch.int64, torch.int32):
-            raise FerError(f"labels are {labels.dtype} {tuple(labels.shape)}; give integers of shape "
-                           f"({len(features)},).")
+            raise FerError(f"labels are {labels.dtype} {tuple(labels.shape)}; give integers ({len(features)},).")
         if not len(features):
             raise FerError("an empty batch has no centre loss; leave it out.")
         if not features.device == labels.device == self.centers.device:
@@ -195,10 +179,9 @@ class CenterLoss(nn.Module):
         # On a GPU this would wait for the device at every step; FaceDataset has checked the labels already.
         if labels.device.type == "cpu":
             low, high = map(int, labels.aminmax())
-            if low < 0 or high >= len(self.centers):
-                wrong = labels[(labels < 0) | (labels >= len(self.centers))][0]
-                raise FerError(f"label {int(wrong)} is out of range; there are {len(self.centers)} centres, numbered "
-                               "from 0.")
+            if low < 0 or high >= classes:
+                wrong = low if low < 0 else high
+                raise FerError(f"label {wrong} is out of range; there are {classes} centres, numbered from 0.")
 
 
 def _count(labels, classes):
@@ -228,18 +211,13 @@ def _starting_centers(init, shape):
     return getattr(torch, init)(shape, dtype=torch.float32)
 
 
-def _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rate, eps):
+def _check_options(num_classes, feat_dim, alpha, update, reduction, learning_rate):
     for name, value in (("num_classes", num_classes), ("feat_dim", feat_dim)):
         if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
             raise FerError(f"{name} = {value!r}: give a whole number from 1 up.")
-    for name, value, usual in (("alpha", alpha, "usually below 1"), ("learning_rate", learning_rate, "usually 0.001"),
-                               ("eps", eps, "usually 1e-8")):
+    for name, value in (("alpha", alpha), ("learning_rate", learning_rate)):
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
-            raise FerError(f"{name} = {value!r}: give a finite number from 0 up, {usual}.")
-    if eps == 0:
-        raise FerError("eps = 0: Adam would divide by zero for a class that it has not seen; give a small number.")
-    for name, value, choices in (("update", update, tuple(RULES)),
-                                 ("reduction", reduction, ("mean", "sum", "none"))):
+            raise FerError(f"{name} = {value!r}: give a finite number from 0 up.")
+    for name, value, choices in (("update", update, tuple(RULES)), ("reduction", reduction, ("mean", "sum", "none"))):
         if value not in choices:
-            *others, last = map(repr, choices)
-            raise FerError(f"{name} {value!r}: choose {', '.join(others)} or {last}.")
+            raise FerError(f"{name} {value!r}: choose one of {', '.join(map(repr, choices))}.")

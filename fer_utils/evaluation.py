@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import entr
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
@@ -22,12 +23,9 @@ def autocast(precision, device):
 
 @torch.inference_mode()
 def predict(model, images, *, size, mean, std, precision="fp32", mirror=False, batch_size=256):
-    """Features float32 (N, D) and probabilities float32 (N, 7) of uint8 images, without any augmentation.
-
-    With ``mirror`` both are means over each image and its mirror image.
-    """
-    device = next(model.parameters()).device
-    was_training = model.training
+    """Features float32 (N, D) and probabilities float32 (N, 7) of uint8 images, without any augmentation; with
+    ``mirror`` both are means over each image and its mirror image."""
+    device, was_training = next(model.parameters()).device, model.training
     model.eval()
     features, probabilities = [], []
     for start in range(0, len(images), batch_size):
@@ -42,29 +40,25 @@ def predict(model, images, *, size, mean, std, precision="fp32", mirror=False, b
 
 
 def scores(labels, predicted, classes=EMOTIONS):
-    """Accuracy and F1 as the paper reports them, in [0, 1], with macro F1 and each class's recall beside them.
-
-    The paper's F1 is the weighted one: each class counts by its size. Macro F1 gives all classes the same weight,
-    and so shows what becomes of the rare ones.
-    """
+    """Accuracy and weighted F1 as the paper reports them, in [0, 1], with macro F1, in which rare classes count as much
+    as large ones, and each class's recall."""
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.shape != predicted.shape or not len(labels):
         raise FerError(f"{labels.shape} labels and {predicted.shape} predictions; give one prediction for each label.")
-    f1 = {average: f1_score(labels, predicted, average=average, labels=range(len(classes)), zero_division=0)
-          for average in ("weighted", "macro")}
-    recall = np.nan_to_num(confusion(labels, predicted, normalise_rows=True, classes=classes)).diagonal()
-    return {"accuracy": float(accuracy_score(labels, predicted)), "weighted_f1": float(f1["weighted"]),
-            "macro_f1": float(f1["macro"]), "recall": dict(zip(classes, map(float, recall)))}
+    weighted, macro = (f1_score(labels, predicted, average=average, labels=range(len(classes)), zero_division=0)
+                       for average in ("weighted", "macro"))
+    recall = confusion(labels, predicted, normalise_rows=True, classes=classes).diagonal()
+    return {"accuracy": float(accuracy_score(labels, predicted)), "weighted_f1": float(weighted),
+            "macro_f1": float(macro), "recall": dict(zip(classes, map(float, recall)))}
 
 
 def by_group(labels, predicted, groups, level=0.95):
     """Accuracy for each group: a DataFrame with columns ``n``, ``accuracy``, ``low`` and ``high`` and a row for each
-    word that is in ``groups`` (N,), in alphabetical order. ``low`` and ``high`` are Wilson's interval, which holds for
-    small groups, too. Raises ``FerError`` unless there is one prediction and one group for each label."""
+    word in ``groups`` (N,), in alphabetical order. ``low`` and ``high``: Wilson's interval, good for small groups, too.
+    Raises ``FerError`` unless there is one prediction and one group for each label."""
     labels, predicted, groups = map(np.asarray, (labels, predicted, groups))
     if not labels.shape == predicted.shape == groups.shape or not labels.size:
-        raise FerError(f"{labels.shape} labels, {predicted.shape} predictions and {groups.shape} groups; "
-                       "give one of each per image.")
+        raise FerError(f"{labels.shape} labels, {predicted.shape} answers, {groups.shape} groups; give one of each.")
     rows = {}
     for group in np.unique(groups).tolist():
         right = predicted[groups == group] == labels[groups == group]
@@ -76,15 +70,13 @@ def by_group(labels, predicted, groups, level=0.95):
 
 def confusion(labels, predicted, normalise_rows=False, classes=EMOTIONS):
     """Confusion matrix (C, C) of C classes: rows are true, columns predicted ones; counts, or shares of each row."""
-    return confusion_matrix(labels, predicted, labels=range(len(classes)),
-                            normalize="true" if normalise_rows else None)
+    normalize = "true" if normalise_rows else None
+    return confusion_matrix(labels, predicted, labels=range(len(classes)), normalize=normalize)
 
 
 def most_confused_pair(labels, predicted):
-    """The two classes that are taken for each other most, as ``(first, second, share)``.
-
-    ``share`` is the mean of both directions' shares of their rows, so that a class's size plays no part.
-    """
+    """The two classes that are taken for each other most, as ``(first, second, share)``: the mean of both directions'
+    shares of their rows, so that a class's size plays no part."""
     shares = confusion(labels, predicted, normalise_rows=True)
     both = np.triu((shares + shares.T) / 2, 1)
     first, second = np.unravel_index(both.argmax(), both.shape)
@@ -94,8 +86,7 @@ def most_confused_pair(labels, predicted):
 def hesitation(probabilities):
     """How many equally likely classes would leave one as unsure as each row of probabilities (N, C) does: float64 (N,),
     1 for a certain answer, C for none at all. It is 2 to the power of the entropy in bits, known as perplexity."""
-    rows = np.asarray(probabilities, np.float64)
-    return np.exp(-np.where(rows > 0, rows * np.log(np.where(rows > 0, rows, 1)), 0).sum(-1))
+    return np.exp(entr(np.asarray(probabilities, np.float64)).sum(-1))
 
 
 @dataclass(frozen=True)

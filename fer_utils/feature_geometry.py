@@ -1,9 +1,9 @@
 """How features lie, measured in their full dimension, and the few points of them that make a picture.
 
-Classes are weighted alike, as in ``evaluation.compactness``: where the classes are of one size, as in the literature,
-that changes nothing; where they are not, the largest does not speak for all.
+Classes are weighted alike, as in ``evaluation.compactness``, so that the largest does not speak for all.
 """
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,8 @@ REACH = 10.0  # how far from the origin the farthest of the shown training point
 
 @dataclass(frozen=True)
 class Collapse:
-    """How far features have come towards neural collapse (Papyan, Han and Donoho 2020, PNAS 117:24652, Fig. 2 to 7).
-
-    All but ``agreement`` are 0 when it is complete. With class means μ_k and their mean μ_G:
+    """How far features have come towards neural collapse (Papyan, Han and Donoho 2020, PNAS 117:24652, Fig. 2 to 7):
+    all but ``agreement`` are 0 when it is complete. With class means μ_k and their mean μ_G:
 
     - ``within`` (NC1): tr(Σ_W Σ_B⁺)/C, the scatter in the classes against that of their means.
     - ``norms`` (NC2): sd over mean of ‖μ_k − μ_G‖; ``angles``: sd of the cosines between two μ_k − μ_G;
@@ -31,8 +30,8 @@ class Collapse:
     - ``duality`` (NC3): ‖W/‖W‖ − M/‖M‖‖² with the classifier's weights W and the rows μ_k − μ_G of M; at most 4.
     - ``agreement`` (NC4): the share of features whose nearest class mean is the network's answer.
 
-    ``duality`` and ``agreement`` are None where no weights or no answers were given. A class of few images draws its
-    mean after it, and ``within`` comes out too small: compare parts of about one size.
+    Without weights ``duality`` is None, without answers ``agreement``. A class of few images draws its mean after it,
+    and ``within`` comes out too small: compare parts of about one size.
     """
 
     within: float
@@ -69,8 +68,8 @@ def neural_collapse(features, labels, weight=None, answers=None):
     cosines = (unit @ unit.T)[np.triu_indices(len(present), 1)]
     duality = agreement = None
     if weight is not None:
-        rows = np.asarray(weight, np.float64)[present]
-        duality = float(((rows / _size(rows) - centred / _size(centred)) ** 2).sum())
+        ours, theirs = (matrix / (np.linalg.norm(matrix) or 1.0) for matrix in (np.asarray(weight)[present], centred))
+        duality = float(((ours - theirs) ** 2).sum())
     if answers is not None:
         agreement = float((nearest_mean(features, present, means) == np.asarray(answers)).mean())
     return Collapse(within, float(norms.std() / norms.mean()) if norms.any() else 0.0, float(cosines.std()),
@@ -89,10 +88,7 @@ def nearest_mean_accuracy(train, train_labels, test, test_labels):
 
 
 def knn_accuracy(train, train_labels, test, test_labels, neighbours=NEIGHBOURS):
-    """Accuracy of a vote of the nearest training features, all votes alike, judged on test features.
-
-    Where there are fewer training features than ``neighbours``, all of them vote.
-    """
+    """Accuracy of a vote of the nearest training features, or of all where there are fewer, judged on test features."""
     train, train_labels = _checked(train, train_labels)
     test, test_labels = _checked(test, test_labels)
     vote = KNeighborsClassifier(min(neighbours, len(train)), algorithm="brute").fit(train, train_labels)
@@ -100,35 +96,31 @@ def knn_accuracy(train, train_labels, test, test_labels, neighbours=NEIGHBOURS):
 
 
 def nearest(features, known, count=5):
-    """The ``count`` nearest of the features ``known`` (M, D) to each of ``features`` (N, D), by Euclidean distance.
-
-    Returns their rows, int64 (N, count), and how far they are, float64 (N, count), the nearest first; all M where there
-    are fewer. Raises ``FerError`` for features of another dimension, and where none is known.
-    """
+    """The ``count`` nearest of the features ``known`` (M, D) to each of ``features`` (N, D), by Euclidean distance:
+    their rows, int64 (N, count), and how far they are, float64 (N, count), the nearest first; all M where there are
+    fewer. Raises ``FerError`` for features of another dimension, and where none is known."""
     features, known = np.asarray(features, np.float64), np.asarray(known, np.float64)
     if features.ndim != 2 or known.ndim != 2 or features.shape[1] != known.shape[1] or not len(known):
         raise FerError(f"{features.shape} features and {known.shape} known ones; give (N, D) and (M, D) of one model.")
-    distances, rows = NearestNeighbors(n_neighbors=min(count, len(known)), algorithm="brute").fit(known).kneighbors(
-        features)
-    return rows, distances
+    neighbours = NearestNeighbors(n_neighbors=min(count, len(known)), algorithm="brute").fit(known)
+    return neighbours.kneighbors(features)[::-1]
 
 
-def shown(labels, each=SHOWN):
-    """Rows of at most ``each`` members of each class, class by class: the first ones of a fixed permutation, so that
+def shown(labels):
+    """Rows of at most ``SHOWN`` members of each class, class by class: the first ones of a fixed permutation, so that
     two models show the same faces."""
     labels = np.asarray(labels)
     order = np.random.default_rng(0).permutation(len(labels))
-    return np.concatenate([order[labels[order] == k][:each] for k in np.unique(labels)])
+    return np.concatenate([order[labels[order] == k][:SHOWN] for k in np.unique(labels)])
 
 
-def fig1(train, train_labels, test, test_labels, each=SHOWN):
+def fig1(train, train_labels, test, test_labels):
     """The paper's Fig. 1 as numbers: features in the three directions in which the *training* features spread most.
 
     Returns a dict that JSON can hold: ``explained``, the share of the training features' variance that each of the
-    first ten components has; ``scale``; and for ``train`` and ``test`` the ``labels`` and the coordinates ``points``
-    [x, y, z] of at most ``each`` features a class (``shown``), and ``classes`` with the ``means`` of all their
-    features. Coordinates are rounded to two decimals, in units of which the farthest training point shown lies 10 from
-    the origin; times ``scale`` they are those of the features. Test features are projected, never fitted to.
+    first ten components has; ``scale``; and for ``train`` and ``test`` the ``labels`` and coordinates ``points``
+    [x, y, z] of the features ``shown``, and ``classes`` with their ``means``. Coordinates are rounded to two decimals;
+    the farthest training point shown lies 10 from the origin, and ``scale`` undoes that. Nothing is fitted to ``test``.
     """
     train, train_labels = _checked(train, train_labels)
     test, test_labels = _checked(test, test_labels)
@@ -140,7 +132,7 @@ def fig1(train, train_labels, test, test_labels, each=SHOWN):
         pca = PCA(components, svd_solver="full" if min(train.shape) < 200 else "covariance_eigh").fit(train)
     axes = np.zeros((3, train.shape[1]))
     axes[:min(3, components)] = pca.components_[:3]
-    parts = {name: (features, labels, shown(labels, each), *class_means(features, labels))
+    parts = {name: (features, labels, shown(labels), *class_means(features, labels))
              for name, features, labels in (("train", train, train_labels), ("test", test, test_labels))}
     chosen = (train[parts["train"][2]] - pca.mean_) @ axes.T
     scale = float(np.linalg.norm(chosen, axis=1).max() / REACH) or 1.0
@@ -160,9 +152,8 @@ def geometry(parts, weight):
     ``parts``: {"train": (features, labels, answers), …, "test": …}, and "validation" where there is one; ``weight``:
     the classifier's. ``dimension``, ``neighbours`` (the k of k-NN) and ``fig1``, and in ``parts`` for each part:
     ``images``; ``compactness`` and ``collapse``, from the part's own class means; ``classes``, the ``scatter`` of each
-    (mean distance to its mean) and the ``distances`` between their means, (C, C), in the full dimension; ``accuracy``
-    of the ``network``, of the ``nearest_mean`` of the training features, and of ``knn`` (of the training features
-    none: each would be its own neighbour).
+    (mean distance to its mean) and the ``distances`` between their means, (C, C); ``accuracy`` of the ``network``, of
+    the ``nearest_mean`` of the training features, and of ``knn``, but for training features, their own neighbours.
     """
     (train, train_labels, _), (test, test_labels, _) = parts["train"], parts["test"]
     found = {}
@@ -177,21 +168,9 @@ def geometry(parts, weight):
                        "collapse": vars(neural_collapse(features, labels, weight, answers)), "accuracy": accuracy,
                        "classes": classes.tolist(), "scatter": scatter,
                        "distances": np.linalg.norm(means[:, None] - means, axis=2).tolist()}
-    return _short({"dimension": train.shape[1], "neighbours": NEIGHBOURS, "parts": found,
-                   "fig1": fig1(train, train_labels, test, test_labels)})
-
-
-def _short(value):
-    """Five digits of every number: more than any of these is good for."""
-    if isinstance(value, dict):
-        return {key: _short(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_short(inner) for inner in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
-def _size(matrix):
-    return np.linalg.norm(matrix) or 1.0
+    text = json.dumps({"dimension": train.shape[1], "neighbours": NEIGHBOURS, "parts": found,
+                       "fig1": fig1(train, train_labels, test, test_labels)})
+    return json.loads(text, parse_float=lambda number: float(f"{float(number):.5g}"))  # five digits of every number
 
 
 def _checked(features, labels):
@@ -199,6 +178,5 @@ def _checked(features, labels):
     if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
         raise FerError(f"{features.shape} features and {labels.shape} labels; give features (N, D) and a label each.")
     if not np.isfinite(features).all():
-        raise FerError(f"{(~np.isfinite(features)).sum()} of the features' numbers are not finite; this model is "
-                       "broken, and has no geometry.")
+        raise FerError(f"{(~np.isfinite(features)).sum()} of the features' numbers are not finite: a broken model.")
     return features.astype(np.float64, copy=False), labels

@@ -43,18 +43,15 @@ class CLResNet50(nn.Module):
 
     def _load(self, path, head):
         try:
-            state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu",
-                                                                                     weights_only=True)
+            safe = path.suffix == ".safetensors"
+            state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+            if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()):
+                raise TypeError
         except FileNotFoundError as error:
-            raise FerError(f"{path}: there is no such file; give 'random', 'imagenet' or the path of a "
-                           "state_dict.") from error
-        except Exception as error:  # torch.load raises whatever the pickle, the zip or the legacy reader raises
+            raise FerError(f"{path}: there is no such file; give 'random', 'imagenet' or a file's path.") from error
+        except Exception as error:  # whatever the readers raise, and what else than a state_dict was read
             raise FerError(f"{path}: not a state_dict that torch or safetensors can load ({type(error).__name__}); "
                            "save one with torch.save(model.state_dict(), path).") from error
-        if not isinstance(state, dict) or not all(isinstance(key, str) and isinstance(value, torch.Tensor)
-                                                  for key, value in state.items()):
-            raise FerError(f"{path}: holds something else than a state_dict; save one with "
-                           "torch.save(model.state_dict(), path).")
         if not any(key.startswith("backbone.") for key in state):
             # A plain torchvision network: its own last layer knows other classes and stays behind.
             state = {f"backbone.{key}": value for key, value in state.items() if not key.startswith(f"{head}.")}
@@ -87,8 +84,7 @@ def _torchvision_model(backbone, weights):
                            "or train with weights='random'.") from error
     # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
     options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
-    if backbone in AUXILIARY:
-        options = {"init_weights": True}
+    options |= {"init_weights": True} if backbone in AUXILIARY else {}
     return _without_auxiliary(torchvision.models.get_model(backbone, weights=None, **options))
 
 

@@ -19,14 +19,9 @@ def mean_sd(values):
         return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else nan
 
 
-# Two models, the same images
-
-
 def mcnemar(labels, first, second):
-    """McNemar's exact test of two models' answers to the same images, as ``(only_first, only_second, p)``.
-
-    The counts are of the images that exactly one of them got right: were both equally good, each would be a coin toss.
-    """
+    """McNemar's exact test of two models' answers to the same images, as ``(only_first, only_second, p)``: the numbers
+    of images that one alone got right. Were both equally good, each of these would be a coin toss."""
     labels, first, second = map(np.asarray, (labels, first, second))
     if not labels.shape == first.shape == second.shape or not labels.size:
         raise FerError(f"{labels.shape} labels, {first.shape} and {second.shape} answers; give one of each per image.")
@@ -44,11 +39,7 @@ def mcnemar_p(only_first, only_second):
 
 def mcnemar_range(right_first, right_second, n):
     """The smallest and the largest p that McNemar's test can give two models with these numbers of right answers to the
-    same ``n`` images.
-
-    Papers print how many each got right, and not which: p grows with the images that only one of them got right, from
-    none but the difference itself to as few shared ones as the counts allow.
-    """
+    same ``n`` images: papers print how many each got right, and not which. The fewer they share, the larger is p."""
     of(n, right_first, right_second)
     gap = right_first - right_second
     shared = max(0, right_first + right_second - n)
@@ -57,19 +48,13 @@ def mcnemar_range(right_first, right_second, n):
 
 def two_proportions(right_first, right_second, n):
     """The pooled z-test of two shares out of ``n`` each, as ``(z, p)``: z = (a − b) / √(2 m (1 − m) / n), m their mean.
-
-    It takes the images for different ones. Two models that saw the same images agree on most, which it cannot know:
-    with the same shares, ``mcnemar`` may find a smaller or a larger p, within ``mcnemar_range``.
-    """
+    Of two models that saw the same images, ``mcnemar`` may find a smaller or a larger p, within ``mcnemar_range``."""
     of(n, right_first, right_second)
     mean = (right_first + right_second) / (2 * n)
     if not 0 < mean < 1:
         return 0.0, 1.0
     z = (right_first - right_second) / n / sqrt(2 * mean * (1 - mean) / n)
     return z, float(2 * norm.sf(abs(z)))
-
-
-# Two recipes, the same seeds
 
 
 @dataclass(frozen=True)
@@ -88,8 +73,8 @@ class PairedDifference:
 def paired_difference(first, second, level=0.95):
     """``PairedDifference`` of ``first`` − ``second``, a number for each seed in each, in the same order.
 
-    Student's paired t-test: mean ± t(level, n − 1) · sd / √n. Where all differences are the same, as two of a coarse
-    measure may well be, there is no scatter to judge by: interval and p are nan then, too.
+    Student's paired t-test: mean ± t(level, n − 1) · sd / √n. Where all differences are the same there is no scatter to
+    judge by: interval and p are nan then, too.
     """
     in_range("level", level, 0, 1, open_ends=True)
     seeds = [list(getattr(values, "index", ())) for values in (first, second) if hasattr(values, "iloc")]
@@ -108,9 +93,8 @@ def paired_difference(first, second, level=0.95):
 
 
 def paired_power(pairs, gain, sd, level=0.05):
-    """The chance that so many pairs show a true mean difference ``gain`` at this level, two-sided, where differences
-    have standard deviation ``sd``: exact, by the noncentral t with n − 1 degrees and centre √n · gain / sd of n pairs.
-    """
+    """The chance that n pairs show a true mean difference ``gain`` at this level, two-sided, where differences have
+    standard deviation ``sd``: exact, by the noncentral t with n − 1 degrees and centre √n · gain / sd."""
     in_range("pairs", pairs, 2, np.inf)
     in_range("sd", sd, 0, np.inf, open_ends=True)
     in_range("level", level, 0, 1, open_ends=True)
@@ -139,14 +123,12 @@ def bootstrap_difference(correct_first, correct_second, resamples=2000, level=0.
     """Mean difference of two recipes' accuracies, in [−1, 1], and its percentile interval, as ``(mean, low, high)``.
 
     ``correct_first``, ``correct_second``: bool (seeds, images), which answers were right. Seeds and images are both
-    drawn with replacement and each keeps its pairs (Owen, *The pigeonhole bootstrap*, 2007), so the interval covers
-    other seeds and other images. It does not mend few seeds: five drawn from five scatter by √(4/5) too little, so show
-    ``paired_difference`` beside it; one seed leaves an interval over images alone. The same ``seed`` gives the same.
+    drawn with replacement and each keeps its pairs (Owen, *The pigeonhole bootstrap*, 2007). That does not mend few
+    seeds: five drawn from five scatter by √(4/5) too little, so show ``paired_difference`` beside it.
     """
     first, second = np.asarray(correct_first), np.asarray(correct_second)
     if first.shape != second.shape or first.ndim != 2 or not first.size or not first.dtype == second.dtype == bool:
-        raise FerError(f"{first.dtype} {first.shape} and {second.dtype} {second.shape}; give two tables of true and "
-                       "false, both (seeds, images): answers == labels.")
+        raise FerError(f"{first.dtype} {first.shape}, {second.dtype} {second.shape}; give bools, both (seeds, images).")
     in_range("resamples", resamples, 1, np.inf)
     in_range("level", level, 0, 1, open_ends=True)
     differences = first.astype(float) - second
@@ -163,9 +145,6 @@ def drawn(times, size, chance):
     """float (times, size): how often each of ``size`` things comes up in ``size`` draws with replacement."""
     places = chance.integers(size, size=(times, size)) + size * np.arange(times)[:, None]
     return np.bincount(places.ravel(), minlength=times * size).reshape(times, size).astype(float)
-
-
-# The best of many
 
 
 def expected_best(k, mean=0.0, sd=1.0):
@@ -192,14 +171,9 @@ def grubbs(values):
     return g, float(min(1.0, n * t.sf(far, n - 2)))
 
 
-# What printed numbers allow
-
-
 def possible_counts(shown, size, decimals=2):
-    """The numbers of right answers out of ``size`` whose share is printed as ``shown``; none: it cannot be of so many.
-
-    Printed means rounded to the nearest, as Python and matplotlib print. A share that is cut off may be another one.
-    """
+    """The numbers of right answers out of ``size`` whose share is printed as ``shown``, rounded to the nearest; none:
+    it cannot be of so many."""
     in_range("size", size, 1, np.inf)
     in_range("shown", shown, 0, 1)
     text = f"{shown:.{decimals}f}"

@@ -11,16 +11,12 @@ __version__ = "0.2.0"
 
 
 def require_version(wanted):
-    """Go on only if this package is the one that a notebook was written for, and finds the packages that it needs.
-
-    ``wanted``: the notebook's version, "0.2.0". Raises ``FerError`` if this package is of another version, or if one of
-    those it needs is missing or too old: on Colab nothing but this package was installed.
-    """
+    """Raise ``FerError`` unless this package has the notebook's version, "0.2.0", and finds the packages that it needs:
+    on Colab nothing but this package was installed."""
     if wanted != __version__:
         raise FerError(f"this notebook belongs to fer_utils {wanted}, and fer_utils {__version__} is loaded, from "
                        f"{Path(__file__).parent}. On Colab: Runtime, Restart session, and run the set-up cell again. "
-                       "Elsewhere: call python tools/environment.py in the notebook's own course, and restart the "
-                       "kernel.")
+                       "Elsewhere: call python tools/environment.py in the notebook's course; restart the kernel.")
     unmet = _unmet()
     if unmet:
         raise FerError(f"fer_utils {__version__} cannot run here: {'; '.join(unmet)}. On Colab: Runtime, Change "

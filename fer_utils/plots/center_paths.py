@@ -24,10 +24,8 @@ def staircase(members, alphas, steps=7):
 
 
 def noise_floor(members, alphas, measured):
-    """How far a centre strays from the true mean when batches change: the law as a line, what was measured as dots.
-
-    ``measured``: for each of ``alphas``, the variance of a centre's coordinate in units of σ²/n.
-    """
+    """How far a centre strays from the true mean when batches change: the law as a line, and as dots what was
+    ``measured`` for each of ``alphas``, the variance of a centre's coordinate in units of σ²/n."""
     with drawing(6, 3.4) as figure:
         axis = figure.subplots()
         line = np.linspace(0.05, 2 * (1 + members) / members - 0.02, 300)
@@ -55,10 +53,8 @@ def paths_by_alpha(panels):
 
 
 def feature_film(rows, labels, moments):
-    """2-D features at several moments of a training, one row of panels a run; each image is drawn as its digit.
-
-    ``rows``: {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns.
-    """
+    """2-D features at several moments of a training, one row of panels a run, each image drawn as its digit; ``rows``:
+    {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns."""
     palette = matplotlib.colormaps["tab10"]
     with drawing(2.7 * len(moments), 2.8 * len(rows), grid=False) as figure:
         for axes, (title, film) in zip(figure.subplots(len(rows), len(moments), squeeze=False), rows.items()):

@@ -15,8 +15,7 @@ def paired_runs(panels):
     with drawing(3.6 * len(panels), 3.6) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axis, (title, pairs) in zip(axes, panels.items()):
-            for (seed, pair), (colour, marker) in zip(pairs.items(), SEEDS, strict=False):
-                axis.plot([0, 1], pair, color=colour, marker=marker, markersize=6, linewidth=1.2, label=f"seed {seed}")
+            _seeds(axis, {seed: ([0, 1], pair) for seed, pair in pairs.items()}, markersize=6, linewidth=1.2)
             means = np.mean(list(pairs.values()), axis=0)
             axis.plot([0, 1], means, color=INK, linewidth=3, alpha=0.6, label="mean")
             axis.set(title=f"{title}: {means[1] - means[0]:+.1f} points", xlim=(-0.25, 1.25))
@@ -30,8 +29,7 @@ def alpha_curves(panels, softmax, paper=None):
     """Accuracy in % against α, a line for each seed and a thick one for their mean, one panel for each rule.
 
     ``panels``: {rule: {seed: (alphas, accuracies)}}; ``softmax``: the softmax runs' accuracies, a band in each;
-    ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own, one run a point. All panels span the same
-    number of points, so that heights compare.
+    ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own. All panels span the same number of points.
     """
     panels, paper = dict(panels), paper or {}
     with drawing(3.7 * (len(panels) + len(paper)), 3.5) as figure:
@@ -40,9 +38,7 @@ def alpha_curves(panels, softmax, paper=None):
             if axis is not axes[0]:
                 axis.sharey(axes[0])
             _band(axis, softmax)
-            for (seed, (alphas, values)), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
-                axis.plot(alphas, values, color=colour, marker=marker, markersize=4, linewidth=1,
-                          label=f"seed {seed}")
+            _seeds(axis, curves, markersize=4, linewidth=1)
             shared = sorted(set.intersection(*(set(alphas) for alphas, _ in curves.values())))
             means = [np.mean([dict(zip(alphas, values))[alpha] for alphas, values in curves.values()])
                      for alpha in shared]
@@ -52,9 +48,9 @@ def alpha_curves(panels, softmax, paper=None):
             axis.axhline(baseline, color=INK, linestyle="--", linewidth=1)
             axis.plot(alphas, values, color=ACCENT, marker="o", markersize=4)
             axis.set(title=f"the paper: {name}", xlabel="α")
-        middles, halves = zip(*((sum(axis.get_ylim()) / 2, np.ptp(axis.get_ylim()) / 2) for axis in axes))
-        for axis, middle in zip(axes, middles):
-            axis.set_ylim(middle - max(halves), middle + max(halves))
+        ends = np.array([axis.get_ylim() for axis in axes])
+        for axis, middle in zip(axes, ends.mean(1)):
+            axis.set_ylim(middle - np.ptp(ends, 1).max() / 2, middle + np.ptp(ends, 1).max() / 2)
         axes[0].set(ylabel="test accuracy (%)")
         if panels:
             figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
@@ -62,16 +58,13 @@ def alpha_curves(panels, softmax, paper=None):
 
 
 def lambda_curves(curves, softmax):
-    """Accuracy in % and the ratio intra/inter against λ on logarithmic axes, a line for each seed.
-
-    ``curves``: {seed: (lams, accuracies, ratios)}; ``softmax``: (accuracies, ratios) of the runs without centre loss.
-    """
+    """Accuracy in % and the ratio intra/inter against λ, a line for each seed; ``curves``: {seed: (lams, accuracies,
+    ratios)}; ``softmax``: (accuracies, ratios) of the runs without centre loss."""
     with drawing(8, 3.4) as figure:
         for axis, part, title in zip(figure.subplots(1, 2), (0, 1), ("test accuracy (%)", "intra/inter, test images")):
             _band(axis, softmax[part])
-            for (seed, curve), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
-                axis.plot(curve[0], curve[1 + part], color=colour, marker=marker, markersize=5, linewidth=1,
-                          label=f"seed {seed}")
+            lines = {seed: (curve[0], curve[1 + part]) for seed, curve in curves.items()}
+            _seeds(axis, lines, markersize=5, linewidth=1)
             axis.set(title=title, xlabel="λ", xscale="log")
             if part == 0:
                 axis.legend(fontsize=8)
@@ -95,6 +88,11 @@ def seeds_needed(curves, marks):
         axis.set_yticks([2, 5, 10, 20, 50, 100, 200], ["2", "5", "10", "20", "50", "100", "200"])
         figure.legend(fontsize=8, title="differences scatter with", loc="outside right upper")
         return figure
+
+
+def _seeds(axis, curves, **style):
+    for (seed, curve), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
+        axis.plot(*curve, color=colour, marker=marker, label=f"seed {seed}", **style)
 
 
 def _band(axis, values):

@@ -1,7 +1,7 @@
 """Pictures of trainings: curves, confusion matrices, features in the plane."""
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .display import ACCENT, INK, SECOND, drawing, png, squares
 
@@ -18,13 +18,12 @@ def learning_curves(histories):
             accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
             accuracy.plot(history.epoch, 100 * history.validation_accuracy, **style)
             ratio.plot(history.epoch, history.validation_ratio, **style)
-        loss.set(title="cross-entropy", xlabel="epoch")
-        accuracy.set(title="accuracy (%)", xlabel="epoch")
-        ratio.set(title="intra/inter-class distance, validation", xlabel="epoch", yscale="log")
-        for axis in (loss, accuracy, ratio):
+        titles = ("cross-entropy", "accuracy (%)", "intra/inter-class distance, validation")
+        for axis, title in zip(figure.axes, titles):
+            axis.set(title=title, xlabel="epoch", yscale="log" if axis is ratio else "linear")
             axis.xaxis.get_major_locator().set_params(integer=True)
         ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-        ratio.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ratio.yaxis.set_major_formatter("{x:g}")
         ratio.yaxis.set_minor_formatter(NullFormatter())
         loss.legend(fontsize=8)
         return figure
@@ -79,7 +78,6 @@ def confusion_matrices(matrices):
 
 
 def confusion_squares(axis, counts):
-    counts = np.asarray(counts)
-    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shares = 100 * np.asarray(counts) / np.maximum(np.sum(counts, 1, keepdims=True), 1)
     squares(axis, shares, lambda share: int(share + 0.5), cmap="Blues", vmin=0, vmax=100)
     axis.set(xlabel="predicted", ylabel="true")

@@ -1,5 +1,7 @@
 """Pictures of the data: faces in rows, and how many there are of each class."""
 
+from itertools import zip_longest
+
 import numpy as np
 
 from ..emotions import EMOTIONS
@@ -11,31 +13,27 @@ def face_wall(dataset, per_class=10, seed=0):
     rng = np.random.default_rng(seed)
     rows = []
     for label in range(len(EMOTIONS)):
-        members = np.flatnonzero(dataset.labels == label)
-        chosen = rng.permutation(members)[:per_class]
+        chosen = rng.permutation(np.flatnonzero(dataset.labels == label))[:per_class]
         rows.append([dataset.images[k] for k in chosen] + [None] * (per_class - len(chosen)))
     return face_grid(rows, row_titles=EMOTIONS)
 
 
 def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
     """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap."""
-    rows = [list(row) for row in rows]
     columns = max(map(len, rows))
     height = len(rows) * inches + (0.3 if column_titles else 0)
     with drawing(columns * inches + 0.9, height, layout=None) as figure:
         axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
-        for r, row in enumerate(rows):
-            for c in range(columns):
-                axis = axes[r, c]
+        for row, images in zip(axes, rows):
+            for axis, image in zip_longest(row, images):
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set_visible(False)
-                if c < len(row) and row[c] is not None:
-                    white = 255 if row[c].dtype == np.uint8 else 1
-                    axis.imshow(row[c], cmap="gray", vmin=0, vmax=white)
-                if r == 0 and column_titles:
-                    axis.set_title(column_titles[c], fontsize=8.5, loc="center")
-            if row_titles:
-                axes[r, 0].set_ylabel(row_titles[r], rotation=0, ha="right", va="center", fontsize=9)
+                if image is not None:
+                    axis.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+        for axis, title in zip(axes[0], column_titles or ()):
+            axis.set_title(title, fontsize=8.5, loc="center")
+        for axis, title in zip(axes[:, 0], row_titles or ()):
+            axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
         return figure
 
 

@@ -8,7 +8,6 @@ from plotly.subplots import make_subplots
 from ..emotions import COLOURS, EMOTIONS, MARKERS
 from .display import SYMBOLS, deep, drawing, squares
 
-AXES = ("first", "second", "third component")
 SYMBOLS_3D = {"^": "diamond-open", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "square-open",
               "D": "diamond", "*": "circle-open"}  # plotly has these eight in space
 
@@ -37,8 +36,8 @@ def space_live(panels):
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.02,
                            specs=[[{"type": "scene"}] * len(panels)])
     _add_classes(figure, panels, go.Scatter3d, str, SYMBOLS_3D, size=3, outline=1)
-    titles = {f"{axis}axis_title": title for axis, title in zip("xyz", AXES)}
-    return figure.update_scenes(**titles).update_layout(
+    figure.update_scenes(xaxis_title="first", yaxis_title="second", zaxis_title="third component")
+    return figure.update_layout(
         height=480, template="none", margin={"l": 0, "r": 0, "t": 40, "b": 10}, legend={"orientation": "h"})
 
 
@@ -46,7 +45,8 @@ def _add_classes(figure, panels, kind, fill, symbols, *, size, outline):
     """A trace for each class in each panel; the legend switches a class on and off in all of them."""
     for column, (points, labels) in enumerate(panels.values(), start=1):
         for label, name in enumerate(EMOTIONS):
-            places = dict(zip("xyz", compact(points, np.asarray(labels) == label)))
+            # plotly stores arrays of single precision in a line of base64, and a list one number a line
+            places = dict(zip("xyz", np.asarray(points, np.float32)[np.asarray(labels) == label].T.copy()))
             marker = {"color": fill(COLOURS[name]), "symbol": symbols[MARKERS[name]], "size": size,
                       "line": {"color": deep(COLOURS[name]), "width": outline}}
             figure.add_trace(kind(**places, mode="markers", name=name, legendgroup=name, showlegend=column == 1,
@@ -63,12 +63,6 @@ def scatter(axis, points, labels):
 
 def _pale(colour):
     return "rgba({:.0f}, {:.0f}, {:.0f}, 0.65)".format(*(255 * part for part in to_rgb(colour)))
-
-
-def compact(points, rows):
-    """The coordinates of some points, one array for each axis: plotly stores arrays of single precision in a line of
-    base64, and a list one number a line."""
-    return np.asarray(points, np.float32)[rows].T.copy()
 
 
 def mean_distances(panels):

@@ -32,11 +32,8 @@ def read_sums(root):
     return sums
 
 
-def check_seal(folder, sums=None):
-    """Raise ``FerError`` for a file that is not what was sealed, is missing, or came later.
-
-    ``sums``: what ``read_sums`` gives for the run's ``results/``, where it was read already.
-    """
+def check_seal(folder, sums):
+    """Raise ``FerError`` for a file that is not what was sealed, is missing, or came later."""
     place = Path(folder).resolve()  # it may be given as "."
     sealed = (read_sums(place.parents[1]) if sums is None else sums).get(place.name, {})
     present = {path.name for path in place.iterdir()} if place.is_dir() else set()
@@ -48,15 +45,13 @@ def check_seal(folder, sums=None):
         if name not in sealed:
             raise FerError(f"{path}: this file is no part of the published result; take it away, or {advice}")
         if sha256_of(path) != sealed[name]:
-            raise FerError(f"{path}: this file was changed after it was published: its checksum is another; {advice}")
+            raise FerError(f"{path}: this file was changed after it was published; {advice}")
 
 
 def load_published(folder, sums=None):
-    """The published ``Run`` in a folder, with ``geometry`` (None in old ones) and without ``model``.
-
-    Fields that its recipe did not have yet get the values that hold without them. Raises ``FerError`` where a file was
-    changed, is missing or came later; ``sums`` as in ``check_seal``.
-    """
+    """The published ``Run`` in a folder, with ``geometry`` (None in old ones) and without ``model``; fields that its
+    recipe did not have yet get their defaults. ``sums``: what ``read_sums`` gives for its ``results/``. Raises
+    ``FerError`` where a file was changed, is missing or came later."""
     check_seal(folder, sums)
     run = load_run(folder)
     return dataclasses.replace(run, config={"data_options": {}, **run.config,
@@ -86,16 +81,14 @@ def recipe_of(run):
     try:
         return Recipe(**run.config["recipe"])
     except (TypeError, KeyError) as error:
-        raise FerError(f"{run.folder}: its recipe cannot be read ({error}); it was made by another version of "
-                       "fer_utils.") from error
+        raise FerError(f"{run.folder}: its recipe cannot be read ({error}); use the fer_utils that made it.") from error
 
 
 def results_table(runs):
     """One row for each run, a pandas DataFrame: what went in, what came out, where and how long.
 
     ``overrides``: how the recipe differs from the one of its name (an unknown name: from ``Recipe``'s own values), but
-    for network and centre loss; ``arm``: centre loss in words. Where λ is 0, α, rule and start of the centres are
-    missing: they had no effect.
+    for network and centre loss; ``arm``: centre loss in words. Where λ is 0, what had no effect is missing.
     ``validation_accuracy`` is that of the epoch that was chosen, ``ratio`` the test features' intra/inter.
     """
     rows = []
@@ -118,11 +111,8 @@ def results_table(runs):
 
 
 def summary(table):
-    """Mean and standard deviation over the seeds, one row for each arm, from ``results_table``.
-
-    Columns beside those that tell the arms apart: ``runs``, ``seeds`` (a text), and for accuracy, both F1 and the ratio
-    ``NAME`` and ``NAME_sd``, which is missing where there is one run.
-    """
+    """Mean and standard deviation over the seeds, one row for each arm, from ``results_table``: what tells arms apart,
+    ``runs``, ``seeds`` (a text), and for each measure ``NAME`` and ``NAME_sd``, missing where there is one run."""
     groups = table.sort_values([*GROUP, "seed"], na_position="first").groupby(GROUP, dropna=False, sort=False)
     parts = {"runs": groups.size(), "seeds": groups.seed.agg(lambda seeds: ", ".join(map(str, seeds))),
              "train_images": groups.train_images.first()}

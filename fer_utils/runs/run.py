@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,11 +31,8 @@ from ..training.setup import derive, peak_memory
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what went in, what came out, and the folder that holds it.
-
-    ``config``: recipe, seed, data, inputs; ``environment``: versions and hardware; ``metrics``: scores on the test
-    split with the confusion counts and the features' compactness.
-    """
+    """A finished run and its folder. ``config``: recipe, seed, data, inputs; ``environment``: versions and hardware;
+    ``metrics``: scores on the test split with the confusion counts and the features' compactness."""
 
     folder: Path
     config: dict
@@ -63,8 +61,7 @@ class Run:
         """The trained network, on the CPU, in evaluation mode; ``FerError`` where the run came without it."""
         path = self.folder / "model.safetensors"
         if not path.exists():
-            raise FerError(f"{path}: this run was passed on without its network; delete the folder and run its "
-                           "notebook again, which trains it.")
+            raise FerError(f"{path}: this run was passed on without its network; delete the folder and train it again.")
         return CLResNet50(len(self.config["classes"]), backbone=self.config["recipe"]["backbone"],
                           weights=str(path)).eval()
 
@@ -89,9 +86,8 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
 
     The training split is divided into training and validation by the recipe's share and the seed; the test split is
     looked at once, by the epoch that validation chose. Where the share is 0, all of it trains and the test split
-    chooses: ``metrics["chosen_on"]`` says so, and the figure is a validation figure. ``progress`` shows a bar, and says
-    in a line whether the run was loaded or trained, and where it comes from. Raises ``FerError`` as ``load_dataset``
-    and ``fit`` do.
+    chooses, as ``metrics["chosen_on"]`` says. ``progress`` shows a bar, and a line that says where the run comes from.
+    Raises ``FerError`` as ``load_dataset`` and ``fit`` do.
     """
     options = data_options or {}
     whole = load_dataset(dataset, data_dir, "train", **options)
@@ -146,8 +142,7 @@ def load_run(folder):
     try:
         parts = [json.loads((folder / f"{part}.json").read_text()) for part in ("config", "environment", "metrics")]
     except (OSError, ValueError) as error:
-        raise FerError(f"{folder}: not a finished run ({error}); run its notebook again, or delete the "
-                       "folder.") from error
+        raise FerError(f"{folder}: not a finished run ({error}); run it again, or delete the folder.") from error
     return Run(folder, *parts)
 
 
@@ -178,8 +173,8 @@ def default_runs_dir():
 def course_folder():
     """The folder of the course in which we are, or the current one."""
     here = (Path.cwd(), *Path.cwd().parents)
-    course = [folder for folder in here if (folder / "notebooks").is_dir() and (folder / "fer_utils").is_dir()]
-    return course[0] if course else Path.cwd()
+    course = (folder for folder in here if (folder / "notebooks").is_dir() and (folder / "fer_utils").is_dir())
+    return next(course, Path.cwd())
 
 
 def environment(device="cpu"):
@@ -227,12 +222,9 @@ def _finish(folder, config, result: FitResult, test):
 
 
 def _cpu_name():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*:(.+)", info.read_text(), re.MULTILINE) if info.exists() else None
+    return f"{named[1].strip() if named else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def _commit():

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from ..datasets import DATASETS, check_options, load_dataset
 from ..errors import FerError, did_you_mean
 from ..training.recipe import Recipe, get_recipe
-from ..training.setup import choose_device
+from ..training.setup import choose_device, derive
 from .run import find_or_train, load_held_out
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A notebook's parameters after they were checked; ``recipe`` is whole, with α, λ and overrides in it;
-    ``alphas``, ``lams`` and ``seeds`` span a grid."""
+    """A notebook's parameters after they were checked; ``recipe`` has α, λ and overrides in it; ``alphas``, ``lams``
+    and ``seeds`` span a grid."""
 
     dataset: str = "synthetic"
     data_dir: str | None = None
@@ -45,12 +45,8 @@ class Settings:
 
 
 def check_parameters(**parameters):
-    """Check a notebook's parameters and return them as ``Settings``.
-
-    papermill only warns about a parameter that a notebook does not have (``-p lamda 0.3``), and the run goes on without
-    it; here it is refused, as are values that cannot be meant. ``overrides`` and ``data_options``: dicts (or JSON) of
-    recipe fields and of options of ``load_dataset``.
-    """
+    """A notebook's parameters as ``Settings``; ``overrides`` and ``data_options`` are dicts (or JSON). ``FerError`` for
+    values that cannot be meant, and for a parameter that papermill set (``-p lamda 0.3``) and the notebook lacks."""
     unknown = [name for name in _injected_names() if name not in parameters]
     if unknown:
         raise FerError(f"this notebook has no parameter {unknown[0]!r}; {did_you_mean(unknown[0], parameters)}It takes "
@@ -66,8 +62,7 @@ def settings_of(parameters):
         raise FerError(f"dataset = {settings['dataset']!r}: choose one of {', '.join(DATASETS)}.")
     grid = {name: _grid(name, parameters[name]) for name in ("alphas", "lams", "seeds") if name in parameters}
     for value in (settings.get("seed", 0), *grid.get("seeds", ())):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise FerError(f"seed = {value!r}: give a whole number from 0 up.")
+        derive(value)  # which refuses what is no seed
     for name in ("data_dir", "runs_dir"):
         if not isinstance(settings.get(name), (str, os.PathLike, type(None))):
             raise FerError(f"{name} = {settings[name]!r}: give a path, or None.")
@@ -75,8 +70,7 @@ def settings_of(parameters):
         settings["data_options"] = mapping("data_options", parameters["data_options"])
         check_options(settings.get("dataset", "synthetic"), settings["data_options"])
         if settings["data_options"].get("contempt"):
-            raise FerError("data_options: the notebooks compare the seven emotions of the paper; for contempt, the "
-                           "eighth, call load_dataset and fit yourself.")
+            raise FerError("data_options: notebooks compare seven emotions; for contempt, call load_dataset and fit.")
     if "device" in settings:
         choose_device(settings["device"])
     changes = {name: parameters[name] for name in ("alpha", "lam") if parameters.get(name) is not None}

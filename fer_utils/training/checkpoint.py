@@ -13,7 +13,7 @@ processes by one alone (names begin with "module."). The best epoch would be wri
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -35,13 +35,9 @@ def is_main():
 
 
 @contextmanager
-def locked(folder, seconds=WAIT, advice="another process is training into this folder; wait for it, or give another "
-                                        "runs_dir."):
-    """The folder for this process alone, and those that train with it; ``FerError`` where another one holds it.
-
-    The lock is the operating system's: it ends with the process, however that ends. Within one process the same folder
-    can be locked twice.
-    """
+def locked(folder, seconds=None, advice="another process is training here; wait for it, or give another runs_dir."):
+    """The folder for this process alone, and those that train with it; ``FerError`` where another one holds it. The
+    lock is the operating system's and ends with the process, which can lock the same folder twice."""
     if folder is None or not is_main():
         yield
         return
@@ -49,7 +45,7 @@ def locked(folder, seconds=WAIT, advice="another process is training into this f
         Path(folder).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(folder).resolve() / "lock", is_singleton=True)
     try:
-        lock.acquire(timeout=seconds)
+        lock.acquire(timeout=WAIT if seconds is None else seconds)
     except Timeout as error:
         raise FerError(f"{folder}: {advice}") from error
     except (OSError, NotImplementedError):
@@ -63,11 +59,8 @@ def locked(folder, seconds=WAIT, advice="another process is training into this f
 def wait(lock):
     """Return when no process holds this lock, for example a folder's file ``lock``, however long that takes."""
     if Path(lock).exists():
-        try:
-            with FileLock(Path(lock).resolve()):
-                pass
-        except (OSError, NotImplementedError):
-            pass  # as in ``locked``
+        with suppress(OSError, NotImplementedError), FileLock(Path(lock).resolve()):  # as in ``locked``
+            pass
 
 
 @contextmanager
@@ -84,8 +77,7 @@ def save(folder, epoch, modules, best, rest):
     """Write the checkpoint of an epoch, and delete the one before.
 
     ``modules``: {name: module}; ``best``: {name: state_dict} of the best epoch, or None where it is an older one, whose
-    file stays; ``rest``: what ``torch.load(weights_only=True)`` reads. Raises ``FerError`` where the disk refuses, and
-    then leaves the checkpoint before.
+    file stays; ``rest``: what ``torch.load(weights_only=True)`` reads. ``FerError`` where the disk refuses.
     """
     folder, now = Path(folder), f"epoch-{epoch:04d}"
     with explained(folder, f"the checkpoint of epoch {epoch} cannot be written; the one before is kept, and training "

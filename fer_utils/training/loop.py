@@ -28,11 +28,8 @@ ENGINE = 2
 
 @dataclass
 class FitResult:
-    """What training leaves: the best model, its centres, one row of history per epoch, and how inputs were made.
-
-    ``inputs``: size, mean, std, precision and mirror, as ``evaluation.predict`` takes them. ``best_epoch`` counts from
-    1.
-    """
+    """What training leaves: the best model, its centres, one row of history per epoch, the best epoch, counted from 1,
+    and ``inputs``: size, mean, std, precision and mirror, as ``evaluation.predict`` takes them."""
 
     model: CLResNet50
     center_loss: CenterLoss
@@ -41,20 +38,17 @@ class FitResult:
     inputs: dict
 
 
-def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progress=True, on_epoch=None, compiled=False):
+def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progress=True, on_epoch=None):
     """Train by a recipe; keep the epoch that is best on the validation data.
 
     ``train`` and ``validation`` are ``FaceDataset``s; ``seed`` fixes initialisation, order and augmentation alike for
     every λ and α. With a ``folder``, each epoch leaves a checkpoint there, and a second call goes on after the last.
-    ``on_epoch`` is called with the history (a DataFrame) after each epoch, when its checkpoint is written; ``compiled``
-    trains with ``torch.compile``. ``progress`` shows a bar, except under CI.
-    Started by torchrun (or, on GPUs, by ``accelerate launch``, which starts one process only on CPUs), several
-    processes share each batch and return the same; on several machines ``folder`` must be one that all of them see.
-    Batch norm's statistics are of the whole batch on GPUs; on CPUs each process has its own, and the first's are kept.
-    Raises ``FerError`` when a loss stops being finite, when memory runs out or the disk is full, and for a checkpoint
-    in ``folder`` that is not of this training; what was reached is kept.
+    ``on_epoch`` is called with the history (a DataFrame) after each epoch. ``progress`` shows a bar, except under CI.
+    Started by torchrun, several processes share each batch and return the same; all must see ``folder``. Batch norm's
+    statistics are of the whole batch on GPUs; on CPUs the first process's are kept. Raises ``FerError`` when a loss
+    stops being finite, memory runs out or the disk is full, and for another training's checkpoint in ``folder``.
     """
-    accelerator = make_accelerator(choose_device(device), recipe, compiled)
+    accelerator = make_accelerator(choose_device(device), recipe)
     _check_sizes(train, recipe, accelerator)
     inputs = choose_inputs(train, recipe, {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision))
     identity = {"recipe": recipe.effective(), "seed": seed, "engine": ENGINE, "train": train.fingerprint,
@@ -79,19 +73,17 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
                     better = _monitored(row, recipe) > best["value"]
                     if better:
                         best = {"epoch": epoch, "value": _monitored(row, recipe), "states": _best_states(parts)}
-                    if accelerator.is_main_process:
+                    if folder is not None and accelerator.is_main_process:
                         _save(folder, parts, accelerator, best, better, identity, history)
                     kept = len(history)
-                    if accelerator.is_main_process:
-                        bar.set_postfix_str(f"validation {_curve(history)} {100 * row['validation_accuracy']:.1f} %")
-                        if on_epoch is not None:
-                            on_epoch(pd.DataFrame(history))
+                    bar.set_postfix_str(f"validation {_curve(history)} {100 * row['validation_accuracy']:.1f} %")
+                    if accelerator.is_main_process and on_epoch is not None:
+                        on_epoch(pd.DataFrame(history))
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
                 raise
             raise FerError(f"epoch {kept + 1}: out of memory with batches of {recipe.batch_size} at "
-                           f"{recipe.image_size} px; raise accumulate to 2 or 4 (the same batch in pieces), or lower "
-                           "batch_size or image_size.") from error
+                           f"{recipe.image_size} px; raise accumulate, or lower batch_size or image_size.") from error
         except KeyboardInterrupt:
             said = f"{kept} finished and kept in {folder}" if folder and kept else "none is kept"
             print(f"Stopped in epoch {kept + 1}; {said}. The same call goes on from there.", file=sys.stderr)
@@ -105,8 +97,8 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
 def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar):
     """One pass over ``images`` uint8 (N, H, W[, 3]) and ``labels`` (N,); the row of history that it makes.
 
-    Each epoch's random numbers follow from seed and epoch alone, so a resumed run needs no random state. All are drawn
-    beforehand, and nothing is read back from the device before the end: a GPU never waits for Python.
+    Random numbers follow from seed and epoch alone, so a resumed run needs no random state. All are drawn beforehand,
+    and nothing is read back from the device before the end: a GPU never waits for Python.
     """
     device, size = accelerator.device, recipe.batch_size
     rng = torch.Generator().manual_seed(derive(seed, "epoch", epoch if recipe.reshuffle else 1))
@@ -139,10 +131,9 @@ def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch,
 def training_step(pieces, recipe, accelerator, parts, mix=None):
     """One step of L = L_S + λ L_C (Eq. 3), then one step of the centres (Eq. 2).
 
-    ``pieces``: one (batch, labels) after the other, float (b, 3, H, W) and int64 (b,), which are one batch together, or
-    this process's share of it. With ``mix``, each image is mixed with its mirror place in the piece, ``mix`` its own
-    share; centre loss then sees the label of the larger share. Returns this process's share of mean cross-entropy,
-    mean centre loss and accuracy, a tensor (3,) that stays on the device.
+    ``pieces``: (batch, labels) pairs, float (b, 3, H, W) and int64 (b,), which make one batch, or this process's share
+    of it. With ``mix``, its own share, each image is mixed with its mirror place in the piece; centre loss then sees
+    the label of the larger share. Returns this process's share of cross-entropy, centre loss and accuracy, (3,).
     """
     seen, statistics = [], []
     for batch, labels in pieces:
@@ -196,10 +187,9 @@ def _check_sizes(train, recipe, accelerator):
 
 def _resident(train, device):
     """All images and labels where they are needed: on the GPU, or in main memory where they would fill half of it."""
-    images = torch.from_numpy(np.array(train.images))
+    images, labels = (torch.from_numpy(np.array(part)) for part in (train.images, train.labels))
     crowded = device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] / 2
-    where = "cpu" if crowded else device
-    return images.to(where), torch.from_numpy(np.array(train.labels)).to(where)
+    return (images, labels) if crowded else (images.to(device), labels.to(device))
 
 
 def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
@@ -242,14 +232,12 @@ def _best_states(parts):
 
 
 def _moving(parts, accelerator):
-    """What a checkpoint holds beside the modules, {name: what has a state}; fp16 adapts the scale of its loss."""
-    moving = {"optimizer": parts.optimizer, "scheduler": parts.scheduler}
-    return moving if accelerator.scaler is None else {**moving, "scaler": accelerator.scaler}
+    """What a checkpoint holds beside the modules, {name: what has a state}; fp16 alone scales its loss."""
+    moving = {"optimizer": parts.optimizer, "scheduler": parts.scheduler, "scaler": accelerator.scaler}
+    return {name: part for name, part in moving.items() if part is not None}
 
 
 def _save(folder, parts, accelerator, best, better, identity, history):
-    if folder is None:
-        return
     states = {name: part.state_dict() for name, part in _moving(parts, accelerator).items()}
     checkpoint.save(folder, len(history), parts.saved, best["states"] if better else None,
                     {"identity": identity, "history": history, "states": states,

@@ -33,9 +33,9 @@ class Recipe:
     - The images: ``image_size`` in pixels; ``flip``, ``rotation`` up to so many degrees, ``crop`` up to that share of
       the side, ``shift`` up to that share, ``erase``: the chance that a rectangle is blotted out; ``normalisation``
       with the "training" set's mean and deviation, or with "imagenet"'s.
-    - What is chosen on: ``validation_fraction`` of the training data, or, with 0, the split that is tested on, so that
-      its figure is a *validation* figure; ``monitor``, and ``patience``, the epochs without a better one after which
-      training ends; ``augment_validation``: a fault of published code, which is kept to be studied.
+    - What is chosen on: ``validation_fraction`` of the training data, or, with 0, the split that is tested on;
+      ``monitor``, and ``patience``, the epochs without a better one after which training ends; ``augment_validation``:
+      a fault of published code, which is kept to be studied.
     - The steps: ``epochs``, ``batch_size`` (in ``accumulate`` pieces where memory is short), ``reshuffle`` each epoch;
       ``optimizer``: "adam", or "sgd" with Nesterov's momentum 0.9; ``learning_rate``, ``weight_decay``; ``schedule``:
       "constant", "one_cycle" (up and down to nothing) or "cosine" (down to nothing, after ``warmup`` epochs);
@@ -83,10 +83,9 @@ class Recipe:
 
     def __post_init__(self):
         for field, (kind, low, high) in NUMBERS.items():
-            value, whole = getattr(self, field), kind is int
-            if not isinstance(value, int if whole else (int, float)) or isinstance(value, bool) or not (
-                    low <= value <= high):
-                self._refuse(field, f"give a {'whole' if whole else 'finite'} number from {low:g} to {high:g}")
+            value, kinds = getattr(self, field), int if kind is int else (int, float)
+            if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+                self._refuse(field, f"give a {'whole' if kind is int else 'finite'} number from {low:g} to {high:g}")
             object.__setattr__(self, field, kind(value))  # 0 and 0.0 are one recipe and have one key
         for field in ("name", "backbone", "weights"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field):
@@ -105,10 +104,10 @@ class Recipe:
 
     def replace(self, **overrides):
         """The same recipe with some fields changed; an unknown field is refused."""
-        unknown = sorted(set(overrides) - {field.name for field in dataclasses.fields(self)})
+        names = [field.name for field in dataclasses.fields(self)]
+        unknown = sorted(set(overrides) - set(names))
         if unknown:
-            raise FerError(f"a recipe has no field {', '.join(unknown)}; its fields are "
-                           f"{', '.join(field.name for field in dataclasses.fields(self))}.")
+            raise FerError(f"a recipe has no field {', '.join(unknown)}; its fields are {', '.join(names)}.")
         return dataclasses.replace(self, **overrides)
 
     def beside_paper(self):
@@ -117,19 +116,26 @@ class Recipe:
         validation = (f"{100 * self.validation_fraction:g} % of the training data" if self.validation_fraction
                       else "the test split: its figure is a validation figure")
         rate = f"{self.learning_rate:g}, {self.schedule.replace('_', '-')}"
+        order = "" if self.reshuffle else ", one fixed order"
+        augmented = ", augmented" if self.augment_validation else ""
+        optimizer = {"adam": "Adam", "sgd": "SGD, Nesterov"}[self.optimizer]
         rows = {
             "network": (self.backbone, "ResNet-50"),
             "weights at the start": (self.weights, "ImageNet"),
             "image size": (f"{self.image_size} × {self.image_size}", "224 × 224"),
-            "augmentation": (self._augmentation(), "horizontal flip, rotation, crop"),
+            "augmentation": (self._used(
+                flip="flip", rotation=f"rotation up to {self.rotation:g}°", crop=f"crop up to {100 * self.crop:g} %",
+                shift=f"shift up to {100 * self.shift:g} %", erase=f"a blot on {100 * self.erase:g} %",
+                mixup=f"mixup {self.mixup:g}"), "horizontal flip, rotation, crop"),
             "mean and deviation": (self.normalisation, "of the training data"),
-            "validation": (validation + (", augmented" if self.augment_validation else ""),
-                           "30 % of the training data"),
-            "optimiser": (f"{ {'adam': 'Adam', 'sgd': 'SGD, Nesterov'}[self.optimizer]}, {rate}", "Adam, 0.001"),
-            "epochs, batch": (f"{self.epochs}, {self.batch_size}" + ("" if self.reshuffle else ", one fixed order"),
-                              "50, 62"),
+            "validation": (validation + augmented, "30 % of the training data"),
+            "optimiser": (f"{optimizer}, {rate}", "Adam, 0.001"),
+            "epochs, batch": (f"{self.epochs}, {self.batch_size}{order}", "50, 62"),
             "patience": (f"{self.patience}, on validation {self.monitor.replace('_', '-')}", "6, measure not given"),
-            "beside it": (self._beside(), "none named"),
+            "beside it": (self._used(
+                weight_decay=f"weight decay {self.weight_decay:g}", ema=f"moving average {self.ema:g}",
+                label_smoothing=f"label smoothing {self.label_smoothing:g}", mirror_test="mirrored test images"),
+                "none named"),
             "λ beside ½·mean (ours)": (strength["half_mean"], "12.4, if Eq. 1 is meant literally"),
             "λ beside mean, without ½": (strength["mean"], "0.2 in the published code"),
             "λ beside ½·sum": (strength["half_sum"], "0.2 in Eq. 1 as printed"),
@@ -139,16 +145,8 @@ class Recipe:
         }
         return pd.DataFrame(rows, index=[f"{self.name} (here)", "the paper"]).T
 
-    def _augmentation(self):
-        named = {"flip": "flip", "rotation": f"rotation up to {self.rotation:g}°",
-                 "crop": f"crop up to {100 * self.crop:g} %", "shift": f"shift up to {100 * self.shift:g} %",
-                 "erase": f"a blot on {100 * self.erase:g} %", "mixup": f"mixup {self.mixup:g}"}
-        return ", ".join(text for field, text in named.items() if getattr(self, field)) or "none"
-
-    def _beside(self):
-        named = {"weight_decay": f"weight decay {self.weight_decay:g}", "ema": f"moving average {self.ema:g}",
-                 "label_smoothing": f"label smoothing {self.label_smoothing:g}", "mirror_test": "mirrored test images"}
-        return ", ".join(text for field, text in named.items() if getattr(self, field)) or "none"
+    def _used(self, **texts):
+        return ", ".join(text for field, text in texts.items() if getattr(self, field)) or "none"
 
     def effective(self):
         """The fields that decide the outcome, as a dict; those of the centres have no part in it where lam is 0."""

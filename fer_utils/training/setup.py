@@ -21,16 +21,11 @@ from ..errors import FerError
 from ..model import CLResNet50
 from ..transforms import IMAGENET, channel_statistics
 
-COMPILER = "inductor"
-
 
 @dataclass
 class Parts:
-    """The parts of one training: what its steps move, and what moves it.
-
-    ``network`` is plain; ``model`` is the same one as Accelerate trains it: in half precision, shared among processes,
-    compiled. ``average``: the moving average of its weights, or None.
-    """
+    """The parts of one training. ``network`` is plain; ``model`` is the same one as Accelerate trains it: in half
+    precision, shared among processes. ``average``: the moving average of its weights, or None."""
 
     network: nn.Module
     model: nn.Module
@@ -51,7 +46,7 @@ class Parts:
         return modules if self.average is None else {**modules, "average": self.average}
 
 
-def make_accelerator(device, recipe, compiled=False):
+def make_accelerator(device, recipe):
     """Accelerate's view of the machine for one training: device, precision, pieces of a batch, processes."""
     # Accelerate keeps one device and one precision for a whole process; a course trains many recipes in one.
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -64,7 +59,7 @@ def make_accelerator(device, recipe, compiled=False):
     # Each is said outright: where it is not, what `accelerate launch` left in the environment counts.
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no" if precision == "fp32" else precision,
                        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=recipe.accumulate),
-                       dynamo_backend=COMPILER if compiled else "no")
+                       dynamo_backend="no")
 
 
 def prepare(recipe, seed, accelerator, steps, num_classes=len(EMOTIONS)):
@@ -73,9 +68,8 @@ def prepare(recipe, seed, accelerator, steps, num_classes=len(EMOTIONS)):
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # torch has it for GPUs alone
     optimizer = make_optimizer(network, recipe)
-    average = None
-    if recipe.ema:
-        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    decay = get_ema_multi_avg_fn(recipe.ema)
+    average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True) if recipe.ema else None
     scheduler = make_scheduler(optimizer, recipe, steps)
     model, optimizer = accelerator.prepare(network, optimizer)
     return Parts(network, model, center_loss, optimizer, scheduler, average)
@@ -124,7 +118,7 @@ def make_scheduler(optimizer, recipe, steps):
 
 
 def choose_inputs(train, recipe, precision):
-    """How images are made ready, in training and in every test of the same network."""
+    """How images are made ready, in training and in every test of the network."""
     mean, std = IMAGENET if recipe.normalisation == "imagenet" else channel_statistics(train.images)
     return {"size": recipe.image_size, "mean": mean, "std": std, "precision": precision, "mirror": recipe.mirror_test}
 
@@ -165,10 +159,7 @@ def choose_precision(precision, device):
 
 
 def peak_memory(device):
-    """The most memory that this process has held, in MB: main memory, or on a GPU what torch allocated there.
-
-    None where the system does not tell.
-    """
+    """The most main memory, or on a GPU memory of torch, that this process has held, in MB; None where unknown."""
     if torch.device(device).type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 1e6)
     status = Path("/proc/self/status")

@@ -14,10 +14,6 @@ NAN, INF = math.nan, math.inf
 DENSE, ROWS = 7, 1000  # classes: fewer than a batch has images, and more
 
 
-def wide(n=62, classes=DENSE, width=2048):
-    return batch(n, classes, width)
-
-
 def exact(features, labels, centers, alpha):
     """Eq. 1's mean and the centres after Eq. 2, in float64 on the very values that are given."""
     features, centers = features.double(), centers.double()
@@ -31,13 +27,10 @@ def relative(found, wanted):
     return float((found.double() - wanted).norm() / wanted.norm())
 
 
-# Precision
-
-
 def test_loss_and_centers_agree_with_float64_on_the_same_values():
     for classes, dtype, autocast in itertools.product((DENSE, ROWS), (torch.float32, torch.bfloat16, torch.float16),
                                                       (False, True)):
-        features, labels = wide(classes=classes)
+        features, labels = batch(62, classes, 2048)
         features = features.to(dtype)
         loss = loss_with_centers(classes, 2048, alpha=1.9)
         value, centers = exact(features, labels, loss.centers, 1.9)
@@ -52,29 +45,24 @@ def test_loss_and_centers_agree_with_float64_on_the_same_values():
 
 def test_far_out_centers_keep_their_distance():
     """‖c‖ = 100, ‖x − c‖ = 0.01: ‖x‖² + ‖c‖² − 2 x·c would subtract numbers near 10,000 to find 0.0001."""
-    directions, labels = wide()
+    directions, labels = batch(62, DENSE, 2048)
     centers = nn.functional.normalize(loss_with_centers(width=2048).centers) * 100
     features = centers[labels] + 0.01 * nn.functional.normalize(directions)
     value, moved = exact(features, labels, centers, 1.0)
     assert value == pytest.approx(0.5e-4, rel=0.01)
-    matrix = features.square().sum(1, keepdim=True) + centers.square().sum(1) - 2 * features @ centers.T
-    assert abs(0.5 * float(matrix.gather(1, labels[:, None]).mean()) / value - 1) > 0.5
-    for reduction in ("mean", "none"):
-        loss = CenterLoss(7, 2048, init=centers, alpha=1.0, reduction=reduction)
-        assert float(loss(features, labels).double().mean()) == pytest.approx(value, rel=1e-6)
+    loss = CenterLoss(7, 2048, init=centers, alpha=1.0)
+    assert float(loss(features, labels)) == pytest.approx(value, rel=1e-6)
     loss.update_centers(features, labels)
-    assert relative(loss.centers, moved) < 1e-7
     assert relative(loss.centers - centers, moved - centers.double()) < 2e-3  # near 100/√2048, a float32 is this coarse
 
 
 @pytest.mark.parametrize("update", RULES)
 def test_a_model_in_half_precision_leaves_the_centers_in_float32(update):
     model = nn.ModuleDict({"last": nn.Linear(2048, 7), "loss": loss_with_centers(width=2048, update=update)})
-    loss, (features, labels) = model["loss"], wide()
+    loss, (features, labels) = model["loss"], batch(62, DENSE, 2048)
     loss.update_centers(features, labels)
     before = {name: value.clone() for name, value in loss.state_dict().items()}
-    for change in (nn.Module.half, nn.Module.bfloat16, lambda m: m.to(torch.float16), lambda m: m.type(torch.float16),
-                   lambda m: m.to("cpu", torch.bfloat16), lambda m: m.to(torch.float8_e4m3fn), nn.Module.float):
+    for change in (nn.Module.half, nn.Module.bfloat16, lambda m: m.to("cpu", torch.float16), nn.Module.float):
         change(model)
         for name, value in loss.state_dict().items():
             assert value.dtype == torch.float32 and torch.equal(value, before[name]), name
@@ -83,36 +71,21 @@ def test_a_model_in_half_precision_leaves_the_centers_in_float32(update):
     value = loss(features.half().requires_grad_(), labels)
     loss.update_centers(features.half(), labels)
     assert value.dtype == torch.float32 and isinstance(loss.centers, nn.Parameter) == (update != "eq2")
+    assert {value.dtype for value in loss.double().state_dict().values()} == {torch.float64}  # wider it may be
 
 
 def test_neither_another_default_type_nor_a_narrow_checkpoint_narrows_them():
-    for dtype in (torch.bfloat16, torch.float64):
-        torch.set_default_dtype(dtype)
-        try:
-            losses = [CenterLoss(7, 5, init=init) for init in ("zeros", "randn")]
-        finally:
-            torch.set_default_dtype(torch.float32)
-        assert all(loss.centers.dtype == torch.float32 for loss in losses)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        losses = [CenterLoss(7, 5, init=init) for init in ("zeros", "randn")]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(loss.centers.dtype == torch.float32 for loss in losses)
     narrow = {"centers": loss_with_centers().centers.bfloat16()}
     for assign in (False, True):
         loss = CenterLoss(7, 5)
         loss.load_state_dict(narrow, assign=assign)
         assert loss.centers.dtype == torch.float32 and torch.equal(loss.centers, narrow["centers"].float())
-
-
-def test_double_is_honoured_and_half_after_it_is_float32():
-    loss = loss_with_centers(update="adam").double()
-    assert {value.dtype for value in loss.state_dict().values()} == {torch.float64}
-    assert loss(*batch()).dtype == torch.float64
-    assert {value.dtype for value in loss.half().state_dict().values()} == {torch.float32}
-
-
-def test_it_moves_to_another_device_and_comes_into_being_there():
-    loss = CenterLoss(7, 5).to("meta")
-    assert loss.centers.device.type == "meta" and loss.to_empty(device="cpu").centers.device.type == "cpu"
-
-
-# Gradients
 
 
 def test_gradients_and_their_gradients_are_those_of_finite_differences():
@@ -122,36 +95,6 @@ def test_gradients_and_their_gradients_are_those_of_finite_differences():
         loss = loss_with_centers(3, 4, reduction=reduction).double()
         assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, labels), features)
         assert torch.autograd.gradgradcheck(lambda x, loss=loss: loss(x, labels), features)
-    loss = loss_with_centers(3, 4, update="sgd").double()  # whose centres have a gradient, too
-
-    def of_centers(centers):
-        return torch.func.functional_call(loss, {"centers": centers}, (features.detach(), labels))
-    assert torch.autograd.gradcheck(of_centers, loss.centers)
-
-
-def test_the_gradient_under_a_loss_scale_is_scaled_and_the_centers_do_not_feel_it():
-    features, labels = batch()
-    plain, scaled = loss_with_centers(), loss_with_centers()
-    gradients = []
-    for loss, scale in ((plain, 1.0), (scaled, 1024.0)):
-        leaf = features.clone().requires_grad_()
-        (scale * loss(leaf, labels)).backward()
-        loss.update_centers(leaf, labels)
-        gradients.append(leaf.grad)
-    assert torch.equal(1024 * gradients[0], gradients[1]) and torch.equal(plain.centers, scaled.centers)
-
-
-def test_weight_decay_of_the_networks_optimiser_does_not_reach_the_centers():
-    for update in RULES:
-        network, loss, (features, labels) = nn.Linear(5, 5), loss_with_centers(update=update), batch()
-        before = loss.centers.detach().clone()
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.1, weight_decay=0.5)
-        loss(network(features), labels).backward()
-        optimizer.step()
-        assert torch.equal(loss.centers, before), update
-
-
-# Poison
 
 
 @pytest.mark.parametrize("update", RULES)
@@ -171,17 +114,6 @@ def test_a_batch_that_is_not_finite_changes_nothing_and_the_next_one_does(update
         for one in (loss, healthy):
             one.update_centers(features, labels)
         assert torch.equal(loss.centers, healthy.centers) and not torch.equal(loss.centers, before["centers"])
-
-
-def test_infinities_that_cancel_are_poison_too_and_the_loss_says_so():
-    loss = loss_with_centers(2, 2)
-    before = loss.centers.clone()
-    loss.update_centers(torch.tensor([[INF, 1.0], [-INF, 1.0], [1.0, 1.0]]), torch.tensor([0, 0, 1]))
-    assert torch.equal(loss.centers, before)
-    assert loss(torch.tensor([[NAN, 1.0], [1.0, 1.0]]), torch.tensor([0, 1])).isnan()
-
-
-# A device that cannot be looked at
 
 
 def test_nothing_is_read_back_from_a_device():
@@ -204,14 +136,10 @@ def test_a_gpu_gives_the_same_and_its_host_never_waits(update):
         on_gpu, gpu_labels = features.cuda().requires_grad_(), labels.cuda()
         torch.cuda.set_sync_debug_mode("error")
         try:
-            for _ in range(3):
-                value = there(on_gpu, gpu_labels)
-                value.backward()
-                there.update_centers(on_gpu, gpu_labels)
+            there(on_gpu, gpu_labels).backward()
+            there.update_centers(on_gpu, gpu_labels)
         finally:
             torch.cuda.set_sync_debug_mode("default")
-        for _ in range(3):
-            wanted = here(features, labels)
-            here.update_centers(features, labels)
-        assert float(value) == pytest.approx(float(wanted), rel=1e-5)
+        here.update_centers(features, labels)
+        assert float(there(on_gpu, gpu_labels)) == pytest.approx(float(here(features, labels)), rel=1e-5)
         assert torch.allclose(here.centers, there.centers.cpu(), atol=1e-5)

@@ -1,23 +1,21 @@
 """Runs: trained once and found again, whole whatever stops them."""
 
 import dataclasses
-import json
 import math
-import os
 import re
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from conftest import refusal
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
-from fer_utils.evaluation import compactness, confusion, predict, scores
+from fer_utils.evaluation import Compactness, compactness, confusion, predict, scores
 from fer_utils.runs import run as room
-from fer_utils.runs.run import default_runs_dir, environment, find_or_train, load_run, run_id, write_json
+from fer_utils.runs.run import default_runs_dir, environment, find_or_train, load_run, run_id
 from fer_utils.training import checkpoint, loop
 from fer_utils.training.loop import ENGINE
 from fer_utils.training.recipe import Recipe
@@ -60,20 +58,14 @@ def fits(monkeypatch):
     return calls
 
 
-# Found again
-
-
 def test_a_run_is_trained_once_loaded_the_second_time_and_says_which(train, make_recipe, fits, capsys):
     first = train(make_recipe(), progress=True)
     when = datetime.fromisoformat(first.environment["finished"])
-    took = first.origin.partition(" in ")[2]
-    assert when.tzinfo == UTC and first.origin == f"trained on {when.day} {when:%B %Y} in {took}"
-    assert re.fullmatch(r"(\d+ min )?\d+ s on .+", took) and took.endswith(first.environment["hardware"])
+    assert re.fullmatch(rf"trained on {when.day} {when:%B %Y} in \d+ s on .+", first.origin)
     assert capsys.readouterr().out == f"{first.folder.name}: new; {first.origin}.\n"
     second = train(make_recipe(), progress=True)
     assert capsys.readouterr().out == f"{first.folder.name}: loaded, not trained again; {first.origin}.\n"
-    assert len(fits) == 1 and (second.folder, second.metrics, second.config, second.environment) == (
-        first.folder, first.metrics, first.config, first.environment)
+    assert len(fits) == 1 and second == first
     train(make_recipe())
     assert capsys.readouterr().out == ""
     assert sorted(path.name for path in first.folder.iterdir()) == [
@@ -81,49 +73,31 @@ def test_a_run_is_trained_once_loaded_the_second_time_and_says_which(train, make
         "predictions.npz"]
 
 
-def test_the_origin_of_a_run_without_a_date_is_when_it_was_written(tmp_path):
-    (tmp_path / "metrics.json").write_text("{}")
-    os.utime(tmp_path / "metrics.json", (1_000_000_000, 1_000_000_000))
-    for seconds, words in ((0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (780.3, "13 min 0 s")):
-        run = room.Run(tmp_path, {}, {"hardware": "an abacus, 2 beads"}, {"seconds": seconds})
-        assert run.origin == f"trained on 9 September 2001 in {words} on an abacus, 2 beads"
-
-
-def test_config_tells_recipe_seed_data_inputs_and_engine(train, make_recipe, data, fits):
-    config = train(make_recipe(lam=0.3), seed=4).config
-    assert Recipe(**config["recipe"]) == make_recipe(lam=0.3)
+def test_a_run_tells_what_went_in_and_what_came_out(train, make_recipe, data, fits):
+    run, test = train(make_recipe(lam=0.3, epochs=3), seed=4), data.splits["test"]
+    config, (call,) = run.config, fits
+    assert Recipe(**config["recipe"]) == make_recipe(lam=0.3, epochs=3)
     assert (config["seed"], config["engine"], config["dataset"]) == (4, ENGINE, "synthetic")
-    assert config["classes"] == list(EMOTIONS)
-    assert config["initialisation"] == "random" and config["source"] == "random pixels"
-    parts = {"train": fits[0].train, "validation": fits[0].validation, "test": data.splits["test"]}
+    assert config["classes"] == list(EMOTIONS) and config["source"] == "random pixels"
+    parts = {"train": call.train, "validation": call.validation, "test": test}
     assert config["data"] == {name: {"images": len(part), "fingerprint": part.fingerprint}
                               for name, part in parts.items()}
-    assert sorted(config["inputs"]) == ["mean", "mirror", "precision", "size", "std"]
+    assert list(run.history) == list(call.result.history)
+    for column in run.history:
+        assert run.history[column].tolist() == pytest.approx(call.result.history[column].tolist(), rel=1e-9)
+    assert run.metrics["epochs"] == 3 and run.metrics["best_epoch"] == call.result.best_epoch
 
-
-def test_metrics_are_the_scores_of_the_stored_predictions(train, make_recipe, data):
-    run, test = train(make_recipe()), data.splits["test"]
-    predictions = run.predictions
+    features, probabilities = run.predict(test)
+    wanted = predict(call.result.model, test.images, **call.result.inputs)
+    assert np.allclose(features, wanted[0], atol=1e-5) and np.allclose(probabilities, wanted[1], atol=1e-5)
+    predictions, answers = run.predictions, probabilities.argmax(1)
     assert predictions["names"].tolist() == test.names.tolist()
     assert predictions["labels"].tolist() == test.labels.tolist()
-    assert predictions["probabilities"].shape == (28, 7) and predictions["probabilities"].dtype == np.float16
-    features, probabilities = run.predict(test)
-    answers = probabilities.argmax(1)
+    assert predictions["probabilities"].dtype == np.float16
     assert np.allclose(probabilities, predictions["probabilities"], atol=1e-3)
     assert scores(test.labels, answers).items() <= run.metrics.items() and run.metrics["test_split"] == "test"
     assert run.metrics["confusion"] == confusion(test.labels, answers).tolist()
     assert run.metrics["ratio"] == pytest.approx(compactness(features, test.labels).ratio, rel=1e-4)
-
-
-def test_a_runs_history_and_features_are_those_of_the_training(train, make_recipe, data, fits):
-    run, faces = train(make_recipe(epochs=3)), data.splits["public_test"]
-    result = fits[0].result
-    for found, wanted in zip(run.predict(faces), predict(result.model, faces.images, **result.inputs)):
-        assert np.allclose(found, wanted, atol=1e-5)
-    assert not run.model.training and list(run.history) == list(result.history)
-    for column in run.history:
-        assert run.history[column].tolist() == pytest.approx(result.history[column].tolist(), rel=1e-9)
-    assert run.metrics["epochs"] == 3 and run.metrics["best_epoch"] == result.best_epoch
 
 
 def test_a_real_network_is_found_again_and_a_damaged_one_is_named(data, make_recipe, tmp_path, fits):
@@ -135,35 +109,23 @@ def test_a_real_network_is_found_again_and_a_damaged_one_is_named(data, make_rec
     (first.folder / "model.safetensors").write_bytes(b"garbage")
     with pytest.raises(FerError, match="model.safetensors: not a state_dict"):
         load_run(first.folder).predict(data.splits["test"])
+    (first.folder / "model.safetensors").unlink()
+    with pytest.raises(FerError, match="model.safetensors: this run was passed on without its network; delete"):
+        load_run(first.folder).predict(data.splits["test"])
 
 
 def test_features_that_collapsed_to_one_point_do_not_break_the_run(train, make_recipe, monkeypatch):
-    nothing = compactness(np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([0, 0, 1, 1]))
     for module in (room, loop):
-        monkeypatch.setattr(module, "compactness", lambda features, labels: nothing)
+        monkeypatch.setattr(module, "compactness", lambda features, labels: Compactness(1.0, 0.0))
     run = load_run(train(make_recipe()).folder)
     assert run.metrics["ratio"] == math.inf and run.history.validation_ratio.tolist() == [math.inf] * 2
 
 
-def test_a_run_without_its_network_says_what_to_do(train, make_recipe, data):
-    run = train(make_recipe())
-    (run.folder / "model.safetensors").unlink()
-    again = train(make_recipe())
-    assert again.metrics == run.metrics
-    with pytest.raises(FerError, match="model.safetensors: this run was passed on without its network; delete"):
-        again.predict(data.splits["test"])
-
-
-# The splits
-
-
 def test_a_seed_gives_all_recipes_the_same_faces_and_another_seed_others(train, make_recipe, fits):
-    for recipe in (make_recipe(lam=0), make_recipe(lam=0.2), make_recipe(lam=0.2, alpha=0.5)):
-        train(recipe, seed=3)
-    train(make_recipe(), seed=0)
-    *same, other = [(call.train.fingerprint, call.validation.fingerprint) for call in fits]
-    assert len(same) == 3 and len(set(same)) == 1 and other[0] != same[0][0]
-    assert [call.seed for call in fits] == [3, 3, 3, 0] and len(fits[0].train) == 70 and len(fits[0].validation) == 30
+    for recipe, seed in ((make_recipe(lam=0), 3), (make_recipe(lam=0.2, alpha=0.5), 3), (make_recipe(), 0)):
+        train(recipe, seed=seed)
+    first, same, other = [(call.train.fingerprint, call.validation.fingerprint) for call in fits]
+    assert first == same and other[0] != first[0] and [call.seed for call in fits] == [3, 3, 0]
 
 
 def test_the_split_of_a_seed_stays_what_it_was(make_faces):
@@ -188,9 +150,7 @@ def test_without_a_share_all_of_it_trains_and_the_test_split_chooses_which_is_sa
     assert call.validation.fingerprint == splits["test"].fingerprint and call.validation.split == "validation"
     assert run.metrics["chosen_on"] == "test" and run.metrics["test_split"] == "test"
     assert run.metrics["accuracy"] == pytest.approx(run.history.validation_accuracy.max())
-    assert run.config["data"]["validation"] == run.config["data"]["test"]
-    usual = train(make_recipe(epochs=1))
-    assert usual.metrics["chosen_on"] == "validation" and usual.folder != run.folder
+    assert train(make_recipe(epochs=1)).metrics["chosen_on"] == "validation"
 
 
 # The key
@@ -214,36 +174,26 @@ def test_every_field_of_the_recipe_is_in_the_key_but_those_of_the_centres_withou
     without = [field for field, value in CHANGES.items() if key(**{"lam": 0, field: value}) == key(lam=0)]
     assert without == ["alpha", "update", "center_init"]
     # papermill gives -p lam 0 as an int, the notebook's default is a float.
-    for first, second in (({"lam": 0}, {"lam": 0.0}), ({"lam": 1, "alpha": 1}, {"lam": 1.0, "alpha": 1.0}),
-                          ({"rotation": 10}, {"rotation": 10.0}), ({"crop": 0}, {"crop": 0.0})):
-        assert make_recipe(**first) == make_recipe(**second) and key(**first) == key(**second), first
+    for fields in ({"lam": 0}, {"lam": 1, "alpha": 1}, {"rotation": 10}):
+        assert key(**fields) == key(**{name: float(value) for name, value in fields.items()}), fields
 
 
-def test_seed_data_engine_and_the_content_of_a_weights_file_are_in_the_key(make_faces, make_recipe, monkeypatch,
-                                                                           tmp_path):
-    faces, test = make_faces(14), make_faces(14, seed=1)
+def test_seed_data_engine_and_the_content_of_a_weights_file_are_in_the_key_and_its_name_can_be_read(
+        make_faces, make_recipe, monkeypatch, tmp_path):
+    faces, test, other = (make_faces(14, seed=seed) for seed in range(3))
     relabelled = dataclasses.replace(faces, labels=faces.labels[::-1].copy())
-    names = [run_id(make_recipe(), "synthetic", 0, faces, test), run_id(make_recipe(), "synthetic", 1, faces, test),
-             run_id(make_recipe(), "synthetic", 0, faces, make_faces(14, seed=2)),
-             run_id(make_recipe(), "synthetic", 0, make_faces(14, seed=2), test),
-             run_id(make_recipe(), "synthetic", 0, relabelled, test)]
+    names = [run_id(make_recipe(), "fer2013", seed, *splits) for seed, splits in (
+        (0, (faces, test)), (1, (faces, test)), (0, (faces, other)), (0, (other, test)), (0, (relabelled, test)))]
     for content in (b"one", b"other"):
         (tmp_path / "weights.pt").write_bytes(content)
-        names.append(run_id(make_recipe(weights=str(tmp_path / "weights.pt")), "synthetic", 0, faces, test))
+        names.append(run_id(make_recipe(weights=str(tmp_path / "weights.pt")), "fer2013", 0, faces, test))
+    assert names[0] == run_id(make_recipe(), "fer2013", 0, faces, test)
     monkeypatch.setattr(room, "ENGINE", ENGINE + 1)
-    names.append(run_id(make_recipe(), "synthetic", 0, faces, test))
+    names.append(run_id(make_recipe(), "fer2013", 0, faces, test))
     assert len({name.rsplit("-", 1)[1] for name in names}) == len(names)
-
-
-def test_the_key_repeats_and_its_name_can_be_read(make_faces, make_recipe):
-    name = run_id(make_recipe(), "fer2013", 3, make_faces(14))
-    assert name == run_id(make_recipe(), "fer2013", 3, make_faces(14))
-    assert re.fullmatch(r"fer2013-tiny-resnet18-center-lam0\.2-alpha1\.9-seed3-[0-9a-f]{10}", name)
-    softmax = run_id(make_recipe(lam=0), "fer2013", 3, make_faces(14))
+    assert re.fullmatch(r"fer2013-tiny-resnet18-center-lam0\.2-alpha1\.9-seed1-[0-9a-f]{10}", names[1])
+    softmax = run_id(make_recipe(lam=0), "fer2013", 3, faces)
     assert re.fullmatch(r"fer2013-tiny-resnet18-softmax-seed3-[0-9a-f]{10}", softmax)
-
-
-# Cut off
 
 
 def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, make_recipe, monkeypatch, tmp_path):
@@ -260,7 +210,6 @@ def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, ma
     with pytest.raises(KeyboardInterrupt):
         train(make_recipe(epochs=3))
     folder = next((tmp_path / "runs").iterdir())
-    assert {path.name.split("-")[0] for path in folder.iterdir()} == {"best", "epoch", "last.json", "lock"}
     with pytest.raises(FerError, match="not a finished run"):
         load_run(folder)
     resumed = train(make_recipe(epochs=3))
@@ -269,13 +218,15 @@ def test_a_run_that_was_cut_off_resumes_and_ends_as_if_it_had_not_been(train, ma
     assert resumed.config == whole.config
     assert np.array_equal(resumed.predictions["probabilities"], whole.predictions["probabilities"])
     assert not list(resumed.folder.glob("epoch-*")) and not (resumed.folder / "last.json").exists()
+    (resumed.folder / "metrics.json").unlink()  # it counts as unfinished, and is completed
+    assert {**train(make_recipe(epochs=3)).metrics, "seconds": 0} == {**whole.metrics, "seconds": 0}
 
 
 FULL = OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize("name, nth, error", [
-    *(("write_json", nth, KeyboardInterrupt) for nth in (1, 2, 3, 4)), ("save_file", 1, FULL),
+    ("write_json", 1, KeyboardInterrupt), ("write_json", 4, KeyboardInterrupt), ("save_file", 1, FULL),
     ("savez_compressed", 1, FULL), ("write_json", 1, FULL)])
 def test_what_stops_the_writing_of_results_loses_no_training(train, make_recipe, monkeypatch, name, nth, error):
     owner, calls = room if hasattr(room, name) else np, []
@@ -297,25 +248,16 @@ def test_what_stops_the_writing_of_results_loses_no_training(train, make_recipe,
     assert train(make_recipe()).metrics["epochs"] == 2
 
 
-def test_a_run_without_metrics_counts_as_unfinished_and_is_completed(train, make_recipe, fits):
-    run = train(make_recipe())
-    (run.folder / "metrics.json").unlink()
-    again = train(make_recipe())
-    assert len(fits) == 2 and {**again.metrics, "seconds": 0} == {**run.metrics, "seconds": 0}
-
-
 def test_a_folder_that_is_no_whole_run_is_named(train, make_recipe, tmp_path):
     folder = train(make_recipe(epochs=1)).folder
-    for part in ("config", "environment", "metrics"):
+    for part, content in (("config", b""), ("environment", b"{half"), ("metrics", b"\xff\xfe")):
         path = folder / f"{part}.json"
         whole = path.read_bytes()
-        for content in (b"", b"{half", b"\xff\xfe"):
-            path.write_bytes(content)
-            with pytest.raises(FerError, match=f"{folder.name}: not a finished run.*delete the folder"):
-                load_run(folder)
+        path.write_bytes(content)
+        said = refusal(load_run, folder)
+        assert f"{folder.name}: not a finished run" in said and "delete the folder" in said
         path.write_bytes(whole)
-    with pytest.raises(FerError, match="nowhere: not a finished run"):
-        load_run(tmp_path / "nowhere")
+    assert "nowhere: not a finished run" in refusal(load_run, tmp_path / "nowhere")
 
 
 def test_a_run_that_another_process_finished_meanwhile_is_loaded(train, make_recipe, monkeypatch, fits, tmp_path):
@@ -333,9 +275,6 @@ def test_a_run_that_another_process_finished_meanwhile_is_loaded(train, make_rec
     assert train(make_recipe()).metrics == finished.metrics and len(fits) == 1
 
 
-# Where runs lie, and small files
-
-
 def test_runs_lie_where_fer_utils_runs_says_else_in_the_course_else_here(train, make_recipe, monkeypatch, tmp_path):
     monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "mine"))
     assert default_runs_dir() == train(make_recipe(epochs=1), runs_dir=None).folder.parent == tmp_path / "mine"
@@ -348,22 +287,9 @@ def test_runs_lie_where_fer_utils_runs_says_else_in_the_course_else_here(train, 
         assert default_runs_dir() == tmp_path / home / "runs"
 
 
-def test_json_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "a" / "b" / "x.json"
-    write_json(path, {"α": [1, 2.5, None]})
-    with pytest.raises(TypeError):
-        write_json(path, {"new": {1, 2}})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"α": [1, 2.5, None]}
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_environment_tells_what_a_reader_needs_to_compare_numbers(monkeypatch, tmp_path):
+def test_the_environment_tells_the_memory_and_the_commit_where_there_is_git(monkeypatch, tmp_path):
     found = environment()
-    assert sorted(found) == ["commit", "device", "hardware", "numpy", "peak_memory_mb", "python", "system", "threads",
-                             "torch", "torchvision"]
     assert found["peak_memory_mb"] is None or 50 < found["peak_memory_mb"] < 100_000
-    assert found["torch"] == torch.__version__ and found["device"] == "cpu" and found["hardware"]
     assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
-    json.dumps(found)
-    monkeypatch.setenv("PATH", str(tmp_path))  # without git
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert environment()["commit"] is None

@@ -13,10 +13,8 @@ from fer_utils.datasets import FaceDataset
 from fer_utils.evaluation import predict
 from fer_utils.training.loop import ENGINE, training_step
 from fer_utils.training.recipe import Recipe
-from fer_utils.training.setup import build, choose_device, choose_precision, derive, make_scheduler
+from fer_utils.training.setup import build, choose_device, choose_precision, make_scheduler
 from fer_utils.transforms import normalise, to_channels
-
-# Steps
 
 
 def test_a_step_goes_down_eq_3_and_moves_the_centers_once(tiny_network, make_recipe):
@@ -44,20 +42,10 @@ def test_a_step_goes_down_eq_3_and_moves_the_centers_once(tiny_network, make_rec
     assert torch.allclose(parts.center_loss.centers, once.centers, atol=1e-6)
 
 
-def test_the_centers_move_and_their_loss_is_recorded_where_there_is_a_lambda(faces, tiny_network, make_recipe):
-    for lam in (0, 0.2):
-        result = train(faces, make_recipe(lam=lam))
-        assert result.center_loss.centers.any() == bool(lam)
-        assert ((result.history.center_loss > 0) == bool(lam)).all()
-
-
-# Repeating itself
-
-
 def test_the_same_seed_gives_the_same_resnet18_to_the_last_bit_resumed_or_not(faces, make_recipe, tmp_path,
                                                                               assert_same_training):
     recipe = make_recipe(epochs=2, schedule="one_cycle")
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # in the caller's own code, after the first epoch
         train(faces, recipe, folder=tmp_path, on_epoch=lambda history: 1 / 0)
     assert_same_training(train(faces, recipe), train(faces, recipe, folder=tmp_path))
 
@@ -78,20 +66,17 @@ def test_the_seed_alone_decides_and_the_surrounding_generators_are_left_as_they_
 
 def test_softmax_and_center_loss_share_initialisation_order_and_augmentation(faces, make_recipe, steps_seen,
                                                                              tiny_network, assert_same_state):
-    recipes = [make_recipe(lam=0), make_recipe(lam=0.2), make_recipe(lam=0.2, alpha=0.5), make_recipe(lam=3, alpha=0.1),
-               make_recipe(lam=0.2, update="sgd"), make_recipe(lam=0.2, update="adam", center_init="randn")]
+    recipes = [make_recipe(lam=0), make_recipe(lam=0.2), make_recipe(lam=3, alpha=0.1),
+               make_recipe(lam=0.2, update="adam", center_init="randn")]
+    runs = []
     for recipe in recipes:
+        steps_seen.clear()
         train(faces, recipe, seed=5)
-    per_run = len(steps_seen) // len(recipes)
-    assert per_run == 8
-    runs = [steps_seen[k * per_run:(k + 1) * per_run] for k in range(len(recipes))]
+        runs.append([*steps_seen])
+        assert_same_state(*(build(one, 5, "cpu")[0].state_dict() for one in (recipes[0], recipe)))
     for other in runs[1:]:
-        for (batch, labels, _), (its_batch, its_labels, _) in zip(runs[0], other):
+        for (batch, labels, _), (its_batch, its_labels, _) in zip(runs[0], other, strict=True):
             assert torch.equal(batch, its_batch) and torch.equal(labels, its_labels)
-        assert float(runs[0][0][2][0]) == float(other[0][2][0])  # the first cross-entropy: one initialisation
-    first = build(recipes[0], 5, "cpu")[0].state_dict()
-    for recipe in recipes[1:]:
-        assert_same_state(first, build(recipe, 5, "cpu")[0].state_dict())
 
 
 def test_every_epoch_has_an_order_of_its_own_and_the_incomplete_batch_is_left_out(faces, make_faces, make_recipe,
@@ -103,25 +88,8 @@ def test_every_epoch_has_an_order_of_its_own_and_the_incomplete_batch_is_left_ou
     steps_seen.clear()
     train((make_faces(45), make_faces(21)), make_recipe(epochs=1))
     assert [len(labels) for _, labels, _ in steps_seen] == [16, 16]
-
-
-def test_inputs_are_normalised_by_the_training_faces_alone(faces, make_recipe, tiny_network):
-    bright = FaceDataset(faces[1].images // 2 + 128, faces[1].labels, faces[1].names, "validation", "bright")
-    result = train((faces[0], bright), make_recipe(epochs=1))
-    assert result.inputs["mean"] == pytest.approx((faces[0].images.mean() / 255,) * 3)
-    assert result.inputs["std"] == pytest.approx((faces[0].images.std() / 255,) * 3)
-    assert result.inputs["size"] == 32 and result.inputs["precision"] == "fp32"
-
-
-def test_derived_seeds_repeat_and_never_meet():
-    words = ("a",), ("a", 1), ("a", 2), ("ab",), ("a", "b")
-    found, again = ([derive(seed, *word) for seed in (0, 1) for word in words] for _ in range(2))
-    assert len(set(found)) == 10 and found == again and all(0 <= number < 2**63 for number in found)
-    for seed in (-1, 1.5, "0", None, True):
-        assert "give a whole number from 0 up" in refusal(derive, seed, "epoch", 1), seed
-
-
-# The best epoch, and when to stop
+    said = refusal(train, (make_faces(15), make_faces(21)), make_recipe())
+    assert "15 training images do not fill one batch of 16; lower batch_size" in said
 
 
 def test_the_epoch_with_the_best_validation_accuracy_is_kept(faces, tiny_network, make_recipe, validations,
@@ -137,13 +105,11 @@ def test_the_epoch_with_the_best_validation_accuracy_is_kept(faces, tiny_network
     assert result.best_epoch == 2
     assert_same_state(result.model.state_dict(), states[2])
     assert torch.equal(result.center_loss.centers, centers[2])
-    assert not torch.equal(states[2]["classifier.weight"], states[4]["classifier.weight"])
     assert not torch.equal(centers[2], centers[4])
-    assert not result.model.training
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(faces, tiny_network, make_recipe, validations):
-    for patience, best, accuracies in ((1, 2, [0.3] + [0.5] * 2), (3, 2, [0.3] + [0.5] * 4),
+    for patience, best, accuracies in ((3, 2, [0.3] + [0.5] * 4),
                                        (2, 5, [0.3, 0.2, 0.4, 0.2, 0.5, 0.2, 0.2])):  # a better one starts it anew
         validations([*accuracies, 0.9])
         result = train(faces, make_recipe(epochs=8, patience=patience))
@@ -151,32 +117,19 @@ def test_training_stops_after_patience_epochs_without_a_better_one(faces, tiny_n
 
 
 def test_history_tells_what_was_measured_of_the_network_that_is_kept(faces, tiny_network, make_recipe):
-    result = train(faces, make_recipe(epochs=3))
-    assert result.history.epoch.tolist() == [1, 2, 3] and result.history.train_accuracy.between(0, 1).all()
-    assert list(result.history) == ["epoch", "cross_entropy", "center_loss", "train_accuracy",
-                                    "validation_cross_entropy", "validation_accuracy", "validation_ratio", "seconds"]
-    _, probabilities = predict(result.model, faces[1].images, **result.inputs)
-    row = result.history.iloc[result.best_epoch - 1]
-    assert (probabilities.argmax(1) == faces[1].labels).mean() == pytest.approx(row.validation_accuracy)
-    chosen = probabilities[np.arange(21), faces[1].labels]
-    assert -np.log(chosen).mean() == pytest.approx(row.validation_cross_entropy, rel=1e-5)
-
-
-def test_a_network_can_learn_faces_that_differ(make_recipe, tiny_network, make_faces):
-    plain = make_faces(140)
-    images = (plain.images // 8 + 30 * plain.labels[:, None, None]).astype(np.uint8)  # a grey level for each class
-    faces = FaceDataset(images, plain.labels, plain.names, "train", "grey levels")
-    result = train((faces, faces), make_recipe(epochs=30, learning_rate=0.02, patience=30, lam=0.1, alpha=0.5))
-    assert result.history.validation_accuracy.max() > 0.8
-    assert result.history.cross_entropy.iloc[-1] < 0.5 * result.history.cross_entropy.iloc[0]
-
-
-def test_too_few_faces_for_a_batch_are_refused(make_faces, tiny_network, make_recipe):
-    said = refusal(train, (make_faces(15), make_faces(21)), make_recipe())
-    assert "15 training images do not fill one batch of 16; lower batch_size" in said
-
-
-# Rate, device, precision
+    for fields in ({}, {"lam": 0}, {"ema": 0.5}, {"precision": "bf16"}):
+        seen = []
+        result = train(faces, make_recipe(epochs=3, **fields), on_epoch=seen.append)
+        assert [len(history) for history in seen] == [1, 2, 3] and seen[-1].equals(result.history)
+        assert type(result.model) is tiny_network and not result.model.training  # the plain network, unpatched
+        assert result.model(torch.zeros(1, 3, 32, 32))[0].dtype == torch.float32
+        _, probabilities = predict(result.model, faces[1].images, **result.inputs)
+        row = result.history.iloc[result.best_epoch - 1]
+        assert (probabilities.argmax(1) == faces[1].labels).mean() == pytest.approx(row.validation_accuracy)
+        chosen = probabilities[np.arange(21), faces[1].labels]
+        assert -np.log(chosen).mean() == pytest.approx(row.validation_cross_entropy, rel=1e-5)
+        assert result.center_loss.centers.any() == (row.center_loss > 0) == ("lam" not in fields)
+        assert result.inputs["mean"] == pytest.approx((faces[0].images.mean() / 255,) * 3)  # of training alone
 
 
 def rates(recipe, steps):
@@ -192,30 +145,24 @@ def rates(recipe, steps):
 def test_the_one_cycle_climbs_to_the_rate_and_falls_to_nothing(make_recipe):
     found = rates(make_recipe(schedule="one_cycle", epochs=4, learning_rate=0.01), 25)
     top = int(np.argmax(found))
-    assert len(found) == 100 and max(found) == pytest.approx(0.01, rel=1e-3)
+    assert len(found) == 100 and max(found) == pytest.approx(0.01, rel=1e-3) and found[-1] < 2e-5
     assert 20 <= top <= 30 and (np.diff(found[:top]) > 0).all() and (np.diff(found[top + 1:]) < 0).all()
-    assert found[-1] < 1e-4 * 0.01 + 1e-5
     for steps in range(1, 9):  # it is there for the shortest trainings
-        found = rates(make_recipe(schedule="one_cycle", epochs=1, learning_rate=0.01), steps)
-        assert len(found) == steps and all(0 <= rate <= 0.01 for rate in found)
+        assert len(rates(make_recipe(schedule="one_cycle", epochs=1), steps)) == steps
 
 
-@pytest.mark.parametrize("warmup", [None, 0, 0.5, 1, 3])
-def test_the_constant_rate_stays_and_cosine_with_warm_up_is_the_formula(make_recipe, warmup):
-    schedule = {"schedule": "constant"} if warmup is None else {"schedule": "cosine", "warmup": warmup}
-    warm = int(10 * (warmup or 0))
-    wanted = [0.01 if warmup is None else 0.01 * (t + 1) / warm if t < warm
-              else 0.005 * (1 + math.cos(math.pi * (t - warm) / (40 - warm))) for t in range(40)]
-    assert rates(make_recipe(epochs=4, learning_rate=0.01, **schedule), 10) == pytest.approx(wanted, abs=1e-12)
-
-
-def test_a_warm_up_longer_than_the_training_climbs_to_its_end(make_recipe):
-    found = rates(make_recipe(schedule="cosine", warmup=9.0, epochs=2, learning_rate=0.01), 4)
-    assert found == pytest.approx([0.01 * (t + 1) / 36 for t in range(8)])
+def test_the_constant_rate_stays_and_cosine_with_warm_up_is_the_formula(make_recipe):
+    assert rates(make_recipe(learning_rate=0.01), 10) == [0.01] * 20
+    for warmup in (0, 0.5, 1, 3, 9):  # 9 epochs are longer than the training
+        warm = int(10 * warmup)
+        wanted = [0.01 * (t + 1) / warm if t < warm else 0.005 * (1 + math.cos(math.pi * (t - warm) / (40 - warm)))
+                  for t in range(40)]
+        recipe = make_recipe(epochs=4, learning_rate=0.01, schedule="cosine", warmup=warmup)
+        assert rates(recipe, 10) == pytest.approx(wanted, abs=1e-12), warmup
 
 
 def test_a_device_that_is_not_here_is_named_and_the_cpu_always_is():
-    for device in ("gpu", "tpu", "cuda:99", "", "CPU0", None, 1.5, []):
+    for device in ("gpu", "cuda:99", "", None, 1.5, []):
         said = refusal(choose_device, device)
         assert "cannot be used here" in said and "give 'auto', 'cpu', 'cuda' or 'mps'" in said, device
     assert choose_device("cpu") == choose_device(torch.device("cpu")) == torch.device("cpu")
@@ -234,9 +181,9 @@ def test_auto_takes_bf16_on_a_cpu_only_where_it_computes_in_it_and_a_wish_is_gra
 
 
 def test_bf16_trains_to_nearly_the_same_losses(faces, tiny_network, make_recipe):
-    full, half = (train(faces, make_recipe(precision=precision)).history for precision in ("fp32", "bf16"))
-    assert half.cross_entropy.tolist() == pytest.approx(full.cross_entropy.tolist(), rel=0.05)
-    assert half.cross_entropy.tolist() != full.cross_entropy.tolist()
+    full, half = (train(faces, make_recipe(precision=precision)).history.cross_entropy.tolist()
+                  for precision in ("fp32", "bf16"))
+    assert half == pytest.approx(full, rel=0.05) and half != full
 
 
 # ENGINE

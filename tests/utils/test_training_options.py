@@ -1,17 +1,13 @@
 """What recipes may ask for, against literal formulas; the published code's faults; one machine, many trainings."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
-from conftest import made, train
+from conftest import made, refusal, train
 from torch.nn import functional
 
-from fer_utils.center_loss import RULES, CenterLoss
-from fer_utils.errors import FerError
-from fer_utils.evaluation import predict
-from fer_utils.training import loop, setup
+from fer_utils.center_loss import CenterLoss
+from fer_utils.training import loop
 from fer_utils.training.loop import fit, training_step
 from fer_utils.training.recipe import get_recipe
 from fer_utils.training.setup import build
@@ -29,53 +25,19 @@ def after(recipe, pieces, steps=3):
     return torch.stack(results), ours.center_loss.centers, torch.cat([p.flatten() for p in ours.network.parameters()])
 
 
-# A batch in pieces
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_batch_in_pieces_is_the_whole_batch(tiny_network, make_recipe, optimizer):
+def test_a_batch_in_pieces_is_the_whole_batch(tiny_network, make_recipe):
     images, labels = batch_of(62)
-    for update in RULES:
+    for update, optimizer in (("eq2", "adam"), ("sgd", "sgd"), ("adam", "sgd")):
         recipe = make_recipe(backbone="tiny plain", batch_size=62, lam=0.7, alpha=0.5, update=update,
                              optimizer=optimizer, learning_rate=0.01, label_smoothing=0.1)
         whole = after(recipe, [(images, labels)])
-        for sizes in ((31, 31), (15, 16, 15, 16), (2, 60), (60, 2)):
+        for sizes in ((15, 16, 15, 16), (2, 60), (60, 2)):
             pieces = list(zip(images.split(sizes), labels.split(sizes)))
             for found, wanted in zip(after(recipe.replace(accumulate=len(sizes)), pieces), whole):
                 assert torch.allclose(found, wanted, atol=2e-5), (update, sizes)
 
 
-def test_the_centers_move_once_a_step_and_not_after_each_piece(tiny_network, make_recipe):
-    images, labels = batch_of(16)
-    recipe, accelerator, ours = made(make_recipe(accumulate=4, alpha=0.5), steps=2)
-    seen = []
-    ours.center_loss.register_forward_pre_hook(lambda module, inputs: seen.append(module.centers.clone()))
-    for _ in range(2):
-        training_step(list(zip(images.split(4), labels.split(4))), recipe, accelerator, ours)
-    assert len(seen) == 8
-    for step in (seen[:4], seen[4:]):
-        assert all(torch.equal(centers, step[0]) for centers in step)
-    assert not torch.equal(seen[0], seen[4]) and not torch.equal(seen[4], ours.center_loss.centers)
-
-
-def test_fit_cuts_62_into_four_pieces_and_ends_as_with_one(make_faces, tiny_network, make_recipe, monkeypatch):
-    sizes, step = [], loop.training_step
-    monkeypatch.setattr(loop, "training_step", lambda pieces, *args: sizes.append(
-        [len(labels) for _, labels in pieces]) or step(pieces, *args))
-    faces, recipe = (make_faces(124), make_faces(21)), make_recipe(backbone="tiny plain", batch_size=62, epochs=2)
-    results = [train(faces, recipe.replace(accumulate=pieces)) for pieces in (1, 4)]
-    assert sizes == [[62]] * 4 + [[15, 16, 15, 16]] * 4
-    one, four = (torch.cat([value.flatten() for value in result.model.state_dict().values()]) for result in results)
-    assert torch.allclose(one, four, atol=1e-4)
-    assert torch.allclose(*(result.center_loss.centers for result in results), atol=1e-4)
-    for column in ("cross_entropy", "center_loss", "validation_cross_entropy"):
-        assert results[1].history[column].tolist() == pytest.approx(results[0].history[column].tolist(), rel=1e-4)
-
-
-# Mixup, smoothing, moving average, cosine
-
-
-@pytest.mark.parametrize("mix", [0.0, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("mix", [0.2, 0.5])
 def test_mixup_and_label_smoothing_are_the_literal_formula(tiny_network, make_recipe, mix):
     images, labels = batch_of(16)
     recipe, accelerator, ours = made(make_recipe(lam=0.3, alpha=0.5, label_smoothing=0.1, backbone="tiny plain"))
@@ -109,21 +71,6 @@ def test_the_moving_average_is_the_literal_loop_and_is_what_is_tested(tiny_netwo
     assert not torch.allclose(state["classifier.weight"], ours.network.classifier.weight, atol=1e-3)
 
 
-def test_with_a_moving_average_the_result_is_the_average(faces, tiny_network, make_recipe):
-    plain, averaged = train(faces, make_recipe(epochs=1)), train(faces, make_recipe(epochs=1, ema=0.5))
-    assert not torch.equal(plain.model.classifier.weight, averaged.model.classifier.weight)
-    assert plain.history.cross_entropy.tolist() == averaged.history.cross_entropy.tolist()  # it only watches
-    _, probabilities = predict(averaged.model, faces[1].images, **averaged.inputs)
-    chosen = probabilities[np.arange(21), faces[1].labels]
-    assert -np.log(chosen).mean() == pytest.approx(averaged.history.validation_cross_entropy[0], rel=1e-5)
-
-
-def test_dropout_of_a_backbone_is_another_in_each_epoch_and_of_this_seed(faces, tiny_network, make_recipe):
-    recipe = make_recipe(backbone="tiny dropout", epochs=1)
-    first, other = train(faces, recipe).history, train(faces, recipe.replace(backbone="tiny")).history
-    assert first.cross_entropy[0] != other.cross_entropy[0]
-
-
 # The published code's faults, on purpose
 
 
@@ -136,34 +83,29 @@ def published(make_recipe, **fields):
 
 
 def test_published_code_sees_the_same_batches_every_epoch_augmented_anew(faces, tiny_network, make_recipe, steps_seen):
-    train(faces, published(make_recipe, epochs=3))
-    labels = [torch.cat([labels for _, labels, _ in steps_seen[k * 4:k * 4 + 4]]).tolist() for k in range(3)]
-    assert labels[0] == labels[1] == labels[2] != faces[0].labels.tolist()
+    train(faces, published(make_recipe, epochs=2))
+    assert all(torch.equal(first[1], second[1]) for first, second in zip(steps_seen[:4], steps_seen[4:]))
     assert not torch.equal(steps_seen[0][0], steps_seen[4][0])
 
 
-def test_published_code_validates_on_augmented_images_others_in_each_epoch(faces, tiny_network, make_recipe,
+def test_published_code_validates_on_augmented_images_others_in_each_epoch(make_faces, tiny_network, make_recipe,
                                                                            monkeypatch):
     seen, real = [], loop.predict
     monkeypatch.setattr(loop, "predict", lambda model, images, **inputs: seen.append(images) or real(
         model, images, **inputs))
-    for recipe in (published(make_recipe), published(make_recipe), make_recipe()):
-        train(faces, recipe)
-    clean = faces[1].images
-    assert seen[0].shape == clean.shape and seen[0].dtype == np.uint8
-    assert not (seen[0] == clean).all() and not (seen[0] == seen[1]).all()
-    assert (seen[0] == seen[2]).all() and (seen[1] == seen[3]).all()
-    assert (seen[4] == clean).all() and (seen[5] == clean).all()
-
-
-def test_augmented_validation_of_colour_images(make_faces, tiny_network, make_recipe):
-    faces = make_faces(32, colour=True), make_faces(21, seed=2, colour=True)
-    assert len(train(faces, published(make_recipe, epochs=1)).history) == 1
+    for colour in (False, True):
+        faces, clean = make_faces(32, colour=colour), make_faces(21, seed=2, colour=colour)
+        seen.clear()
+        for recipe in (published(make_recipe), published(make_recipe), make_recipe()):
+            train((faces, clean), recipe)
+        assert all(images.shape == clean.images.shape and images.dtype == np.uint8 for images in seen)
+        kinds = [images.tobytes() for images in (*seen, clean.images)]  # two epochs each
+        assert kinds[:2] == kinds[2:4] and kinds[4:6] == [kinds[6]] * 2 and len(set(kinds)) == 3
 
 
 def test_published_code_stops_at_the_7th_bad_epoch_by_cross_entropy_alone(faces, tiny_network, make_recipe,
                                                                           validations):
-    for losses, epochs, best in (([2.0, 1.0] + [1.1] * 30, 9, 2), ([1.0] + [1.0] * 30, 8, 1),  # as good is not better
+    for losses, epochs, best in (([2.0, 1.0] + [1.0] * 30, 9, 2),  # as good is not better
                                  ([2.0, 1.0] + [1.1] * 6 + [0.9] + [1.1] * 30, 16, 9)):
         validations(losses, name="validation_cross_entropy")
         result = train(faces, published(make_recipe, epochs=30))
@@ -183,92 +125,31 @@ def test_published_code_moves_random_centers_by_adam_blind_to_alpha(faces, tiny_
     assert float((eq2[0] - eq2[1]).abs().max()) > 1e-2  # under Eq. 2, α is real
 
 
-# One machine, many trainings
-
-
-def test_a_training_is_the_same_after_others_of_other_kinds(faces, tiny_network, make_recipe, monkeypatch,
-                                                            assert_same_training):
+def test_neither_other_trainings_nor_the_environment_change_one(faces, tiny_network, make_recipe, monkeypatch,
+                                                                assert_same_training):
     first = train(faces, make_recipe())
-    train(faces, make_recipe(precision="bf16", accumulate=4, epochs=1))
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "_validate", lambda *args: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            train(faces, make_recipe(accumulate=2))
+    with pytest.raises(ZeroDivisionError):
+        train(faces, make_recipe(precision="bf16", accumulate=4), on_epoch=lambda history: 1 / 0)
+    for name, value in {"MIXED_PRECISION": "bf16", "GRADIENT_ACCUMULATION_STEPS": "4", "DYNAMO_BACKEND": "INDUCTOR",
+                        "USE_CPU": "true"}.items():  # what a launcher may have left
+        monkeypatch.setenv(f"ACCELERATE_{name}", value)
     assert_same_training(first, train(faces, make_recipe()))
 
 
-def test_what_a_launcher_left_in_the_environment_changes_nothing(faces, tiny_network, make_recipe, monkeypatch,
-                                                                 assert_same_training):
-    wanted = train(faces, make_recipe(epochs=1))
-    for name, value in {"MIXED_PRECISION": "bf16", "GRADIENT_ACCUMULATION_STEPS": "4", "DYNAMO_BACKEND": "INDUCTOR",
-                        "USE_CPU": "true"}.items():
-        with monkeypatch.context() as patch:
-            patch.setenv(f"ACCELERATE_{name}", value)
-            assert_same_training(wanted, train(faces, make_recipe(epochs=1)))
-
-
-def test_a_trained_network_is_plain(faces, tiny_network, make_recipe):
-    """Neither wrapped nor patched: it runs in fp32 where it is not told otherwise."""
-    for ema in (0, 0.5):
-        model = train(faces, make_recipe(precision="bf16", epochs=1, ema=ema)).model
-        assert type(model) is tiny_network and model.forward.__func__ is tiny_network.forward
-        assert model(torch.zeros(1, 3, 32, 32))[0].dtype == torch.float32
-
-
-@pytest.mark.parametrize("compiler", ["eager", pytest.param("inductor", marks=pytest.mark.stress)])
-def test_a_compiled_training_takes_the_same_steps(faces, tiny_network, make_recipe, monkeypatch, compiler):
-    monkeypatch.setattr(setup, "COMPILER", compiler)
-    try:
-        torch.compile(lambda x: x + 1, backend=compiler)(torch.zeros(2))
-    except Exception as error:  # no C++ compiler here
-        pytest.skip(f"torch.compile does not work here: {type(error).__name__}")
-    plain, compiled = (train(faces, make_recipe(epochs=1), compiled=on) for on in (False, True))
-    assert compiled.history.cross_entropy.tolist() == pytest.approx(plain.history.cross_entropy.tolist(), rel=1e-4)
-    assert type(compiled.model) is tiny_network
-
-
-def test_inception_trains_with_its_auxiliary_outputs_at_96_pixels(make_faces, make_recipe):
-    faces = make_faces(4, size=48), make_faces(7, size=48)
-    result = train(faces, make_recipe(backbone="inception_v3", image_size=96, batch_size=4, epochs=1))
-    assert result.model.feat_dim == 2048 and math.isfinite(result.history.cross_entropy[0])
-
-
 def test_images_too_small_for_a_backbone_are_refused(make_recipe):
-    with pytest.raises(FerError, match="backbone 'inception_v3' cannot take images of 48 px.*another image_size"):
-        build(make_recipe(backbone="inception_v3", image_size=48), 0, "cpu")
+    said = refusal(build, make_recipe(backbone="inception_v3", image_size=48), 0, "cpu")
+    assert "backbone 'inception_v3' cannot take images of 48 px" in said and "another image_size" in said
 
 
 def test_the_trial_of_a_new_network_leaves_no_trace(make_recipe):
-    model, _ = build(make_recipe(), 0, "cpu")
-    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    assert norms and all(not norm.running_mean.any() and (norm.running_var == 1).all() for norm in norms)
-    assert all(norm.num_batches_tracked == 0 for norm in norms)
-
-
-# What one sees
+    state = build(make_recipe(), 0, "cpu")[0].state_dict()
+    assert all(not value.any() for name, value in state.items() if name.endswith(("running_mean", "tracked")))
 
 
 def test_the_bar_counts_images_and_is_quiet_when_asked_and_under_ci(faces, tiny_network, make_recipe, monkeypatch,
                                                                     capsys):
-    monkeypatch.delenv("CI", raising=False)
-    fit(*faces, make_recipe(epochs=1), device="cpu")
-    shown = capsys.readouterr().err
-    assert "image/s" in shown and "epoch 1" in shown and "/64.0" in shown
-    fit(*faces, make_recipe(epochs=1), device="cpu", progress=False)
-    monkeypatch.setenv("CI", "true")
-    fit(*faces, make_recipe(epochs=1), device="cpu")
-    assert capsys.readouterr().err == ""
-
-
-def test_the_bar_draws_the_last_twelve_validation_accuracies():
-    lines = {"▁": [0.2], "▁█": [0.2, 0.9], "█▁▅": [0.5, 0.1, 0.32], "▁▁": [0.3, 0.3],
-             "▁" + 11 * "█": [0.9, 0.1, *[0.5] * 11]}
-    for line, accuracies in lines.items():
-        assert loop._curve([{"validation_accuracy": value} for value in accuracies]) == line
-
-
-def test_on_epoch_sees_the_history_grow(faces, tiny_network, make_recipe):
-    seen = []
-    result = train(faces, make_recipe(epochs=3), on_epoch=seen.append)
-    assert [len(history) for history in seen] == [1, 2, 3]
-    assert seen[-1].equals(result.history)
+    for ci, progress in (("", True), ("", False), ("true", True)):
+        monkeypatch.setenv("CI", ci)
+        fit(*faces, make_recipe(epochs=1), device="cpu", progress=progress)
+        said = capsys.readouterr().err
+        assert all(part in said for part in ("image/s", "epoch 1", "/64.0", "▁")) if progress and not ci else said == ""

@@ -1,16 +1,61 @@
-"""``fit`` in several processes, started as torchrun starts them: together they train as one process does."""
+"""``fit`` in other processes: killed at random moments and called again; several at once, as torchrun starts them."""
 
+import random
+import shutil
 import socket
+import time
 
 import apart
 import pytest
 import torch
-from apart import assert_same
+from apart import assert_same, end, start, train_and_save
 from torch import distributed
 
 from fer_utils.training import checkpoint
 
 pytestmark = pytest.mark.skipif(not (distributed.is_available() and distributed.is_gloo_available()), reason="no gloo")
+
+
+EPOCHS = 40
+FIELDS = {"backbone": "tiny dropout", "ema": 0.9, "mixup": 0.3, "optimizer": "sgd", "schedule": "cosine",
+          "warmup": 1.0, "update": "adam", "label_smoothing": 0.1}
+
+
+def killed_until_finished(folder, result, kills, rng):
+    """Start, kill after a random time, start again; how many kills there were, and in which epochs."""
+    epochs = []
+    while not result.exists():
+        process = start(train_and_save, folder, result, EPOCHS, FIELDS, log=folder.parent / "log")
+        if len(epochs) < kills:
+            before, until = listing(folder), time.monotonic() + 60
+            while listing(folder) == before and process.exitcode is None and time.monotonic() < until:
+                time.sleep(0.001)  # until it trains: before that nothing could go wrong
+            time.sleep(rng.uniform(0, 0.2))
+            if process.exitcode is None:
+                process.kill()  # SIGKILL: nothing can be tidied up
+                process.join()
+                epochs.append(max((path.name for path in folder.glob("epoch*")), default=""))
+        assert end([process]) in ([0], [-9]), (folder.parent / "log").read_text()
+    return epochs
+
+
+def listing(folder):
+    return sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("epoch*")) if folder.exists() else None
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.stress)])
+def test_a_training_that_is_killed_ends_like_one_that_never_was(tmp_path, kills):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert killed_until_finished(tmp_path / "a", whole, 0, random) == []
+    rng, epochs = random.Random(kills), []
+    while len(epochs) < kills:  # a training may end before its last kill: then another one begins
+        folder = tmp_path / f"run{len(epochs)}"
+        epochs += killed_until_finished(folder, cut, kills - len(epochs), rng)
+        assert_same(torch.load(whole), torch.load(cut))
+        assert not list(folder.glob("*.part")) and len(list(folder.glob("*"))) == 5
+        cut.unlink()
+        shutil.rmtree(folder)
+    assert any(epochs) and len(set(epochs)) > kills / 10  # they hit it at different places
 
 
 def launch(processes, work, *arguments, folder):
@@ -42,10 +87,9 @@ def trained(out, processes, epochs=10, **fields):
 
 
 @pytest.mark.parametrize("processes, fields", [
-    (2, {"batch_size": 62}), (2, {"batch_size": 15}), (3, {"batch_size": 62}),
-    (2, {"batch_size": 62, "update": "adam"}),
-    (2, {"accumulate": 2, "ema": 0.9, "optimizer": "sgd", "learning_rate": 0.01}),
-], ids=["31 and 31", "7 and 8", "three, uneven", "Adam's centres", "pieces and average"])
+    (2, {"batch_size": 15}), (3, {"batch_size": 62}), (2, {"batch_size": 62, "update": "adam"}),
+    (2, {"accumulate": 2, "ema": 0.9, "optimizer": "sgd", "learning_rate": 0.01})
+])
 def test_several_processes_train_as_one(tmp_path, processes, fields):
     """20 steps of a network without batch norm: losses, centres and weights to 1e-5."""
     epochs = 20 if fields.get("batch_size") == 62 else 10
