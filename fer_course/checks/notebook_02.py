@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from torch import nn
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.paper import TRAIN_COUNTS
 
+from .small_network import SmallNetwork
 from .verdict import FunctionCheck, Mistake, ValueCheck
 
 _COUNTS = np.array(TRAIN_COUNTS["fer2013"])
@@ -52,25 +52,8 @@ standard_error = FunctionCheck(
     tolerance=5e-3)
 
 
-class _Network(nn.Module):
-    """A small network with batch norm that gives (features, logits), as ``CLResNet50`` does; still in training mode."""
-
-    def __init__(self, rng):
-        super().__init__()
-        self.stem, self.norm, self.classifier = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 7)
-        for tensor in (*self.parameters(), self.norm.running_mean):
-            tensor.data = torch.tensor(rng.normal(size=tensor.shape), dtype=torch.float32)
-
-    def forward(self, images):
-        features = self.norm(self.stem(images)).relu().mean((2, 3))
-        return features, self.classifier(features)
-
-    def __repr__(self):
-        return f"a network in {'training' if self.training else 'evaluation'} mode"
-
-
 def _networks(rng):
-    return [(_Network(rng), torch.tensor(rng.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
+    return [(SmallNetwork(), torch.tensor(rng.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
 
 
 def _evaluated(network, batch):
