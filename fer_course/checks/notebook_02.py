@@ -56,26 +56,22 @@ def _networks(rng):
     return [(SmallNetwork(), torch.tensor(rng.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
 
 
-def _evaluated(network, batch):
-    return network.eval()(batch)
-
-
 _TRAINING_MODE = ("The network is still in training mode. Batch norm then measures the batch instead of what it has "
                   "learnt, so a face is judged by its company: other neighbours, another answer, and one face alone "
                   "gets the worst one. Call network.eval() first; torch.no_grad() saves memory and does not do that.")
 
 probabilities = FunctionCheck(
-    lambda network, batch: _evaluated(network, batch)[1].softmax(1), _networks,
+    lambda network, batch: network.eval()(batch)[1].softmax(1), _networks,
     "In evaluation mode a face gets one answer, whoever else is in the batch.",
     (Mistake(lambda network, batch: network(batch)[1].softmax(1), _TRAINING_MODE),
      Mistake(lambda network, batch: torch.cat([network(one)[1].softmax(1) for one in batch.split(1)]), _TRAINING_MODE),
-     Mistake(lambda network, batch: _evaluated(network, batch)[1], "Those are logits: any numbers, which do not add "
+     Mistake(lambda network, batch: network.eval()(batch)[1], "Those are logits: any numbers, which do not add "
              "up to 1. Softmax over the seven classes makes probabilities of them."),
-     Mistake(lambda network, batch: _evaluated(network, batch)[1].softmax(0), "That softmax runs down the batch, so "
+     Mistake(lambda network, batch: network.eval()(batch)[1].softmax(0), "That softmax runs down the batch, so "
              "the *faces* share out each class. Each row should add up to 1: dim=1."),
-     Mistake(lambda network, batch: _evaluated(network, batch)[1].softmax(1).argmax(1), "Those are the chosen classes; "
+     Mistake(lambda network, batch: network.eval()(batch)[1].softmax(1).argmax(1), "Those are the chosen classes; "
              "asked for are the probabilities of all seven, (images, 7)."),
-     Mistake(lambda network, batch: _evaluated(network, batch)[0].softmax(1), "The network returns features first, "
+     Mistake(lambda network, batch: network.eval()(batch)[0].softmax(1), "The network returns features first, "
              "then logits; those are the features.")))
 
 

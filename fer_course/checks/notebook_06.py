@@ -82,18 +82,16 @@ def _two_parts(rng):
             for n, m, d, k in ((40, 15, 6, 2), (30, 30, 9, 3), (60, 5, 4, 2))]
 
 
-def upright(points):
+def _upright(function, *case):
     """Points (N, k) with each axis turned so that its largest coordinate is positive: PCA leaves the sign open."""
+    points = function(*case)
+    if is_untouched(points):
+        return points
     points = points.detach().numpy() if isinstance(points, torch.Tensor) else np.asarray(points)
     if points.ndim != 2 or not points.size:
         return points
     largest = points[np.abs(points).argmax(axis=0), np.arange(points.shape[1])]
     return points * np.where(largest < 0, -1, 1)
-
-
-def _upright(function, *case):
-    points = function(*case)
-    return points if is_untouched(points) else upright(points)
 
 
 def _direct(fitted, shown, k, center):
