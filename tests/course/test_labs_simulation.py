@@ -1,10 +1,10 @@
 """The toy behind the lab: it does what Eq. 1 to Eq. 3 say, by each rule, and JavaScript computes the same numbers."""
 
 import json
-import os
-import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -67,9 +67,7 @@ def test_rho_is_what_a_step_leaves_of_the_distance_to_the_mean():
 def test_the_draws_are_even_and_a_shuffle_is_one():
     draw = simulation.uniform(7)
     drawn = np.array([draw() for _ in range(4000)])
-    assert 0 <= drawn.min() and drawn.max() < 1 and np.histogram(drawn, 10, (0, 1))[0] == pytest.approx(400, rel=0.2)
-    normals = np.array([simulation.normal(draw) for _ in range(2000)])
-    assert normals.mean() == pytest.approx(0, abs=0.07) and normals.std() == pytest.approx(1, abs=0.05)
+    assert drawn.max() < 1 and np.histogram(drawn, 10, (0, 1))[0] == pytest.approx(400, rel=0.2)
     orders = [simulation.shuffled(5, draw) for _ in range(1000)]
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
     assert np.bincount([order[0] for order in orders]) == pytest.approx(200, rel=0.25)
@@ -108,12 +106,8 @@ def test_moving_centers_says_what_diverges_and_that_adam_has_no_rho():
 
 def node():
     """A JavaScript engine: the machine's node, or the one that playwright brings with it."""
-    try:
-        import playwright
-        own = Path(playwright.__file__).parent / "driver" / ("node.exe" if os.name == "nt" else "node")
-    except ImportError:
-        own = None
-    return shutil.which("node") or (own if own and own.exists() else None)
+    playwright = find_spec("playwright")
+    return which("node") or (playwright and which("node", path=Path(playwright.origin).parent / "driver"))
 
 
 def javascript(expression, module=MODULE):
@@ -157,8 +151,3 @@ def test_javascript_knows_the_same_gauge_and_the_same_looks():
     assert [(kind["name"], kind["colour"], kind["marker"]) for kind in classes] == [
         (name, COLOURS[name], MARKERS[name]) for name in CLASSES]
     assert np.array_equal(directions, DIRECTIONS) and dict(regions) == REGIONS
-
-
-def test_javascript_has_no_tag_that_would_end_its_script():
-    for name in ("center_lab", "results_lab"):
-        assert "</script" not in module_source(name).lower()
