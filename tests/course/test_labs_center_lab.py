@@ -1,13 +1,17 @@
-"""The lab in a browser: the exported page with every other host blocked, the page of its own, and JupyterLab."""
+"""The lab of centre loss in a browser: the exported page with every other host blocked, its own page, and Voilà."""
 
 import re
 
+import nbformat
 import pytest
-from browsing import call, drag, frame, picture, run_in_jupyterlab
+from browsing import ROOT, drag, frame, picture, voila
 from lab_pages import ALONE, CENTER, EXPLORER, RESULTS
 
 from fer_course.labs.center_lab import simulate
+from fer_course.labs.center_lab.widget import CenterLab
 from fer_course.labs.results_lab.widget import in_words
+
+NOTEBOOK = ROOT / "fer_course" / "labs" / "center_lab" / "center_lab.ipynb"
 
 # The page's time, which passes only when a test says so.
 BY_HAND = """() => {
@@ -130,7 +134,6 @@ def test_what_diverges_is_said_and_breaks_no_path(visit):
     (ALONE, 1.9, summary_of(simulate(1.9, 0.2))), (RESULTS, 3, in_words(EXPLORER.cells[2]))])
 def test_a_lab_that_is_hidden_takes_values_and_is_drawn_when_it_is_shown(visit, name, value, words):
     page = visit(name)
-    frame(page)
     box = page.locator(".center-lab" if name == ALONE else ".results-lab").first
     box.evaluate("(el, value) => { el.style.display = 'none'; const slider = el.shadowRoot.querySelector("
                  "'input[type=range]'); slider.value = value; "
@@ -143,22 +146,34 @@ def test_a_lab_that_is_hidden_takes_values_and_is_drawn_when_it_is_shown(visit, 
     assert lab.locator(".plane").bounding_box()["width"] > 200 and "NaN" not in picture(lab)
 
 
+# The line of docs/setup.md that serves the lab alone
+
+
+def test_voila_serves_a_notebook_that_holds_the_lab_and_no_more():
+    served = re.findall(r"voila (\S+\.ipynb)", (ROOT / "docs" / "setup.md").read_text(encoding="utf-8"))
+    assert set(served) == {NOTEBOOK.relative_to(ROOT).as_posix()}
+    words, code = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert words.source.startswith("# ") and code.outputs == [] and code.execution_count is None
+    found = {}
+    exec(code.source.rpartition("\n")[0], found)
+    assert isinstance(eval(code.source.splitlines()[-1], found), CenterLab)
+
+
 @pytest.mark.course
-def test_in_jupyterlab_the_picture_follows_and_python_knows(browser, lab_server):
-    page, lab = run_in_jupyterlab(browser, lab_server, "center", [
-        "from fer_course.labs.center_lab import center_lab\nfrom fer_course.labs.shared import show_lab\n"
-        "lab = center_lab(1.9, 0.2)\nshow_lab(lab, *lab.still())", "print(lab.options)"])
-    for name in ("alpha", "lam"):
-        seen = drag(page, lab.locator(f"input[data-name={name}]"), 0.15, 0.6)
-        assert len(set(seen)) >= 7, f"{name}: {len(set(seen))} pictures of {len(seen)}"
-    before = options_of(lab)["alpha"]
-    lab.get_by_role("slider", name="α").focus()
-    for _ in range(3):
-        page.keyboard.press("ArrowLeft")  # must not reach JupyterLab's own keys
-    frame(page)
-    options = options_of(lab)
-    assert options["alpha"] == pytest.approx(before - 0.15) and says(lab, summary_of(simulate(**options)))
-    call(page, 1)
-    page.wait_for_function("(part) => document.body.innerText.includes(part)",
-                           arg=f"'alpha': {options['alpha']:g}, 'lam': {options['lam']:g}")
-    page.close()
+def test_in_voila_the_lab_comes_up_alone_and_its_slider_moves_it(browser, tmp_path):
+    pytest.importorskip("voila")
+    with voila(tmp_path, NOTEBOOK) as address:
+        page = browser.new_page(viewport={"width": 1000, "height": 900})
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.route(re.compile(f"^(?!{re.escape(address)}|ws:)"), lambda route: route.abort())  # icons that we don't use
+        page.goto(address, wait_until="commit")
+        lab = page.locator(".lab").first
+        lab.locator("svg").first.wait_for(timeout=120_000)  # a kernel has to import torch first
+        assert page.locator("h1").first.inner_text().startswith("The lab of centre loss")
+        assert "import center_lab" not in page.content(), "the code is shown"
+        seen = drag(page, lab.locator("input[data-name=alpha]"), 0.15, 0.6)
+        assert len(set(seen)) >= 7 and options_of(lab)["alpha"] > 1.5
+        assert says(lab, summary_of(simulate(**options_of(lab))))
+        assert not errors
+        page.close()

@@ -22,9 +22,8 @@ PANELS = (".curves", "tbody", ".plane")
 @pytest.fixture
 def explore(visit):
     """Open the page; gives it and its first explorer."""
-    def open_page(*arguments, **options):
-        page = visit(RESULTS, *arguments, **options)
-        frame(page)
+    def open_page():
+        page = visit(RESULTS)
         return page, page.locator(".results-lab .lab").first
 
     return open_page
@@ -67,17 +66,13 @@ def assert_shows(lab, place):
     assert lab.locator(".peak").inner_text() == f"best epoch {best + 1}: {cell['curves']['validation'][best]:.1f} %"
 
 
-def test_it_opens_with_its_own_run_in_place_of_the_picture(explore):
-    page, lab = explore()
-    assert_shows(lab, EXPLORER.chosen)
-    assert page.locator(".results-lab > * img").first.is_hidden()
-    assert page.locator(".center-lab .lab").count() == 1 and page.locator(".results-lab .lab").count() == 2
-
-
 def test_every_control_moves_all_three_panels_of_its_lab_within_a_frame(explore):
     page, lab = explore()
     second = page.locator(".results-lab .lab").nth(1)
     other, before = panels(second), panels(lab)
+    assert_shows(lab, EXPLORER.chosen)  # in place of the picture
+    assert page.locator(".results-lab > * img").first.is_hidden()
+    assert page.locator(".center-lab .lab").count() == 1 and page.locator(".results-lab .lab").count() == 2
     for control, value in (("SGD", None), ("α", "1"), ("seed", "1")):
         if value is None:
             lab.get_by_role("radio", name=control).check()
