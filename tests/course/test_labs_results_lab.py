@@ -21,12 +21,9 @@ PANELS = (".curves", "tbody", ".plane")
 
 @pytest.fixture
 def explore(visit):
-    """Open the page; gives it and its first explorer."""
-    def open_page():
-        page = visit(RESULTS)
-        return page, page.locator(".results-lab .lab").first
-
-    return open_page
+    """The page and its first explorer."""
+    page = visit(RESULTS)
+    return page, page.locator(".results-lab .lab").first
 
 
 def panels(lab):
@@ -67,17 +64,15 @@ def assert_shows(lab, place):
 
 
 def test_every_control_moves_all_three_panels_of_its_lab_within_a_frame(explore):
-    page, lab = explore()
+    page, lab = explore
     second = page.locator(".results-lab .lab").nth(1)
     other, before = panels(second), panels(lab)
     assert_shows(lab, EXPLORER.chosen)  # in place of the picture
     assert page.locator(".results-lab > * img").first.is_hidden()
     assert page.locator(".center-lab .lab").count() == 1 and page.locator(".results-lab .lab").count() == 2
     for control, value in (("SGD", None), ("α", "1"), ("seed", "1")):
-        if value is None:
-            lab.get_by_role("radio", name=control).check()
-        else:
-            lab.get_by_role("slider", name=control).fill(value)
+        chooser = lab.get_by_role("slider" if value else "radio", name=control)
+        chooser.fill(value) if value else chooser.check()
         page.evaluate("() => new Promise(requestAnimationFrame)")
         after = panels(lab)
         assert all(a != b for a, b in zip(before, after, strict=True)), control
@@ -86,7 +81,7 @@ def test_every_control_moves_all_three_panels_of_its_lab_within_a_frame(explore)
 
 
 def test_every_run_can_be_reached_and_is_shown_as_it_was_stored(explore):
-    page, lab = explore()
+    page, lab = explore
     for place, cell in enumerate(EXPLORER.cells):
         values = json.loads(EXPLORER.data)["cells"][place]["values"]
         lab.get_by_role("radio", name=cell["parameters"]["rule"]).check()
@@ -99,7 +94,7 @@ def test_every_run_can_be_reached_and_is_shown_as_it_was_stored(explore):
 
 
 def test_what_did_not_run_leads_to_the_nearest_and_says_so(explore):
-    page, lab = explore()
+    page, lab = explore
     lab.get_by_role("slider", name="α").fill("3")
     frame(page)
     assert_shows(lab, 2)
@@ -135,9 +130,11 @@ def test_nearest_keeps_the_rule_and_changes_the_seed_first():
 
 
 def test_the_strip_shows_each_run_and_chooses_the_one_that_is_clicked_and_no_axis_moves(explore):
-    page, lab = explore()
+    page, lab = explore
     axes = "all => all.map((it) => it.outerHTML).join()"
     before = lab.locator(".curves text, .plane text, .strip text").evaluate_all(axes)
+    legend = lab.locator(".legend path").evaluate_all("all => all.map((it) => it.getAttribute('fill'))")
+    assert legend == [COLOURS[name] for name in EMOTIONS]
     count = sum(lab.locator(name).get_attribute("d").count("M") for name in (".others", ".alike"))
     assert count == len(EXPLORER.cells) and lab.locator(".alike").get_attribute("d").count("M") == 6
     assert lab.locator(".means").get_attribute("d").count("M") == 3  # a bar where there are two seeds
@@ -150,21 +147,13 @@ def test_the_strip_shows_each_run_and_chooses_the_one_that_is_clicked_and_no_axi
 
 
 def test_a_single_run_has_words_and_no_control_and_its_names_stay_text(explore):
-    page, _ = explore()
+    page, _ = explore
     lab = page.locator(".results-lab .lab").nth(1)
     assert lab.locator("input").count() == 0
     assert lab.locator(".controls").inner_text().split("\n") == ["rule Eq. 2", f"{TRICKY} −2.5"]
     assert lab.locator(".summary").inner_text().startswith(f"rule Eq. 2, {TRICKY} −2.5: accuracy")
     drawn = lab.locator("svg path").evaluate_all("all => all.map((it) => it.getAttribute('d')).join()")
     assert not re.search("NaN|Infinity|undefined", drawn)
-
-
-def test_the_legend_has_a_colour_and_a_marker_for_each_emotion(explore):
-    _, lab = explore()
-    legend = lab.locator(".legend path").evaluate_all("all => all.map((it) => [it.getAttribute('d'), "
-                                                      "it.getAttribute('fill')])")
-    assert len({shape for shape, _ in legend}) == 7
-    assert [colour for _, colour in legend] == [COLOURS[name] for name in EMOTIONS]
 
 
 def test_every_shade_of_the_matrix_can_be_read():
