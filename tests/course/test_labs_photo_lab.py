@@ -68,24 +68,18 @@ def stripes(width=300, height=200):
     return np.tile(np.arange(width) // 10 % 2 * 255, (height, 1)).astype(np.uint8)
 
 
-def test_a_photo_is_answered_with_a_picture_and_words_and_the_drawn_face_comes_back(lab):
-    lab._handle_custom_msg({"kind": "ready"}, [])
-    assert lab.sent[-1][0]["kind"] == "answer" and lab.sent[-1][0]["drawn"], "a page that opens is answered"
-    content, buffers = upload(lab, packed(stripes()))
-    assert content["kind"] == "answer" and content["words"].startswith("The network says ") and not content["drawn"]
-    assert Image.open(io.BytesIO(buffers[0])).width > 600
-    lab._handle_custom_msg({"kind": "forget"}, [])
-    assert lab.sent[-1][0]["drawn"] and lab.sent[-1][1] != buffers
-
-
-def test_a_new_photo_is_shown_whole_and_the_drawn_face_comes_back_as_it_was(lab):
+def test_a_photo_is_answered_with_picture_and_words_and_the_drawn_face_comes_back_as_it_was(lab):
     first = photo_lab(lab.ask, DRAWN, lab.known, [20.0], across=30, side=60, mirror=True)
     first.sent, first.send = [], lambda content, buffers=None: first.sent.append((content, buffers))
-    upload(first, packed(stripes()))
-    assert {name: getattr(first, name) for name in first.CHOICES} == first.CHOICES and len(first.sent) == 1
+    first._handle_custom_msg({"kind": "ready"}, [])
+    content, buffers = upload(first, packed(stripes()))
+    assert content["kind"] == "answer" and content["words"].startswith("The network says ") and not content["drawn"]
+    assert Image.open(io.BytesIO(buffers[0])).width > 600
+    assert {name: getattr(first, name) for name in first.CHOICES} == first.CHOICES, "shown whole"
     first._handle_custom_msg({"kind": "forget"}, [])
     assert (first.across, first.down, first.side, first.light, first.mirror) == (30, 50, 60, 100, True)
-    assert len(first.sent) == 2 and first.answer()[1] in first.still()[1]
+    assert [answer["drawn"] for answer, _ in first.sent] == [True, False, True], "one answer to each message"
+    assert first.sent[2] == first.sent[0] and first.answer()[1] in first.still()[1]
 
 
 def test_a_network_of_colours_gets_colours(make_faces):

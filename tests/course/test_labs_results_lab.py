@@ -133,8 +133,8 @@ def test_the_strip_shows_each_run_and_chooses_the_one_that_is_clicked_and_no_axi
     page, lab = explore
     axes = "all => all.map((it) => it.outerHTML).join()"
     before = lab.locator(".curves text, .plane text, .strip text").evaluate_all(axes)
-    legend = lab.locator(".legend path").evaluate_all("all => all.map((it) => it.getAttribute('fill'))")
-    assert legend == [COLOURS[name] for name in EMOTIONS]
+    legend = [(mark.get_attribute("d"), mark.get_attribute("fill")) for mark in lab.locator(".legend path").all()]
+    assert [colour for _, colour in legend] == [COLOURS[name] for name in EMOTIONS] and len(dict(legend)) == 7
     count = sum(lab.locator(name).get_attribute("d").count("M") for name in (".others", ".alike"))
     assert count == len(EXPLORER.cells) and lab.locator(".alike").get_attribute("d").count("M") == 6
     assert lab.locator(".means").get_attribute("d").count("M") == 3  # a bar where there are two seeds
