@@ -99,15 +99,6 @@ def test_less_motion_plays_in_a_few_still_pictures(visit):
     assert seen == ["0", "10", "10", "20", "20"]
 
 
-def test_under_adam_alpha_moves_nothing(visit):
-    page = visit(ALONE)
-    lab = page.locator(".lab")
-    lab.get_by_role("radio", name="Adam").check()
-    frame(page)
-    assert set(drag(page, lab.get_by_role("slider", name="α"), 0.1, 0.9)) == {picture(lab)}
-    assert options_of(lab)["alpha"] > 2 and "α has no effect" in lab.locator(".verdict").inner_text()
-
-
 def test_what_diverges_is_said_and_breaks_no_path(visit):
     page = visit(ALONE)
     lab = page.locator(".lab")
