@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.request import urlopen
@@ -64,8 +65,6 @@ def run_in_jupyterlab(browser, server, name, cells):
     lab = page.locator(".lab")
     lab.wait_for(timeout=120_000)  # importing torch takes its time where others work too
     frame(page)
-    if os.environ.get("LAB_PICTURE"):
-        page.screenshot(path=f"{os.environ['LAB_PICTURE']}/{name}.png")
     return page, lab
 
 
@@ -75,57 +74,49 @@ def call(page, number):
     page.keyboard.press("Control+Enter")
 
 
-class jupyterlab:
-    """JupyterLab in a folder for as long as a with block takes, its kernels included."""
-
-    answers = "/api"
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def command(self, port):
-        """What is called after the Python."""
-        return ["-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
-                "--IdentityProvider.token=", "--LabApp.news_url=", "--LabApp.check_for_updates_class="
-                "jupyterlab.NeverCheckForUpdate"]
-
-    def __enter__(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        own = {"JUPYTER_CONFIG_DIR": self.folder / "config", "JUPYTER_DATA_DIR": self.folder / "data",
-               "IPYTHONDIR": self.folder / "ipython", "JUPYTER_RUNTIME_DIR": self.folder / "runtime"}
-        environment = {**os.environ, **{name: str(path) for name, path in own.items()},
-                       "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
-        self.process = subprocess.Popen(
-            [sys.executable, *self.command(port)], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("w"))
-        address, end = f"http://127.0.0.1:{port}", monotonic() + 300
-        while monotonic() < end and self.process.poll() is None:
-            try:
-                urlopen(f"{address}{self.answers}", timeout=2).close()
-                return address
-            except OSError:
-                sleep(0.2)
-        self.__exit__()
-        raise AssertionError((self.folder / "log").read_text()[-2000:])
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)  # it ends its kernels before it goes
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+def jupyterlab(folder):
+    """JupyterLab in a folder for as long as a with block takes, its kernels included; gives its address."""
+    return served(folder, "api", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", "--port={port}", "--allow-root",
+                  "--IdentityProvider.token=", "--LabApp.news_url=",
+                  "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
 
 
-class voila(jupyterlab):
+def voila(folder, notebook):
     """Voilà instead of JupyterLab, serving one notebook as a page; each visit starts a kernel."""
+    return served(folder, "voila/static/voila.js", "voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1",
+                  "--port={port}")
 
-    answers = "/voila/static/voila.js"
 
-    def __init__(self, folder, notebook):
-        super().__init__(folder)
-        self.notebook = notebook
+@contextmanager
+def served(folder, answers, *command):
+    """The address at which a module of Python, called in that folder, answers to ``answers``."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "IPYTHONDIR": "ipython",
+           "JUPYTER_RUNTIME_DIR": "runtime"}
+    environment = {**os.environ, **{name: str(folder / path) for name, path in own.items()},
+                   "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", *(part.format(port=port) for part in command)], cwd=folder,
+                                   env=environment, stdout=subprocess.DEVNULL, stderr=log)
+    try:
+        address, end = f"http://127.0.0.1:{port}", monotonic() + 300
+        while not answer(f"{address}/{answers}"):
+            assert monotonic() < end and process.poll() is None, (folder / "log").read_text()[-2000:]
+            sleep(0.2)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)  # it ends its kernels before it goes
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
-    def command(self, port):
-        return ["-m", "voila", str(self.notebook), "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]
+
+def answer(address):
+    try:
+        urlopen(address, timeout=2).close()
+        return True
+    except OSError:
+        return False

@@ -235,6 +235,8 @@ def lab_server(tmp_path_factory):
 @pytest.fixture
 def visit(browser, pages):
     """Open one of the pages, every host blocked; at the end, none may have been asked and no error been logged."""
+    from browsing import frame
+
     contexts, wrong = [], []
 
     def open_page(name, width=1000, **options):
@@ -245,6 +247,8 @@ def visit(browser, pages):
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.route(re.compile("^(?!file:)"), lambda route: (wrong.append(route.request.url), route.abort()))
         page.goto((pages / f"{name}.html").as_uri())
+        if options.get("java_script_enabled", True):
+            frame(page)
         return page
 
     yield open_page

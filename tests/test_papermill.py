@@ -61,8 +61,7 @@ def until_checked(notebook):
             yield cell.source
             continue
         body = ast.parse(cell.source).body
-        last = next(k for k, node in enumerate(body) if "check_parameters(" in ast.unparse(node)
-                    and not isinstance(node, (ast.Import, ast.ImportFrom)))
+        last = next(k for k, node in enumerate(body) if "check_parameters(" in ast.unparse(node))
         yield "\n".join(ast.unparse(node) for node in body[:last + 1])
         return
     raise AssertionError("this notebook does not check its parameters")

@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from torch import nn
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.paper import TRAIN_COUNTS
 
+from .small_network import SmallNetwork
 from .verdict import FunctionCheck, Mistake, ValueCheck
 
 _COUNTS = np.array(TRAIN_COUNTS["fer2013"])
@@ -52,29 +52,8 @@ standard_error = FunctionCheck(
     tolerance=5e-3)
 
 
-class _Network(nn.Module):
-    """A small network with batch norm that gives (features, logits), as ``CLResNet50`` does; still in training mode."""
-
-    def __init__(self, rng):
-        super().__init__()
-        self.stem, self.norm, self.classifier = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 7)
-        for tensor in (*self.parameters(), self.norm.running_mean):
-            tensor.data = torch.tensor(rng.normal(size=tensor.shape), dtype=torch.float32)
-
-    def forward(self, images):
-        features = self.norm(self.stem(images)).relu().mean((2, 3))
-        return features, self.classifier(features)
-
-    def __repr__(self):
-        return f"a network in {'training' if self.training else 'evaluation'} mode"
-
-
 def _networks(rng):
-    return [(_Network(rng), torch.tensor(rng.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
-
-
-def _evaluated(network, batch):
-    return network.eval()(batch)
+    return [(SmallNetwork(), torch.tensor(rng.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
 
 
 _TRAINING_MODE = ("The network is still in training mode. Batch norm then measures the batch instead of what it has "
@@ -82,17 +61,17 @@ _TRAINING_MODE = ("The network is still in training mode. Batch norm then measur
                   "gets the worst one. Call network.eval() first; torch.no_grad() saves memory and does not do that.")
 
 probabilities = FunctionCheck(
-    lambda network, batch: _evaluated(network, batch)[1].softmax(1), _networks,
+    lambda network, batch: network.eval()(batch)[1].softmax(1), _networks,
     "In evaluation mode a face gets one answer, whoever else is in the batch.",
     (Mistake(lambda network, batch: network(batch)[1].softmax(1), _TRAINING_MODE),
      Mistake(lambda network, batch: torch.cat([network(one)[1].softmax(1) for one in batch.split(1)]), _TRAINING_MODE),
-     Mistake(lambda network, batch: _evaluated(network, batch)[1], "Those are logits: any numbers, which do not add "
+     Mistake(lambda network, batch: network.eval()(batch)[1], "Those are logits: any numbers, which do not add "
              "up to 1. Softmax over the seven classes makes probabilities of them."),
-     Mistake(lambda network, batch: _evaluated(network, batch)[1].softmax(0), "That softmax runs down the batch, so "
+     Mistake(lambda network, batch: network.eval()(batch)[1].softmax(0), "That softmax runs down the batch, so "
              "the *faces* share out each class. Each row should add up to 1: dim=1."),
-     Mistake(lambda network, batch: _evaluated(network, batch)[1].softmax(1).argmax(1), "Those are the chosen classes; "
+     Mistake(lambda network, batch: network.eval()(batch)[1].softmax(1).argmax(1), "Those are the chosen classes; "
              "asked for are the probabilities of all seven, (images, 7)."),
-     Mistake(lambda network, batch: _evaluated(network, batch)[0].softmax(1), "The network returns features first, "
+     Mistake(lambda network, batch: network.eval()(batch)[0].softmax(1), "The network returns features first, "
              "then logits; those are the features.")))
 
 

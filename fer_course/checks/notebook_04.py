@@ -4,48 +4,25 @@ import math
 from functools import partial
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
 
+from .small_network import SmallNetwork
 from .verdict import FunctionCheck, Mistake, ValueCheck, is_untouched
-
-ALPHA = 0.5
-
-
-class Small(nn.Module):
-    """A network as the course's are, for a trial: images (B, 6) to features (B, 4), through batch norm, and logits."""
-
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU())
-        self.classifier = nn.Linear(4, 3)
-
-    def forward(self, images):
-        features = self.body(images)
-        return features, self.classifier(features)
-
-    @property
-    def weights(self):
-        return torch.cat([weight.detach().flatten() for weight in self.parameters()])
-
-    @property
-    def running_mean(self):
-        return self.body[1].running_mean.clone()
 
 
 def small_parts():
-    """A ``Small`` network that is being trained, and its ``CenterLoss``; the same at every call."""
+    """A network that is being trained, and its ``CenterLoss``; the same at every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Small().train(), CenterLoss(3, 4, alpha=ALPHA, init=torch.rand(3, 4))
+        return SmallNetwork(), CenterLoss(7, 5, alpha=0.5, init=torch.rand(7, 5))
 
 
 def batches(rng):
-    """Several (images (B, 6), labels (B,)) as float32 and int64 tensors."""
-    return [(torch.tensor(rng.normal(1, 2, size=(n, 6)), dtype=torch.float32),
-             torch.tensor(rng.integers(3, size=n))) for n in (8, 13, 30)]
+    """Several (images (B, 3, 4, 4), labels (B,)) as float32 and int64 tensors."""
+    return [(torch.tensor(rng.normal(1, 2, size=(n, 3, 4, 4)), dtype=torch.float32),
+             torch.tensor(rng.integers(7, size=n))) for n in (8, 13, 30)]
 
 
 balance = ValueCheck(

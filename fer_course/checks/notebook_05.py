@@ -85,14 +85,9 @@ def _tables(rng):
     return found
 
 
-def _choose(alphas, validation, test, by=None, seeds=slice(None), told=None):
-    best = (validation if by is None else by)[seeds].mean(axis=0).argmax()
-    return alphas[best], (test if told is None else told)[seeds, best].mean()
-
-
-def _choose_luckiest(alphas, validation, test):
-    best = validation.mean(axis=0).argmax()
-    return alphas[best], test[:, best].max()
+def _choose(alphas, by, told, seeds=slice(None), summary=np.mean):
+    best = by[seeds].mean(axis=0).argmax()
+    return alphas[best], summary(told[seeds, best])
 
 
 def _choose_each(alphas, validation, test):
@@ -103,15 +98,15 @@ def _choose_each(alphas, validation, test):
 choose = FunctionCheck(
     _choose, _tables,
     "Chosen on validation, told on test, a mean over all seeds: the test set was looked at once.",
-    (Mistake(lambda alphas, validation, test: _choose(alphas, validation, test, by=test), "α was chosen on the test "
+    (Mistake(lambda alphas, validation, test: _choose(alphas, test, test), "α was chosen on the test "
              "set, so its accuracy is the best of many looks and too high. Choose by validation; look at the test of "
              "that one alone."),
      Mistake(lambda alphas, validation, test: (alphas[test.max(axis=0).argmax()], test.max()), "That is the single "
              "best run of the whole table. Its seed was lucky; the next reader gets another one. Tell the mean over "
              "seeds."),
-     Mistake(_choose_luckiest,
+     Mistake(lambda alphas, validation, test: _choose(alphas, validation, test, summary=np.max),
              "The right α, but the accuracy of its luckiest seed. Tell the mean over all seeds."),
-     Mistake(lambda alphas, validation, test: _choose(alphas, validation, test, told=validation), "The α is right, but "
+     Mistake(lambda alphas, validation, test: _choose(alphas, validation, validation), "The α is right, but "
              "its accuracy is the validation one: the best of many looks, again. That is what the test set is for."),
      Mistake(lambda alphas, validation, test: _choose(alphas, validation, test, seeds=slice(0, 1)), "Only the first "
              "seed was looked at. A curve over α at one seed is as much weather as climate: take the mean over seeds, "

@@ -8,6 +8,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from fer_utils.feature_geometry import nearest_mean_accuracy
 from fer_utils.transforms import to_channels
 
+from .small_network import SmallNetwork
 from .verdict import FunctionCheck, Mistake, ValueCheck, is_untouched
 
 _SENTENCES = ("tighter", "moved", "overlap", "hidden")
@@ -81,18 +82,16 @@ def _two_parts(rng):
             for n, m, d, k in ((40, 15, 6, 2), (30, 30, 9, 3), (60, 5, 4, 2))]
 
 
-def upright(points):
+def _upright(function, *case):
     """Points (N, k) with each axis turned so that its largest coordinate is positive: PCA leaves the sign open."""
+    points = function(*case)
+    if is_untouched(points):
+        return points
     points = points.detach().numpy() if isinstance(points, torch.Tensor) else np.asarray(points)
     if points.ndim != 2 or not points.size:
         return points
     largest = points[np.abs(points).argmax(axis=0), np.arange(points.shape[1])]
     return points * np.where(largest < 0, -1, 1)
-
-
-def _upright(function, *case):
-    points = function(*case)
-    return points if is_untouched(points) else upright(points)
 
 
 def _direct(fitted, shown, k, center):
@@ -117,41 +116,17 @@ project = FunctionCheck(
     trial=_upright)
 
 
-class Seeing(torch.nn.Module):
-    """A network as the course's are, for a trial: images (B, 3, H, W) to features (B, 5),
-    through batch norm, and logits (B, 7)."""
-
-    def __init__(self):
-        super().__init__()
-        self.body = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5), torch.nn.ReLU(),
-                                        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-        self.classifier = torch.nn.Linear(5, 7)
-
-    def forward(self, images):
-        features = self.body(images)
-        return features, self.classifier(features)
-
-
-def seeing():
-    """A ``Seeing`` network that is being trained and whose batch norm has seen a batch; the same at every call."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Seeing().train()
-        network(torch.rand(20, 3, 8, 8))
-    return network
-
-
 def _faces(rng):
     return [(to_channels(torch.from_numpy(rng.integers(256, size=(n, 8, 8, 3), dtype=np.uint8))),)
             for n in (4, 9, 20)]
 
 
 def _extracted(function, images):
-    network = seeing()
+    network = SmallNetwork()
     features = function(network, images)
     if is_untouched(features):
         return None
-    return {"the features": features, "batch norm's running mean afterwards": network.body[1].running_mean.clone()}
+    return {"the features": features, "batch norm's running mean afterwards": network.running_mean}
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """Exercises of notebook 8: a reader's own folder, a photo, and how sure a network is."""
 
+from functools import partial
+
 import numpy as np
 
 from fer_utils.emotions import EMOTIONS, FER2013_CODES
@@ -33,27 +35,20 @@ def _photos(rng):
     return [(wide, 3, 1, 4), (wide, 8, 4, 4), (wide, 5, 0, 6), (tall, 2, 7, 4), (tall, 0, 3, 5)]
 
 
-def _cut(image, left, top, side):
-    left, top = min(left, image.shape[1] - side), min(top, image.shape[0] - side)
-    return image[top:top + side, left:left + side]
-
-
-def _swapped(image, left, top, side):
-    left, top = min(left, image.shape[1] - side), min(top, image.shape[0] - side)
-    return image[left:left + side, top:top + side]
-
-
-def _pushed_by_the_other_edge(image, left, top, side):
-    left, top = min(left, image.shape[0] - side), min(top, image.shape[1] - side)
-    return image[top:top + side, left:left + side]
+def _cut(image, left, top, side, swapped=False, edges=(0, 1)):
+    """Right as it is; ``swapped`` takes rows for columns, ``edges`` (1, 0) the width for the height."""
+    height, width = (image.shape[edge] for edge in edges)
+    left, top = min(left, width - side), min(top, height - side)
+    first, second = (left, top) if swapped else (top, left)
+    return image[first:first + side, second:second + side]
 
 
 square_crop = FunctionCheck(
     _cut, _photos, "Rows come first, and the square is pushed back inside.",
     (Mistake(lambda image, left, top, side: image[top:top + side, left:left + side], "A slice that reaches over the "
              "edge is cut short without an error, and a network would get it stretched. Push the square back inside."),
-     Mistake(_swapped, "Rows come first: image[top:…, left:…]. `left` counts columns."),
-     Mistake(_pushed_by_the_other_edge, "The shape is (height, width): `left` is bounded by shape[1], `top` by "
+     Mistake(partial(_cut, swapped=True), "Rows come first: image[top:…, left:…]. `left` counts columns."),
+     Mistake(partial(_cut, edges=(1, 0)), "The shape is (height, width): `left` is bounded by shape[1], `top` by "
              "shape[0]."),
      Mistake(lambda image, left, top, side: image[top:side, left:side], "A slice ends at top + side, not at side.")))
 

@@ -66,16 +66,16 @@ class FunctionCheck:
             return Verdict("open")
         if not callable(mine):
             return Verdict("wrong", f"Give the function itself, not {_short(mine)}.")
-        cases = self.cases(np.random.default_rng(0))
+        cases = self.cases(np.random.default_rng(0))  # copied for each trial, which may write into them or train them
         try:
-            answers = [self.trial(mine, *copied(case)) for case in cases]
+            answers = [self.trial(mine, *copy.deepcopy(case)) for case in cases]
         except NotImplementedError:
             return Verdict("open")
         except Exception as error:
             return Verdict("wrong", f"It stops with {_raised(error)}")
         if all(is_untouched(answer) for answer in answers):
             return Verdict("open")
-        wanted = [self.trial(self.reference, *copied(case)) for case in cases]
+        wanted = [self.trial(self.reference, *copy.deepcopy(case)) for case in cases]
         if all(self.same(mine, right) for mine, right in zip(answers, wanted)):
             return Verdict("right", self.said)
         for mistake in self.mistakes:
@@ -91,7 +91,7 @@ class FunctionCheck:
 
     def _tried(self, function, case):
         try:
-            return self.trial(function, *copied(case))
+            return self.trial(function, *copy.deepcopy(case))
         except Exception:  # a wrong answer need not survive every case
             return None
 
@@ -155,11 +155,6 @@ def agree(mine, right, tolerance):
     except (TypeError, ValueError, RuntimeError):  # a tuple of tensors that have a gradient raises the last
         return False
     return mine.shape == right.shape and bool(np.allclose(mine, right, rtol=tolerance, atol=tolerance, equal_nan=True))
-
-
-def copied(case):
-    """The arguments of a case, so that a function which writes into them, or trains them, spoils nothing."""
-    return copy.deepcopy(case)
 
 
 def _array(value):

@@ -1,12 +1,17 @@
-"""The lab in a browser: the exported page with every other host blocked, the page of its own, and JupyterLab."""
+"""The lab of centre loss in a browser: the exported page with every other host blocked, its own page, and Voilà."""
 
 import re
 
+import nbformat
 import pytest
-from browsing import call, drag, frame, picture, run_in_jupyterlab
-from lab_pages import ALONE, CENTER
+from browsing import ROOT, drag, frame, picture, voila
+from lab_pages import ALONE, CENTER, EXPLORER, RESULTS
 
 from fer_course.labs.center_lab import simulate
+from fer_course.labs.center_lab.widget import CenterLab
+from fer_course.labs.results_lab.widget import in_words
+
+NOTEBOOK = ROOT / "fer_course" / "labs" / "center_lab" / "center_lab.ipynb"
 
 # The page's time, which passes only when a test says so.
 BY_HAND = """() => {
@@ -36,10 +41,12 @@ def says(lab, words):
     return lab.locator(".summary").inner_text().startswith(words)
 
 
-@pytest.mark.parametrize("name", [CENTER, ALONE])
-def test_the_picture_follows_while_a_slider_is_dragged(visit, name):
-    page = visit(name)
-    lab = page.locator(".lab").first
+def test_an_exported_lab_opens_with_its_own_values_and_its_picture_follows_a_slider_that_is_dragged(visit):
+    page = visit(CENTER)
+    lab, second = page.locator(".lab").all()
+    assert options_of(lab) == {"alpha": 1.9, "lam": 0.2, "batch": 24, "update": "eq2"}
+    assert options_of(second)["alpha"] == 0.5 and page.locator(".center-lab > * img").first.is_hidden()
+    before = picture(second)
     for slider in ("alpha", "lam", "batch", "time"):
         seen = drag(page, lab.locator(f"input[data-name={slider}]"), 0.15, 0.6)
         assert len(set(seen)) >= 7, f"{slider}: {len(set(seen))} pictures of {len(seen)}"
@@ -47,17 +54,7 @@ def test_the_picture_follows_while_a_slider_is_dragged(visit, name):
     assert options["alpha"] > 1.5 and options["lam"] > 1 and options["batch"] > 45 and 30 < step < 40
     assert says(lab, summary_of(simulate(**options), step))
     assert f"{simulate(**options).rho:+.2f}".replace("-", "−") in lab.locator(".verdict").inner_text()
-
-
-def test_an_exported_lab_opens_with_its_own_values_and_moves_alone(visit):
-    page = visit(CENTER)
-    first, second = page.locator(".lab").all()
-    assert options_of(first) == {"alpha": 1.9, "lam": 0.2, "batch": 24, "update": "eq2"}
-    assert options_of(second)["alpha"] == 0.5 and page.locator(".center-lab > * img").first.is_hidden()
-    before = picture(second)
-    first.get_by_role("slider", name="α").fill("0.3")
-    frame(page)
-    assert says(first, summary_of(simulate(0.3, 0.2))) and picture(second) == before
+    assert picture(second) == before
 
 
 def test_play_pause_step_and_reset_by_mouse_and_keyboard(visit):
@@ -102,16 +99,6 @@ def test_less_motion_plays_in_a_few_still_pictures(visit):
     assert seen == ["0", "10", "10", "20", "20"]
 
 
-def test_under_adam_alpha_moves_nothing(visit):
-    page = visit(ALONE)
-    lab = page.locator(".lab")
-    lab.get_by_role("radio", name="Adam").check()
-    frame(page)
-    before = picture(lab)
-    assert len(set(drag(page, lab.get_by_role("slider", name="α"), 0.1, 0.9))) == 1 and picture(lab) == before
-    assert options_of(lab)["alpha"] > 2 and "α has no effect" in lab.locator(".verdict").inner_text()
-
-
 def test_what_diverges_is_said_and_breaks_no_path(visit):
     page = visit(ALONE)
     lab = page.locator(".lab")
@@ -126,34 +113,50 @@ def test_what_diverges_is_said_and_breaks_no_path(visit):
     assert max(abs(float(number)) for number in re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", drawn)) < 1e5
 
 
-def test_a_lab_that_is_hidden_takes_values_and_is_drawn_when_it_is_shown(visit):
-    page = visit(ALONE)
-    box = page.locator(".center-lab")
-    box.evaluate("(el) => { el.style.display = 'none'; const slider = el.shadowRoot.querySelector('input');"
-                 "slider.value = 1.9; slider.dispatchEvent(new Event('input', { bubbles: true })); }")
+@pytest.mark.parametrize("name, value, words", [
+    (ALONE, 1.9, summary_of(simulate(1.9, 0.2))), (RESULTS, 3, in_words(EXPLORER.cells[2]))])
+def test_a_lab_that_is_hidden_takes_values_and_is_drawn_when_it_is_shown(visit, name, value, words):
+    page = visit(name)
+    box = page.locator(".center-lab" if name == ALONE else ".results-lab").first
+    box.evaluate("(el, value) => { el.style.display = 'none'; const slider = el.shadowRoot.querySelector("
+                 "'input[type=range]'); slider.value = value; "
+                 "slider.dispatchEvent(new Event('input', { bubbles: true })); }", value)
     frame(page)
     box.evaluate("(el) => { el.style.display = ''; }")
     frame(page)
-    assert says(page, summary_of(simulate(1.9, 0.2)))
-    assert page.locator(".plane").bounding_box()["width"] > 300 and "NaN" not in picture(page.locator(".lab"))
+    lab = box.locator(".lab")
+    assert lab.locator(".summary").inner_text().replace("\xa0", " ").startswith(words)
+    assert lab.locator(".plane").bounding_box()["width"] > 200 and "NaN" not in picture(lab)
+
+
+# The line of docs/setup.md that serves the lab alone
+
+
+def test_voila_serves_a_notebook_that_holds_the_lab_and_no_more():
+    served = re.findall(r"voila (\S+\.ipynb)", (ROOT / "docs" / "setup.md").read_text(encoding="utf-8"))
+    assert set(served) == {NOTEBOOK.relative_to(ROOT).as_posix()}
+    words, code = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert words.source.startswith("# ") and code.outputs == [] and code.execution_count is None
+    found = {}
+    exec(code.source.rpartition("\n")[0], found)
+    assert isinstance(eval(code.source.splitlines()[-1], found), CenterLab)
 
 
 @pytest.mark.course
-def test_in_jupyterlab_the_picture_follows_and_python_knows(browser, lab_server):
-    page, lab = run_in_jupyterlab(browser, lab_server, "center", [
-        "from fer_course.labs.center_lab import center_lab\nfrom fer_course.labs.shared import show_lab\n"
-        "lab = center_lab(1.9, 0.2)\nshow_lab(lab, *lab.still())", "print(lab.options)"])
-    for name in ("alpha", "lam"):
-        seen = drag(page, lab.locator(f"input[data-name={name}]"), 0.15, 0.6)
-        assert len(set(seen)) >= 7, f"{name}: {len(set(seen))} pictures of {len(seen)}"
-    before = options_of(lab)["alpha"]
-    lab.get_by_role("slider", name="α").focus()
-    for _ in range(3):
-        page.keyboard.press("ArrowLeft")  # must not reach JupyterLab's own keys
-    frame(page)
-    options = options_of(lab)
-    assert options["alpha"] == pytest.approx(before - 0.15) and says(lab, summary_of(simulate(**options)))
-    call(page, 1)
-    page.wait_for_function("(part) => document.body.innerText.includes(part)",
-                           arg=f"'alpha': {options['alpha']:g}, 'lam': {options['lam']:g}")
-    page.close()
+def test_in_voila_the_lab_comes_up_alone_and_its_slider_moves_it(browser, tmp_path):
+    pytest.importorskip("voila")
+    with voila(tmp_path, NOTEBOOK) as address:
+        page = browser.new_page(viewport={"width": 1000, "height": 900})
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.route(re.compile(f"^(?!{re.escape(address)}|ws:)"), lambda route: route.abort())  # icons that we don't use
+        page.goto(address, wait_until="commit")
+        lab = page.locator(".lab").first
+        lab.locator("svg").first.wait_for(timeout=120_000)  # a kernel has to import torch first
+        assert page.locator("h1").first.inner_text().startswith("The lab of centre loss")
+        assert "import center_lab" not in page.content(), "the code is shown"
+        seen = drag(page, lab.locator("input[data-name=alpha]"), 0.15, 0.6)
+        assert len(set(seen)) >= 7 and options_of(lab)["alpha"] > 1.5
+        assert says(lab, summary_of(simulate(**options_of(lab))))
+        assert not errors
+        page.close()

@@ -9,7 +9,6 @@ import pytest
 from browsing import call, drag, frame, run_in_jupyterlab
 from lab_pages import EXPLORER, RESULTS, RUNS, TRICKY, run_of
 from seeing import contrast
-from test_labs import unpacked
 from test_labs_simulation import javascript
 
 from fer_course.labs.results_lab import results_lab
@@ -22,13 +21,9 @@ PANELS = (".curves", "tbody", ".plane")
 
 @pytest.fixture
 def explore(visit):
-    """Open the page; gives it and its first explorer."""
-    def open_page(*arguments, **options):
-        page = visit(RESULTS, *arguments, **options)
-        frame(page)
-        return page, page.locator(".results-lab .lab").first
-
-    return open_page
+    """The page and its first explorer."""
+    page = visit(RESULTS)
+    return page, page.locator(".results-lab .lab").first
 
 
 def panels(lab):
@@ -68,31 +63,25 @@ def assert_shows(lab, place):
     assert lab.locator(".peak").inner_text() == f"best epoch {best + 1}: {cell['curves']['validation'][best]:.1f} %"
 
 
-def test_it_opens_with_its_own_run_in_place_of_the_picture(explore):
-    page, lab = explore()
-    assert_shows(lab, EXPLORER.chosen)
+def test_every_control_moves_all_three_panels_of_its_lab_within_a_frame(explore):
+    page, lab = explore
+    second = page.locator(".results-lab .lab").nth(1)
+    other, before = panels(second), panels(lab)
+    assert_shows(lab, EXPLORER.chosen)  # in place of the picture
     assert page.locator(".results-lab > * img").first.is_hidden()
     assert page.locator(".center-lab .lab").count() == 1 and page.locator(".results-lab .lab").count() == 2
-
-
-@pytest.mark.parametrize("control", ["rule", "α", "seed"])
-def test_every_control_moves_all_three_panels_within_a_frame(explore, control):
-    page, lab = explore()
-    before, other = panels(lab), panels(page.locator(".results-lab .lab").nth(1))
-    if control == "rule":
-        lab.get_by_role("radio", name="SGD").check()
-    else:
-        slider = lab.get_by_role("slider", name=control)
-        slider.fill({"α": "1", "seed": "1"}[control])
-    page.evaluate("() => new Promise(requestAnimationFrame)")
-    after = panels(lab)
-    assert all(a != b for a, b in zip(before, after, strict=True))
-    assert_shows(lab, chosen(lab))
-    assert chosen(lab) != EXPLORER.chosen and panels(page.locator(".results-lab .lab").nth(1)) == other
+    for control, value in (("SGD", None), ("α", "1"), ("seed", "1")):
+        chooser = lab.get_by_role("slider" if value else "radio", name=control)
+        chooser.fill(value) if value else chooser.check()
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        after = panels(lab)
+        assert all(a != b for a, b in zip(before, after, strict=True)), control
+        before = after
+    assert panels(second) == other
 
 
 def test_every_run_can_be_reached_and_is_shown_as_it_was_stored(explore):
-    page, lab = explore()
+    page, lab = explore
     for place, cell in enumerate(EXPLORER.cells):
         values = json.loads(EXPLORER.data)["cells"][place]["values"]
         lab.get_by_role("radio", name=cell["parameters"]["rule"]).check()
@@ -100,17 +89,12 @@ def test_every_run_can_be_reached_and_is_shown_as_it_was_stored(explore):
             lab.get_by_role("slider", name=name).fill(str(stop))
         frame(page)
         assert_shows(lab, place)
-
-
-def test_dragging_passes_each_stop(explore):
-    page, lab = explore()
-    seen = drag(page, lab.get_by_role("slider", name="α"), 0.34, 1.0)
-    assert len(set(seen)) == 3
-    assert_shows(lab, 2)
+    lab.get_by_role("radio", name="Eq. 2").check()
+    assert len(set(drag(page, lab.get_by_role("slider", name="α"), 0.34, 1.0))) == 3, "dragging passes each stop"
 
 
 def test_what_did_not_run_leads_to_the_nearest_and_says_so(explore):
-    page, lab = explore()
+    page, lab = explore
     lab.get_by_role("slider", name="α").fill("3")
     frame(page)
     assert_shows(lab, 2)
@@ -145,14 +129,12 @@ def test_nearest_keeps_the_rule_and_changes_the_seed_first():
                       module_source("results_lab")) == [1, 2, 3, 1, 4]
 
 
-def test_javascript_unpacks_the_points():
-    stored = json.loads(EXPLORER.data)["cells"][3]["points"]
-    answer = javascript(f"unpack({json.dumps(stored)})", module_source("results_lab"))
-    assert np.array_equal(answer, unpacked(stored))
-
-
-def test_the_strip_shows_each_run_and_chooses_the_one_that_is_clicked(explore):
-    page, lab = explore()
+def test_the_strip_shows_each_run_and_chooses_the_one_that_is_clicked_and_no_axis_moves(explore):
+    page, lab = explore
+    axes = "all => all.map((it) => it.outerHTML).join()"
+    before = lab.locator(".curves text, .plane text, .strip text").evaluate_all(axes)
+    legend = [(mark.get_attribute("d"), mark.get_attribute("fill")) for mark in lab.locator(".legend path").all()]
+    assert [colour for _, colour in legend] == [COLOURS[name] for name in EMOTIONS] and len(dict(legend)) == 7
     count = sum(lab.locator(name).get_attribute("d").count("M") for name in (".others", ".alike"))
     assert count == len(EXPLORER.cells) and lab.locator(".alike").get_attribute("d").count("M") == 6
     assert lab.locator(".means").get_attribute("d").count("M") == 3  # a bar where there are two seeds
@@ -161,20 +143,11 @@ def test_the_strip_shows_each_run_and_chooses_the_one_that_is_clicked(explore):
     lab.locator(".strip").click(position={"x": float(first[0]) + 3, "y": float(first[1])})
     frame(page)
     assert_shows(lab, 6)
-
-
-def test_the_axes_stay_while_runs_change(explore):
-    page, lab = explore()
-    axes = "all => all.map((it) => it.outerHTML).join()"
-    before = lab.locator(".curves text, .plane text, .strip text").evaluate_all(axes)
-    lab.get_by_role("slider", name="α").fill("3")
-    lab.get_by_role("radio", name="SGD").check()
-    frame(page)
     assert lab.locator(".curves text, .plane text, .strip text").evaluate_all(axes) == before
 
 
 def test_a_single_run_has_words_and_no_control_and_its_names_stay_text(explore):
-    page, _ = explore()
+    page, _ = explore
     lab = page.locator(".results-lab .lab").nth(1)
     assert lab.locator("input").count() == 0
     assert lab.locator(".controls").inner_text().split("\n") == ["rule Eq. 2", f"{TRICKY} −2.5"]
@@ -183,29 +156,10 @@ def test_a_single_run_has_words_and_no_control_and_its_names_stay_text(explore):
     assert not re.search("NaN|Infinity|undefined", drawn)
 
 
-def test_the_legend_has_a_colour_and_a_marker_for_each_emotion(explore):
-    _, lab = explore()
-    legend = lab.locator(".legend path").evaluate_all("all => all.map((it) => [it.getAttribute('d'), "
-                                                      "it.getAttribute('fill')])")
-    assert len({shape for shape, _ in legend}) == 7
-    assert [colour for _, colour in legend] == [COLOURS[name] for name in EMOTIONS]
-
-
 def test_every_shade_of_the_matrix_can_be_read():
     pairs = javascript("Array.from({ length: 101 }, (_, share) => tone(share))", module_source("results_lab"))
     for colour, ink in pairs:
         assert contrast(ink, [int(part) / 255 for part in re.findall(r"\d+", colour)]) >= 4.5
-
-
-def test_a_lab_that_is_hidden_is_drawn_when_it_is_shown(explore):
-    page, lab = explore()
-    box = page.locator(".results-lab").first
-    box.evaluate("(el) => { el.style.display = 'none'; const slider = el.shadowRoot.querySelector('input[type=range]');"
-                 "slider.value = 3; slider.dispatchEvent(new Event('input', { bubbles: true })); }")
-    frame(page)
-    box.evaluate("(el) => { el.style.display = ''; }")
-    frame(page)
-    assert_shows(lab, 2)
 
 
 @pytest.mark.course

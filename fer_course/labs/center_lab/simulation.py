@@ -32,8 +32,6 @@ class Simulation:
     cross_entropy: np.ndarray
     center_loss: np.ndarray
 
-    names = CLASSES
-
     @property
     def start(self):
         """(N, 2): where the points began."""
@@ -59,7 +57,7 @@ class Simulation:
 
     def by_class(self):
         """(name, points, path of the centre) of each class."""
-        return [(name, self.points[self.labels == k], self.paths[:, k]) for k, name in enumerate(self.names)]
+        return [(name, self.points[self.labels == k], self.paths[:, k]) for k, name in enumerate(CLASSES)]
 
 
 def simulate(alpha, lam, *, batch=24, update="eq2", seed=0, steps=60, members=30, rate=0.05):

@@ -18,8 +18,9 @@ const STYLE = `${LOOK}
   cursor: pointer; position: relative; }
 .button:hover, button:hover { background: #EEF1F4; }
 .button:focus-within { outline: 3px solid #0072B2; outline-offset: 2px; }
-button:disabled { color: #6B7782; cursor: default; background: #F4F6F8; }
+button:disabled { color: #5F6B76; cursor: default; background: #F4F6F8; }
 .tick { display: inline-flex; align-items: center; gap: 6px; min-height: 28px; cursor: pointer; }
+label.slider > span { flex-wrap: wrap; }
 .refusal { margin: 0 0 10px; padding: 8px 12px; border-left: 4px solid ${ACCENT}; background: #FDF1E7; }
 .refusal:empty { display: none; }
 img { display: block; width: 100%; height: auto; min-height: 120px; }
