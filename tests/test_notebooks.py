@@ -1,11 +1,15 @@
-"""The notebooks as they are stored: their shape, and that a fresh run has results to compare with."""
+"""The notebooks as they are stored: their shape, and that comparing them with a fresh run would notice a change."""
 
 import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import nbformat
 import pytest
 from execute import NOTEBOOKS, execute, find_notebooks
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from fer_utils.emotions import EMOTIONS
@@ -107,6 +111,23 @@ def test_no_output_that_is_compared_says_how_long_something_took():
     timed = [(name, number) for name in NAMES for number, cell in compared(read(name)) for out in printed(cell)
              if re.search(r"\d (s|ms|µs|min)\b|trained on \d", words(out))]
     assert not timed, "these cells need the tag nbval-ignore-output"
+
+
+@pytest.mark.course
+def test_comparison_notices_a_changed_result_and_a_changed_claim_and_nothing_else(tmp_path):
+    stored = ("accuracy 0.76\n", "centre loss helps: False\n", "on another day\n", "6\n")
+    sources = ("print('accuracy', 0.75)", "print('centre loss helps: True')", "import time; print(time.time())",
+               "print(2 * 3)")
+    cells = [new_code_cell(source, outputs=[new_output("stream", text=text)], execution_count=count)
+             for count, (source, text) in enumerate(zip(sources, stored), 1)]
+    cells[2].metadata["tags"] = ["nbval-ignore-output"]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "toy.ipynb")
+    report = tmp_path / "report.xml"
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", tmp_path / "toy.ipynb", "--nbval", "--nbval-current-env", "-q",
+         f"--junitxml={report}", "-c", ROOT / "pyproject.toml"], cwd=tmp_path, capture_output=True, text=True)
+    failed = {test.get("name"): test.find("failure") is not None for test in ElementTree.parse(report).iter("testcase")}
+    assert failed == {"Cell 0": True, "Cell 1": True, "Cell 2": False, "Cell 3": False}, answer.stdout
 
 
 @pytest.mark.course
