@@ -105,11 +105,11 @@ def put(path, content):
     return path
 
 
-def archived(name, members):
-    """A zip, tar, tar.gz or tar.bz2, as ``name`` ends, of (name, content), always the same bytes. Content None is a
+def archived(form, members):
+    """A zip, tar, tar.gz or tar.bz2, as ``form`` ends, of (name, content), always the same bytes. Content None is a
     folder, a text the place to which a link leads, and a ``TarInfo`` is put in as it is."""
     buffer = io.BytesIO()
-    if name.endswith("zip"):
+    if form.endswith("zip"):
         with zipfile.ZipFile(buffer, "w") as archive:
             for name, content in members:
                 member = zipfile.ZipInfo(name + "/" * (content is None))  # of a fixed date
@@ -127,7 +127,7 @@ def archived(name, members):
             elif member is not content:
                 member.size = len(content)
             archive.addfile(member, io.BytesIO(content) if member.size else None)
-    compress = {"gz": partial(gzip.compress, mtime=0), "bz2": bz2.compress}.get(name.split(".")[-1], bytes)
+    compress = {"gz": partial(gzip.compress, mtime=0), "bz2": bz2.compress}.get(form.split(".")[-1], bytes)
     return compress(buffer.getvalue())
 
 

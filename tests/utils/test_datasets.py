@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from conftest import refusal
 from datasets_on_disk import same
 

@@ -172,7 +172,7 @@ def test_what_is_wrong_with_a_mirrors_table_is_named(fresh):
         *((f"more {k}", lambda text, listed=listed: f"{text}{listed},4\n", repr(listed)[:40], "no such image")
           for k, listed in enumerate(no_such)),
         ("less", lambda text: text.replace(first + "\n", ""), "train_0001_aligned.jpg is not listed"),
-        ("code", lambda text: text.replace(first, "train_0001_aligned.jpg,0"), ": train_0001_aligned.jpg", "1 surprise"),
+        ("code", lambda text: text.replace(first, "train_0001_aligned.jpg,0"), ": train_0001_aligned", "1 surprise"),
         *((f"no table {k}", lambda text, content=content: content, "download it again") for k, content in enumerate(
             (b"", b"file,code\ntrain_0001_aligned.jpg,1\n", b"image,label,label\ntrain_0001_aligned.jpg,1,1\n")))])
 
