@@ -44,7 +44,7 @@ def test_fields_of_another_shape_or_type_are_refused(make_faces):
         return "give uint8 of shape (N, H, W) or", {"images": np.zeros(shape, kind)}
 
     def label(*values, kind=np.int64):
-        return "give int64 of shape (7,).", {"labels": np.array(values).astype(kind)}
+        return "labels are ", {"labels": np.array(values).astype(kind)}
 
     assert replace(faces, images=np.zeros((7, 4, 5, 3), np.uint8)).images.ndim == 4
     cases = [*(image(7, 4, 4, kind=kind) for kind in (np.float32, np.int64, bool, np.int8)),
@@ -56,9 +56,9 @@ def test_fields_of_another_shape_or_type_are_refused(make_faces):
              *((f"{n} names for 7 images", {"names": np.array(["name"] * n)}) for n in (0, 6, 8)),
              ("no image at all", {"images": np.zeros((0, 4, 4), np.uint8), "labels": np.zeros(0, np.int64),
                                   "names": np.array([])}),
-             ("soft labels are float64", {"soft_labels": np.full((7, 7), 1 / 7)}),
-             ("soft labels are float32 (7, 8)", {"soft_labels": np.full((7, 8), 1 / 8, np.float32)}),
-             ("each row adding up to 1", {"soft_labels": np.ones((7, 7), np.float32)}),
+             ("soft_labels are float64", {"soft_labels": np.full((7, 7), 1 / 7)}),
+             ("soft_labels are float32 (7, 8)", {"soft_labels": np.full((7, 8), 1 / 8, np.float32)}),
+             ("add up to 1 in each row", {"soft_labels": np.ones((7, 7), np.float32)}),
              ("persons are int64 (6,)", {"persons": np.arange(6)}), ("persons are float", {"persons": np.ones(7)})]
     for message, fields in cases:
         said = refusal(replace, faces, **fields)

@@ -3,23 +3,10 @@
 import re
 from dataclasses import replace
 
+import datasets_on_disk as disk
 import numpy as np
 import pytest
 from conftest import refusal
-from datasets_on_disk import (
-    CODES,
-    REAL,
-    encoded,
-    for_each,
-    noise,
-    put,
-    refused,
-    same,
-    table,
-    with_real_data,
-    write_archive,
-    write_faces,
-)
 
 from fer_lab import cli as command_line
 from fer_utils.datasets import ferplus, load_dataset
@@ -31,7 +18,7 @@ FILE_ORDER = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust",
 SIZES = {"Training": 350, "PublicTest": 70, "PrivateTest": 42}
 KINDS = {"train": ("Training",), "public_test": ("PublicTest",), "private_test": ("PrivateTest",),
          "test": ("PublicTest", "PrivateTest")}
-LABELS = [label_of(CODES[code]) for code in range(7)]  # of the codes of fer2013.csv
+LABELS = [label_of(disk.CODES[code]) for code in range(7)]  # of the codes of fer2013.csv
 VOTES = "fer2013new.csv"
 
 
@@ -63,8 +50,8 @@ def votes_table(rows, votes):
 
 
 def write(root, rows, votes):
-    put(root / "fer2013.csv", table(rows))
-    put(root / VOTES, votes_table(rows, votes))
+    disk.put(root / "fer2013.csv", disk.table(rows))
+    disk.put(root / VOTES, votes_table(rows, votes))
     return root
 
 
@@ -140,10 +127,6 @@ def test_the_rules_are_those_of_the_paper():
                                    for counts in even for _ in range(60)]))
 
 
-def cells(**named):
-    return np.array([[named.get(column, 0) for column in COLUMNS]])
-
-
 # What comes out
 
 
@@ -173,7 +156,7 @@ def test_each_image_has_the_label_of_the_votes_of_its_row(small, root):
         marks.add(faces.fingerprint)
 
     marks, cases = set(), [(split, mode, contempt) for split in KINDS for mode in MODES for contempt in (False, True)]
-    for_each(check, cases)
+    disk.for_each(check, cases)
     assert len(marks) == len(cases)
     plain = load_dataset("ferplus", root)  # what you get unasked
     assert plain.fingerprint == load_dataset("ferplus", root, "train", mode="majority", contempt=False).fingerprint
@@ -193,15 +176,15 @@ def test_votes_are_joined_by_row_in_any_order(small, root, tmp_path):
 def test_votes_are_found_beside_the_images_or_in_a_folder_there_with_columns_by_their_names(small, tmp_path, cache):
     beside, clone = write(tmp_path / "beside", *small), tmp_path / "clone"
     wanted, text = load_dataset("ferplus", beside, mode="votes"), votes_table(*small)
-    write_archive(clone / "archive.zip", [("fer2013.csv", table(small[0]))])
-    put(clone / "FERPlus-master" / VOTES, "\n".join(",".join([*line.split(",")[::-1], "more"])
+    disk.write_archive(clone / "archive.zip", [("fer2013.csv", disk.table(small[0]))])
+    disk.put(clone / "FERPlus-master" / VOTES, "\n".join(",".join([*line.split(",")[::-1], "more"])
                                                     for line in text.splitlines()))
-    faces = write_faces(tmp_path / "faces", small[0])
-    put(faces / "FERPlus" / VOTES, text)
-    put(faces / "FERPlus" / "FER+vsFER.png", encoded(noise(40, 60, 3)))  # a figure of its README
-    put(beside / "FERPlus" / VOTES, "nothing")  # votes beside the images come before those in a folder
+    faces = disk.write_faces(tmp_path / "faces", small[0])
+    disk.put(faces / "FERPlus" / VOTES, text)
+    disk.put(faces / "FERPlus" / "FER+vsFER.png", disk.encoded(disk.noise(40, 60, 3)))  # a figure of its README
+    disk.put(beside / "FERPlus" / VOTES, "nothing")  # votes beside the images come before those in a folder
     for there in (beside, beside / "fer2013.csv", clone, clone / "archive.zip", faces):
-        assert same(load_dataset("ferplus", there, mode="votes"), wanted), there
+        assert disk.same(load_dataset("ferplus", there, mode="votes"), wanted), there
 
 
 # Rows that are apart
@@ -214,26 +197,26 @@ def test_votes_that_are_shifted_are_refused(small, root, tmp_path):
         if of < 350:  # one row lost, another doubled further on: over the whole it doesn't show
             most, labels = majority(votes[:350]), np.array([LABELS[int(row[0])] for row in small[0][:350]])
             assert (most.argmax(1) == labels)[most.any(1)].mean() > 0.5
-        put(root / VOTES, votes_table(small[0], votes))
-        said = refused("ferplus", root, "the rows don't belong together")
+        disk.put(root / VOTES, votes_table(small[0], votes))
+        said = disk.refused("ferplus", root, "the rows don't belong together")
         assert re.search(r"rows \d+ to \d+, Training: \d\d? % of the labels are FER2013's", said)
         assert len(load_dataset("ferplus", root, "test"))
 
-    for_each(check, [(1, 350), (-1, 350), (50, 350), (1, 150)])
+    disk.for_each(check, [(1, 350), (-1, 350), (50, 350), (1, 150)])
     few = write(tmp_path / "few", small[0][:60], np.roll(small[1][:60], 1, 0))
     assert len(load_dataset("ferplus", few))  # too few images prove nothing
 
 
 def test_rows_without_votes_or_with_those_of_another_split_are_refused(small, root, tmp_path):
     lines = votes_table(*small).splitlines()
-    put(root / VOTES, "\n".join([lines[0], *lines[2:]]))  # a row lost at the start
-    refused("ferplus", root, VOTES, "row 349 is of PublicTest, and the image Training_00349: the rows don't belong",
-            "Use fer2013.csv", "github.com/microsoft/FERPlus")
-    put(root / VOTES, "\n".join(lines[:420]))
+    disk.put(root / VOTES, "\n".join([lines[0], *lines[2:]]))  # a row lost at the start
+    disk.refused("ferplus", root, VOTES, "row 349 is of PublicTest, and the image Training_00349: the rows don't ",
+                 "Use fer2013.csv", "github.com/microsoft/FERPlus")
+    disk.put(root / VOTES, "\n".join(lines[:420]))
     assert len(load_dataset("ferplus", root))
-    refused("ferplus", root, "419 rows, and none for PublicTest_00419; get ", " whole", split="public_test")
-    kaggle = write_faces(tmp_path / "kaggle", small[0])
-    put(kaggle / VOTES, votes_table(*small))
+    disk.refused("ferplus", root, "419 rows, and none for PublicTest_00419; get ", " whole", split="public_test")
+    kaggle = disk.write_faces(tmp_path / "kaggle", small[0])
+    disk.put(kaggle / VOTES, votes_table(*small))
     file = next((kaggle / "train").rglob("Training_00017.png"))
     for number in (35_887, int("9" * 40)):
         file = file.rename(file.with_name(f"Training_{number}.png"))
@@ -259,8 +242,8 @@ def test_a_whole_split_has_the_published_number_of_labels(small, root, monkeypat
         load_dataset("ferplus", root, "test")
         counts[mode]["PublicTest"] = right + 1
         for split in ("public_test", "test"):
-            refused("ferplus", root, VOTES, f"{right} PublicTest images have a label ({mode}) ", "not the published",
-                    split=split)
+            said = f"{right} PublicTest images have a label ({mode}) "
+            disk.refused("ferplus", root, VOTES, said, "not the published", split=split)
         load_dataset("ferplus", root, "private_test")
         for rows in (np.arange(1, 112), np.r_[0:112, 0:40]):  # nor is a part counted, or images drawn with replacement
             votes_for(load_dataset("fer2013", root, "test").subset(rows), root)
@@ -278,13 +261,13 @@ def test_what_is_missing_or_cannot_be_meant_is_said(small, root, tmp_path):
     for contempt in ("no", 1):
         assert f"contempt = {contempt!r}: give True" in refusal(load_dataset, "ferplus", root, contempt=contempt)
     (root / "fer2013.csv").unlink()
-    refused("ferplus", root, "images, FER2013's (Kaggle, msambare/fer2013), are not beside fer2013new.csv")
+    disk.refused("ferplus", root, "images, FER2013's (Kaggle, msambare/fer2013), are not beside fer2013new.csv")
     (root / VOTES).unlink()
-    refused("ferplus", root, "no fer2013new.csv (github.com/microsoft/FERPlus, MIT licence) in it")
-    refused("ferplus", root / "elsewhere", "there is no such file or folder")
+    disk.refused("ferplus", root, "no fer2013new.csv (github.com/microsoft/FERPlus, MIT licence) in it")
+    disk.refused("ferplus", root / "elsewhere", "there is no such file or folder")
     for name in ("one", "two"):
-        put(root / name / VOTES, votes_table(*small))
-    refused("ferplus", root, "one/fer2013new.csv and two/fer2013new.csv; keep one of them")
+        disk.put(root / name / VOTES, votes_table(*small))
+    disk.refused("ferplus", root, "one/fer2013new.csv and two/fer2013new.csv; keep one of them")
 
 
 def test_a_wrong_cell_is_named_with_its_row(root):
@@ -293,10 +276,10 @@ def test_a_wrong_cell_is_named_with_its_row(root):
     def check(cell, column, expected):
         changed = [line[:] for line in lines]
         changed[9][header.index(column)] = cell
-        put(root / VOTES, "\n".join(map(",".join, [header, *changed])))
-        refused("ferplus", root, f"{VOTES}: row 9: {column} is {cell[:40]!r}; expected {expected}")
+        disk.put(root / VOTES, "\n".join(map(",".join, [header, *changed])))
+        disk.refused("ferplus", root, f"{VOTES}: row 9: {column} is {cell[:40]!r}; expected {expected}")
 
-    for_each(check, [
+    disk.for_each(check, [
         *((cell, column, "0 to 10 votes") for cell in ("", "11", "-1", "1.5", "nan", "inf", "x", "9" * 400)
           for column in ("neutral", "NF")),
         *((cell, "Usage", "Training or PublicTest or PrivateTest") for cell in ("", "training", "x" * 500))])
@@ -307,7 +290,8 @@ def test_what_is_no_table_of_votes_is_refused(small, root, monkeypatch):
     header, *lines = text.split("\r\n")
     too_many = small[1].copy()
     too_many[30] = [1] * 9 + [2]
-    for_each(lambda name, content, message: refused("ferplus", put(root / VOTES, content).parent, VOTES, message), [
+    disk.for_each(lambda name, content, message: disk.refused(
+        "ferplus", disk.put(root / VOTES, content).parent, VOTES, message), [
         ("empty", "", "cannot be read as a CSV file"),
         ("header only", header, "0 rows with the columns Usage, Image name"),
         ("another class", text.replace("contempt", "scorn", 1), "scorn, unknown, NF; expected at most 35887"),
@@ -315,7 +299,7 @@ def test_what_is_no_table_of_votes_is_refused(small, root, monkeypatch):
         ("too many rows", "\r\n".join([header, *lines[:-1] * 80]), "36960 rows "),
         ("too many votes", votes_table(small[0], too_many), "row 30: 11 votes; an image has at most 10")])
     monkeypatch.setattr(ferplus, "BYTES", 100)
-    refused("ferplus", root, "bytes unpacked; a data set of faces has no such file")
+    disk.refused("ferplus", root, "bytes unpacked; a data set of faces has no such file")
 
 
 # The report
@@ -331,7 +315,7 @@ def test_agreement_counts_fer2013_against_fer_plus_and_ten_votes_make_no_face(sm
             expected[EMOTIONS[LABELS[int(face[0])]], max(shares, key=shares.get)] += 1
     assert counts.stack().to_dict() == expected
     assert counts.index.name == "FER2013" and counts.columns.name == "FER+"
-    assert not_a_face(np.concatenate([cells(NF=9, unknown=1), cells(NF=10)])).tolist() == [1]
+    assert not_a_face(np.array([[0] * 8 + [1, 9], [0] * 9 + [10]])).tolist() == [1]
     command_line.main(["report", "ferplus", str(root)])
     said = capsys.readouterr().out
     assert "train and public_test" in said and "images of public_test" in said and counts.to_string() in said
@@ -349,18 +333,18 @@ PUBLISHED = {  # eight classes, contempt last
 }
 
 
-@with_real_data
+@disk.with_real_data
 def test_real_counts_are_the_published_ones_and_votes_are_joined_by_row(cache, tmp_path):
     for (split, mode), counts in PUBLISHED.items():
-        assert load_dataset("ferplus", REAL, split, mode=mode, contempt=True).counts().tolist() == counts
-        assert load_dataset("ferplus", REAL, split, mode=mode).counts().tolist() == counts[:7]
+        assert load_dataset("ferplus", disk.REAL, split, mode=mode, contempt=True).counts().tolist() == counts
+        assert load_dataset("ferplus", disk.REAL, split, mode=mode).counts().tolist() == counts[:7]
     for split, no_face, agree in (("public_test", 10, 2_136), ("train", 150, 16_969)):
-        faces = load_dataset("fer2013", REAL, split)
-        votes = votes_for(faces, REAL)
+        faces = load_dataset("fer2013", disk.REAL, split)
+        votes = votes_for(faces, disk.REAL)
         assert len(not_a_face(votes)) == no_face and np.trace(agreement(faces, votes).to_numpy()) == agree
     assert_as_the_oracle(np.unique(votes, axis=0))
-    lines = (REAL / VOTES).read_bytes().split(b"\r\n")
+    lines = (disk.REAL / VOTES).read_bytes().split(b"\r\n")
     first = lines[1:28710]
     for shift in (1, -1):
-        put(tmp_path / VOTES, b"\r\n".join([lines[0], *(first[shift:] + first[:shift]), *lines[28710:]]))
+        disk.put(tmp_path / VOTES, b"\r\n".join([lines[0], *(first[shift:] + first[:shift]), *lines[28710:]]))
         assert re.search(r"Training: \d\d % of the labels are FER2013's", refusal(votes_for, faces, tmp_path))

@@ -22,26 +22,9 @@ from functools import cache as once
 from pathlib import Path
 from typing import NamedTuple
 
+import datasets_on_disk as disk
 import numpy as np
 import pytest
-from datasets_on_disk import (
-    CODES,
-    HEADERS,
-    archived,
-    encoded,
-    for_each,
-    kept,
-    members_of,
-    noise,
-    png_of,
-    put,
-    rafdb_faces,
-    table,
-    table_rows,
-    write_fer2013,
-    write_mirror,
-    write_official,
-)
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -59,35 +42,26 @@ resource = pytest.importorskip("resource")  # which Windows has not
 def members(write, *arguments):
     """The files that ``write`` puts into a folder."""
     with tempfile.TemporaryDirectory() as home:
-        return [(name, content) for name, content in members_of(write(Path(home), *arguments)) if content is not None]
-
-
-def own_folder(root):
-    kinds = [("png", "PNG", "L"), ("jpg", "JPEG", "RGB"), ("png", "PNG", "RGBA"), ("gif", "GIF", "P"),
-             ("bmp", "BMP", "RGB"), ("webp", "WEBP", "RGB"), ("jpeg", "JPEG", "L")]
-    for split in folder.SPLITS:
-        for k, (ending, kind, mode) in enumerate(kinds):
-            put(root / split / CODES[k] / f"{split}.{ending}", encoded(noise(20 + k, 30 - k, 3, seed=k), kind, mode))
-    return root
+        return [member for member in disk.members_of(write(Path(home), *arguments)) if member[1] is not None]
 
 
 def ferplus(root):
     """All ten vote for anger, and in the last row for no face."""
     votes = [f"{usage},,0,0,0,0,{10 * (row < 13)},0,0,0,0,{10 * (row == 13)}" for row, (*_, usage) in enumerate(ROWS)]
-    put(root / "fer2013.csv", table(ROWS))
-    put(root / "fer2013new.csv", "\n".join([VOTES, *votes]))
+    disk.put(root / "fer2013.csv", disk.table(ROWS))
+    disk.put(root / "fer2013new.csv", "\n".join([VOTES, *votes]))
     return root
 
 
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-FACES = rafdb_faces({"train": (1,) * 7, "test": (1,) * 7}, quality=5)
-ROWS = table_rows(("Training", "PublicTest"))
-LAYOUTS = {"fer2013": ("fer2013", lambda: members(write_fer2013, {"Training": 1, "PublicTest": 1})),
-           **{name: ("fer2013", lambda name=name: [(name, table(ROWS, name).encode())]) for name in HEADERS},
+FACES = disk.rafdb_faces({"train": (1,) * 7, "test": (1,) * 7}, quality=5)
+ROWS = disk.table_rows(("Training", "PublicTest"))
+LAYOUTS = {"fer2013": ("fer2013", lambda: members(disk.write_fer2013, {"Training": 1, "PublicTest": 1})),
+           **{name: ("fer2013", lambda name=name: [(name, disk.table(ROWS, name).encode())]) for name in disk.HEADERS},
            "FER+": ("ferplus", lambda: members(ferplus)),
-           "RAF-DB": ("rafdb", lambda: members(write_official, FACES)),
-           "RAF-DB mirror": ("rafdb", lambda: members(write_mirror, FACES)),
-           "folder": ("folder", lambda: members(own_folder))}
+           "RAF-DB": ("rafdb", lambda: members(disk.write_official, FACES)),
+           "RAF-DB mirror": ("rafdb", lambda: members(disk.write_mirror, FACES)),
+           "folder": ("folder", lambda: members(disk.write_own, disk.CODES, 1, (20, 30), folder.SPLITS))}
 SPLITS = {"fer2013": ("train", "train", "public_test", "test"), "ferplus": ("train", "public_test"),
           "rafdb": rafdb.SPLITS, "folder": folder.SPLITS}
 SHAPES = {"fer2013": (48, 48), "ferplus": (48, 48), "rafdb": (100, 100, 3)}
@@ -104,13 +78,13 @@ def whole(layout):
 @once
 def odd_images():
     def face(kind, mode, *size):
-        return encoded(noise(*size, 3), kind, mode)
+        return disk.encoded(disk.noise(*size, 3), kind, mode)
 
     frames = [Image.new("RGB", (48, 48), colour) for colour in ("red", "blue")]
-    return (b"", b"no image", encoded(np.full((48, 48), 40_000, np.uint16)), face("PNG", "L", 48, 48)[:300],
-            encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]), face("PNG", "L", 1, 1),
+    return (b"", b"no image", disk.encoded(np.full((48, 48), 40_000, np.uint16)), face("PNG", "L", 48, 48)[:300],
+            disk.encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]), disk.png_of(30_000, 30_000),
             face("GIF", "P", 48, 48), face("JPEG", "CMYK", 100, 100), face("TIFF", "L", 48, 48),
-            face("PNG", "1", 48, 48), face("PNG", "LA", 48, 48), face("PNG", "RGB", 300, 17), png_of(30_000, 30_000))
+            face("PNG", "L", 1, 1), face("PNG", "LA", 48, 48), face("PNG", "RGB", 300, 17))
 
 
 NAMES = ("/absolute.png", "../outside.png", "a/../../outside.png", "C:\\outside.png", "train/happy/image.tif", ".png",
@@ -139,23 +113,20 @@ def damaged(draw, content):
 
 @st.composite
 def edited(draw, content):
-    """One edit of a table or a list, as editors and people make them."""
+    """One edit of a table or a list, as people make them: of a cell, a line or the header."""
     lines = content.decode("utf-8", "replace").split("\n")
     at = draw(st.integers(0, max(0, len(lines) - 2)))
-    edit = draw(st.sampled_from(["cell", "cell", "cell", "line", "twice", "header", "BOM", "CRLF", "UTF-16"]))
+    edit = draw(st.sampled_from(["cell", "cell", "cell", "line", "twice", "header"]))
     if edit == "cell":
         parts = re.split("([, ])", lines[at])
         place = draw(st.integers(0, min(len(parts), 9) - 1)) * draw(st.sampled_from([1, -1]))
         parts[place] = draw(st.sampled_from(CELLS))
         lines[at] = "".join(parts)
-    elif edit == "line":
-        del lines[at]
-    elif edit == "twice":
-        lines.insert(draw(st.integers(0, len(lines))), lines[at])
     elif edit == "header":
         lines[0] = draw(st.sampled_from(["", "pixels", "emotion,pixels", "image,label", lines[0] + ",emotion"]))
-    text = "\ufeff" * (edit == "BOM") + ("\r\n" if edit == "CRLF" else "\n").join(lines)
-    return text.encode("utf-16" if edit == "UTF-16" else "utf-8", "surrogateescape")
+    else:
+        lines[at:at + 1] = [lines[at]] * (2 * (edit == "twice"))
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 @st.composite
@@ -194,7 +165,7 @@ def hostile(draw, layout):
     if form == "zip":  # which takes neither every name nor none
         members = [(name.encode(errors="replace").decode() or "_", content) for name, content in members]
     files = [content for _, content in members if isinstance(content, bytes)]
-    content = archived(form, members) if form != "file" else files[0] if files else b""
+    content = disk.archived(form, members) if form != "file" else files[0] if files else b""
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 3]))):
         content = draw(damaged(content))
     return Case(form, members, content)
@@ -212,7 +183,7 @@ class Case(NamedTuple):
 def laid_out(base, layout, form, members, content):
     """Write the input below ``base``; returns what a reader would name."""
     if form != "folder":
-        return put(base / (layout if form == "file" else f"input.{form}"), content)
+        return disk.put(base / (layout if form == "file" else f"input.{form}"), content)
     root = base / "input"
     root.mkdir()
     for name, content in members:
@@ -240,11 +211,11 @@ def state(base):
 
 def whole_entries():
     """The number of entries in the cache, in which nothing else lies."""
-    for entry in kept():
+    for entry in disk.kept():
         assert re.fullmatch("[0-9a-f]{24}", entry.name), f"{entry.name} was left behind"
         assert {file.name for file in entry.iterdir()} == {"images.npy", "labels.npy", "names.npy", "about.json"}
         json.loads((entry / "about.json").read_text(encoding="utf-8", errors="surrogateescape"))
-    return len(kept())
+    return len(disk.kept())
 
 
 def outcome(name, root, split):
@@ -302,13 +273,6 @@ def test_each_input_loads_or_is_refused_and_leaves_nothing_behind(tmp_path, monk
 FACE, PIECE = "train/happy/Training_1.png", 10_000_000  # bytes
 
 
-def zip_of_many(path, count):
-    with zipfile.ZipFile(path, "w") as archive:
-        for k in range(count):
-            archive.writestr(str(k), b"")
-    return path
-
-
 def zip_bomb(path, name, count, fill=b"\0", said=None):
     """A zip whose one member unpacks to ``count`` times 10 MB, and says so, or says less."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -344,9 +308,8 @@ def tar_of_zeros(path, count, blocks):
     return gzip_of(path, [(bytes(-size % 512 * (k > 0)) + tar_header(f"{k}.png", size), blocks) for k in range(count)])
 
 
-# Each writes a bomb, ``full`` or a hundredth of it, and says what the message must hold.
+# Each writes a bomb of so many per cent of its size, and says what the message must hold.
 BOMBS = {
-    "a million files in a zip": lambda to, n: (zip_of_many(to / "x.zip", 10_000 * n), "over .* files"),
     "a million files in a tar.gz": lambda to, n: (
         gzip_of(to / "x.tar.gz", [(tar_header("a.png", 0) * (10_000 * n), 0)]), "over .* files"),
     "a zip of 10 GB": lambda to, n: (zip_bomb(to / "x.zip", FACE, 10 * n), "bytes unpacked"),
@@ -354,7 +317,6 @@ BOMBS = {
         zip_bomb(to / "x.zip", FACE, 4 * n, said=100), "cannot be read"),
     "a table of zeros as long as is allowed": lambda to, n: (
         zip_bomb(to / "x.zip", "fer2013.csv", n // 2 + 5, fill=b"0"), "as a CSV file"),
-    "a tar.gz of 10 GB": lambda to, n: (tar_of_zeros(to / "x.tar.gz", 1, 10 * n), "bytes unpacked"),
     "a tar.gz of 11 GB in files of an allowed size": lambda to, n: (
         tar_of_zeros(to / "x.tar.gz", *((6, 190) if n == 100 else (11, 1))), "bytes unpacked"),
     "10 GB of zeros as a tar.gz": lambda to, n: (gzip_of(to / "x.tar.gz", [(b"", 10 * n)]), "no image|not a whole"),
@@ -382,7 +344,7 @@ def test_small_bombs_are_refused_at_the_limits_times_a_hundredth(tmp_path, cache
         path.unlink()
         assert set(tmp_path.iterdir()) <= {cache} and whole_entries() == 0
 
-    for_each(check, BOMBS.items())
+    disk.for_each(check, BOMBS.items())
 
 
 MEASURED = """
@@ -416,4 +378,4 @@ def test_bombs_in_full_size_cost_little_memory(tmp_path, cache):
         path.unlink()
         assert set(tmp_path.iterdir()) <= {cache} and whole_entries() == 0
 
-    for_each(check, BOMBS.items())
+    disk.for_each(check, BOMBS.items())
