@@ -65,9 +65,6 @@ def test_fields_of_another_shape_or_type_are_refused(make_faces):
         assert said.startswith("random pixels, split 'train': ") and message in said, (message, said)
 
 
-# Training and validation
-
-
 def test_the_validation_share_is_disjoint_complete_stratified_and_follows_from_the_seed(make_faces):
     whole = replace(make_faces(700, size=8), labels=np.repeat(np.arange(7), [10, 20, 30, 100, 140, 180, 220]))
     train, validation = split_train_validation(whole, 0.3, seed=0)
@@ -85,9 +82,6 @@ def test_a_share_that_cannot_be_split_off_is_refused(make_faces):
     said.append(refusal(split_train_validation, make_faces(8), 0.3, 0))  # six classes have one image
     assert all("random pixels: cannot split off a validation share" in words for words in said), said
     assert "by is 'face'; choose 'image' or 'person'" in refusal(split_train_validation, faces, 0.3, 0, by="face")
-
-
-# What load_dataset takes
 
 
 def test_what_runs_are_tested_on_is_a_split_and_not_private_test():

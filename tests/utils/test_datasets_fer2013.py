@@ -30,9 +30,6 @@ def expected(root, *usages):
     return np.stack(images), [label_of(file.parent.name) for file in files], [file.stem for file in files]
 
 
-# Kaggle's folders and their zip
-
-
 def test_a_folder_and_its_zips_give_the_official_splits_pixel_by_pixel(root, tmp_path):
     others = [disk.pack(root, tmp_path / "inner.zip", "fer2013/", reverse=True),
               disk.pack(root, tmp_path / "download" / "archive.zip"), str(tmp_path / "download")]
@@ -119,9 +116,6 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path, cache)
             assert f"split '{split}' needs images named " in said and "the splits train, public_test" in said, said
 
 
-# The challenge's table
-
-
 def write_table(folder, form, rows):
     """One of the forms in which the table is passed on; returns what a reader would name."""
     inner = "icml_face_data.csv" if "icml" in form else "fer2013.csv"
@@ -193,9 +187,6 @@ def test_what_is_no_table_of_fer2013_is_refused(tmp_path, cache, monkeypatch):
             "fer2013.csv has 21 bytes unpacked; a data set of faces has no such file")
 
 
-# train.csv and test.csv of the challenge
-
-
 def test_train_csv_is_the_training_rows(tmp_path, cache):
     rows = disk.table_rows(("Training", "Training"))
     whole, text = disk.put(tmp_path / "whole" / "fer2013.csv", disk.table(rows)), disk.table(rows, "train.csv")
@@ -219,9 +210,6 @@ def test_a_table_with_the_test_rows_comes_before_train_csv(tmp_path, cache):
     disk.put(root / "fer2013" / "icml_face_data.csv", disk.table(rows[:14], "icml_face_data.csv"))
     assert len(load_dataset("fer2013", root, "public_test")) == 7
     assert "split 'private_test' needs" in refusal(load_dataset, "fer2013", root, "private_test")
-
-
-# The real thing, where it is
 
 
 @disk.with_real_data

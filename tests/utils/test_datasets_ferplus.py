@@ -127,9 +127,6 @@ def test_the_rules_are_those_of_the_paper():
                                    for counts in even for _ in range(60)]))
 
 
-# What comes out
-
-
 def test_each_image_has_the_label_of_the_votes_of_its_row(small, root):
     def check(split, mode, contempt):
         classes = CLASSES if contempt else EMOTIONS
@@ -185,9 +182,6 @@ def test_votes_are_found_beside_the_images_or_in_a_folder_there_with_columns_by_
     disk.put(beside / "FERPlus" / VOTES, "nothing")  # votes beside the images come before those in a folder
     for there in (beside, beside / "fer2013.csv", clone, clone / "archive.zip", faces):
         assert disk.same(load_dataset("ferplus", there, mode="votes"), wanted), there
-
-
-# Rows that are apart
 
 
 def test_votes_that_are_shifted_are_refused(small, root, tmp_path):
@@ -250,9 +244,6 @@ def test_a_whole_split_has_the_published_number_of_labels(small, root, monkeypat
         counts[mode]["PublicTest"] = right
 
 
-# Files that are missing or broken, and options
-
-
 def test_what_is_missing_or_cannot_be_meant_is_said(small, root, tmp_path):
     assert "FER2013 and fer2013new.csv (github.com/microsoft/FERPlus, MIT lic" in refusal(load_dataset, "ferplus")
     for mode in ("crossentropy", None, ["votes"]):
@@ -300,9 +291,6 @@ def test_what_is_no_table_of_votes_is_refused(small, root, monkeypatch):
         ("too many votes", votes_table(small[0], too_many), "row 30: 11 votes; an image has at most 10")])
     monkeypatch.setattr(ferplus, "BYTES", 100)
     disk.refused("ferplus", root, "bytes unpacked; a data set of faces has no such file")
-
-
-# The report
 
 
 def test_agreement_counts_fer2013_against_fer_plus_and_ten_votes_make_no_face(small, root, capsys):

@@ -36,9 +36,6 @@ def each_refused(root, *texts):
             refused("folder", packed, *texts, split=split)
 
 
-# Names, labels and the two splits
-
-
 def test_pixels_labels_and_names_belong_together_in_every_spelling(tmp_path, cache):
     def check(name, *folders):
         root = write_own(tmp_path / name, folders, n=5)
@@ -107,9 +104,6 @@ def test_a_missing_class_is_one_warning_that_names_it(folder):
             load_dataset("folder", folder, "test")
 
 
-# Pixels
-
-
 def test_grey_stays_grey_and_among_colour_becomes_colour(folder, tmp_path):
     assert load_dataset("folder", folder).images.ndim == 3
     path = put(folder / "anger" / "05.png", encoded(noise(48, 48, 3)))
@@ -143,9 +137,6 @@ def test_all_become_squares_as_small_as_the_smallest_and_no_larger_than_256(fold
     each_refused(root, "the images need over", "make them smaller, or give fewer")
     monkeypatch.setattr(reader, "MEMORY", 35 * 256 * 256)
     assert [dataset.images.shape[1:] for dataset in both(root)] == [(256, 256)] * 2
-
-
-# What lies around, and what is refused
 
 
 def test_a_zip_of_the_folder_gives_the_same(tmp_path, cache):

@@ -75,9 +75,6 @@ def test_brightness_is_that_of_a_plain_computation(faces):
     assert np.allclose(light.loc["fear"], table.loc["fear"]) and light.loc["surprise"].isna().all()
 
 
-# Leaving out
-
-
 def test_what_the_report_lists_is_left_out_and_named(faces):
     # Rows 56 and 57 repeat row 3, 58 repeats row 4 with another label, 59 and 60 are one black and one white image.
     spoilt = faces.subset(np.r_[0:56, 3, 3, 4, 0, 1])

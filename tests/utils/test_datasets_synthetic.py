@@ -27,9 +27,6 @@ def load(split="test", **options):
     return load_dataset("synthetic", split=split, **options)
 
 
-# Options
-
-
 def test_options_are_kept_named_and_have_entries_of_their_own(cache):
     plain = load()
     for source, shape, options in (
@@ -50,9 +47,6 @@ def test_bad_options_are_refused():
         for value in values:
             said = refusal(load, **{option: value})
             assert f"synthetic: {option} is {value!r}; " in said, said
-
-
-# What is drawn
 
 
 def test_faces_have_the_promised_counts_in_rafdbs_proportions_and_none_is_in_two_splits():
@@ -86,9 +80,6 @@ def test_faces_are_drawn_once_and_anew_when_their_code_changes(cache, monkeypatc
     assert len(drawn) == 3
 
 
-# Wrong labels
-
-
 def test_that_share_of_the_training_labels_is_wrong_drawn_evenly_and_what_is_tested_on_stays_clean():
     clean, noisy = load("train"), {share: load("train", label_noise=share) for share in (0.0005, 0.2, 0.3335, 1)}
     for share, dataset in noisy.items():
@@ -106,9 +97,6 @@ def test_that_share_of_the_training_labels_is_wrong_drawn_evenly_and_what_is_tes
     for split in ("test", "probe"):
         dataset = load(split, label_noise=0.5)
         assert same(dataset, load(split)) and dataset.source == "synthetic faces"
-
-
-# Persons
 
 
 def test_each_person_is_in_so_many_images_with_one_emotion_and_in_one_split():
@@ -150,9 +138,6 @@ def test_a_split_by_person_that_cannot_be_is_refused(make_faces):
               for fraction in (0.0, 1.0, 20, float("nan"), float("inf"), "x"))):
         said = refusal(split_train_validation, replace(make_faces(64), persons=persons), fraction, 0, by="person")
         assert message in said, (message, said)
-
-
-# Groups of faces, for a look at who is served how well
 
 
 def test_the_traits_of_the_faces_are_those_that_they_are_drawn_with(monkeypatch):

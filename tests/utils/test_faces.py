@@ -24,9 +24,6 @@ def faces_with(*units, n=24, **options):
     return draw_faces(intensities, np.random.Generator(np.random.PCG64(7)), **{**PLAIN, **options}).astype(float)
 
 
-# What is the same everywhere and for ever
-
-
 @pytest.mark.parametrize("split, fingerprint", [
     ("train", "48986ac8e58e9401459f1a4c4b0995912d72c40bc5d90746257e71443ea30e28"),
     ("test", "b153b8ab8326a6ed86f3581b370cb678b361911387c7e299b7e51ad49cd75989"),
@@ -57,9 +54,6 @@ def test_chunks_change_nothing_and_other_sizes_are_drawn(monkeypatch):
         assert faces_with(12, size=size).shape == (24, size, size)
 
 
-# What they show
-
-
 def test_a_unit_acts_where_it_should():
     neutral, hair = faces_with(), (slice(None), slice(0, 12))
     places = {**dict.fromkeys((1, 2, 4), (FOREHEAD, MOUTH)), 5: (EYES, MOUTH), 6: (EYES, FOREHEAD), 7: (EYES, MOUTH),
@@ -85,25 +79,6 @@ def test_sampled_units_follow_the_difficulty():
     assert vague.min() >= 0 and vague.max() <= 1
 
 
-def decodability(difficulty):
-    """Accuracy of ridge regression on halved images, on faces that it was not fitted to."""
-    def features(seed):
-        images, labels = synthetic_faces([120] * 7, seed, difficulty)
-        small = images.reshape(-1, 24, 2, 24, 2).mean((2, 4)).reshape(len(images), -1)
-        return (small - small.mean(1, keepdims=True)) / (small.std(1, keepdims=True) + 1.0), labels
-
-    (x, y), (test_x, test_y) = features(1), features(2)
-    weights = np.linalg.solve(x.T @ x + 100.0 * np.eye(x.shape[1]), x.T @ np.eye(7)[y])
-    return ((test_x @ weights).argmax(1) == test_y).mean()
-
-
-def test_emotions_can_be_read_and_difficulty_matters():
-    easy = Difficulty(weakest=1, strongest=1, uneven=0, missing=0, stray=0, noise=0, pose=0, light=0, occlusion=0)
-    hard = Difficulty(weakest=0.2, strongest=0.4, missing=0.5, stray=0.3, noise=0.1, pose=2, light=2, occlusion=0.5)
-    assert decodability(easy) > 0.9
-    assert decodability(hard) < 0.4
-
-
 def test_colour_keeps_the_persons_and_their_expressions():
     grey = faces_with(1, 4, 15) - faces_with()
     colour = (faces_with(1, 4, 15, colour=True) - faces_with(colour=True)).mean(3)
@@ -125,9 +100,6 @@ def test_bad_input_is_refused():
     assert "size is 15; pass at least 16" in refusal(faces_with, size=15)
     assert "persons has shape (3,); pass (24,)" in refusal(faces_with, persons=[0, 0, 1])
     assert "images_per_person is 0" in refusal(synthetic_faces, [1] * 7, 0, images_per_person=0)
-
-
-# Persons
 
 
 def test_the_pictures_of_a_person_show_one_emotion_and_the_first_is_the_one_that_they_have_alone():

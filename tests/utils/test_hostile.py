@@ -132,32 +132,26 @@ def edited(draw, content):
 @st.composite
 def hostile(draw, layout):
     """What ``laid_out`` puts onto the disk: a whole data set of this layout, damaged."""
-    members, links = list(whole(layout)), []
+    members = list(whole(layout))
     for _ in range(draw(st.sampled_from([0, 0, 1, 1, 1, 2, 4]))):
-        at = draw(st.integers(0, len(members) - 1)) if members else None
-        edit = draw(st.sampled_from(["content", "content", "drop", "double", "name", "exchange", "odd", "add", "link"]))
-        if at is None or edit == "add":
-            members.insert(at or 0, (draw(st.sampled_from(NAMES)), draw(st.sampled_from(odd_images()))))
-            continue
-        name, content = members[at]
-        text = name.endswith((".csv", ".txt"))
-        if edit == "content" or edit == "odd" and text:
-            members[at] = name, draw(edited(content) if text and draw(st.integers(0, 2)) else damaged(content))
-        elif edit == "odd":
-            members[at] = name, draw(st.sampled_from(odd_images()))
-        elif edit == "drop":
+        at = draw(st.integers(0, len(members) - 1))
+        (name, content), (_, other) = members[at], draw(st.sampled_from(members))
+        names = st.sampled_from([*NAMES, name, name.upper(), "./" + name, name + ".png"])
+        edit = draw(st.sampled_from(["content", "content", "drop", "name", "exchange", "odd", "add", "link"]))
+        if edit == "content" and isinstance(content, bytes):
+            text = name.endswith((".csv", ".txt")) and draw(st.integers(0, 2))
+            members[at] = name, draw(edited(content) if text else damaged(content))
+        elif edit == "drop" and len(members) > 1:
             del members[at]
-        elif edit == "double":
-            members.insert(draw(st.integers(0, len(members))), (name, content))
         elif edit == "name":
-            members[at] = draw(st.sampled_from(NAMES) | st.just(name.upper()) | st.just("./" + name)), content
-        elif edit == "exchange":
-            other = draw(st.integers(0, len(members) - 1))
-            members[at], members[other] = (name, members[other][1]), (members[other][0], content)
+            members[at] = draw(names), content
+        elif edit in ("exchange", "odd"):
+            members[at] = name, other if edit == "exchange" else draw(st.sampled_from(odd_images()))
+        elif edit == "add":
+            members.insert(at, (draw(names), draw(st.sampled_from([content, *odd_images()]))))
         else:
-            links.append((draw(st.sampled_from(NAMES) | st.just(name + ".png")),
-                          draw(st.sampled_from(["/etc/passwd", "..", ".", "nowhere", name, "train", "fifo"]))))
-    members += links
+            targets = ["/etc/passwd", "..", ".", "nowhere", name, "train", "fifo"]
+            members.append((draw(names), draw(st.sampled_from(targets))))
     forms = ["folder", "zip", "tar", "tar.gz", "tar.bz2"] + ["file"] * 4 * layout.endswith(".csv")
     form = draw(st.sampled_from(forms)) if layout != "FER+" else "folder"  # its votes lie beside the images' archive
     if form == "folder":
