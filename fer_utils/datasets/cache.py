@@ -46,10 +46,8 @@ def clear():
 
 
 def forget(root):
-    """Delete what was read from this folder or file, in whatever state it was then: (deleted, found) entries.
-
-    On Windows those stay that a program still has open; call again when it has ended.
-    """
+    """Delete what was read from this folder or file, in whatever state it was then: (deleted, found) entries. On
+    Windows those stay that a program still has open; call again when it has ended."""
     path = str(Path(root).expanduser().resolve())
     state = r"([0-9a-f]{64}|\d+ \d+)"  # as ``identity`` in files.py ends: a folder's listing, or a file's size and time
     found = [folder for folder, what, _ in entries() if re.fullmatch(rf"\w+ {re.escape(path)} {state}", what)]

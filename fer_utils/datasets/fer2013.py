@@ -55,8 +55,7 @@ def locate(root):
         return tables[0]
     if not tables and len(archives) != 1:
         raise FerError(f"{root}: neither train/ and test/, nor {' or '.join((*TABLES, PARTS[0]))}, nor one zip or "
-                       f"tar.gz in this folder ({len(archives)} zips); give the folder that holds train/, or the file "
-                       "itself.")
+                       f"tar.gz ({len(archives)} zips); give the folder that holds train/, or the file itself.")
     return (archives if len(archives) == 1 else tables)[0]  # an archive has the test images too, train.csv has not
 
 

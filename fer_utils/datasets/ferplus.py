@@ -139,9 +139,7 @@ def find_votes(root):
 
 def read_votes(path):
     """(usage, votes) of each row of ``fer2013new.csv``: strings (N,) and int64 (N, 10), in the order of ``COLUMNS``.
-
-    Names of images are not read: some are blank, and the others don't count the rows.
-    """
+    Names of images are not read: some are blank, and the others don't count the rows."""
     with opened(path) as ((_, read),):
         header, *rows = read_table(read(BYTES), path)
     if any(header.count(name) != 1 for name in ("Usage", *COLUMNS)) or not 0 < len(rows) <= sum(OFFICIAL.values()):
@@ -157,8 +155,8 @@ def read_votes(path):
             row = int(bad.argmax())
             raise FerError(f"{path}: row {row}: {name} is {str(table[name].iloc[row])[:40]!r}; expected "
                            f"{' or '.join(USAGES) if name == 'Usage' else f'0 to {TAGGERS} votes'}.")
-    if (votes.sum(1) > TAGGERS).any():
-        row = int((votes.sum(1) > TAGGERS).argmax())
+    row = int(votes.sum(1).argmax())
+    if votes[row].sum() > TAGGERS:
         raise FerError(f"{path}: row {row}: {int(votes[row].sum())} votes; an image has at most {TAGGERS}.")
     return usage.to_numpy(str), votes.astype(np.int64)
 

@@ -79,9 +79,7 @@ def brightness(dataset):
     table = pd.DataFrame(light(dataset), columns=["brightness", "contrast"]).assign(**{"class": dataset.labels})
     classes = table.groupby("class").agg(brightness=("brightness", "mean"), spread=("brightness", "std"),
                                          contrast=("contrast", "mean"))
-    classes = classes.reindex(range(len(dataset.classes)))
-    classes.index = list(dataset.classes)
-    return classes
+    return classes.reindex(range(len(dataset.classes))).set_axis(list(dataset.classes))
 
 
 def light(dataset):
