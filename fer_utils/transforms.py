@@ -16,17 +16,15 @@ def channel_statistics(images):
     Two tuples of three floats; grey images count as three equal channels. Computed from the histogram, so it is exact
     and independent of the order of the images.
     """
-    channels = [images] * 3 if images.ndim == 3 else [images[..., k] for k in range(3)]
-    level = np.arange(256) / 255
-    means, deviations = [], []
-    for k, channel in enumerate(channels):
-        if k == 0 or images.ndim == 4:
-            share = np.bincount(channel.reshape(-1), minlength=256) / channel.size
-            mean = float((share * level).sum())
-            deviation = math.sqrt(float((share * (level - mean) ** 2).sum()))
-        means.append(mean)
-        deviations.append(max(deviation, 1 / 255))  # a set of constant images must not divide by zero
-    return tuple(means), tuple(deviations)
+    channels = [images] if images.ndim == 3 else [images[..., k] for k in range(3)]
+    level, found = np.arange(256) / 255, []
+    for channel in channels:
+        share = np.bincount(channel.reshape(-1), minlength=256) / channel.size
+        mean = float((share * level).sum())
+        deviation = math.sqrt(float((share * (level - mean) ** 2).sum()))
+        found.append((mean, max(deviation, 1 / 255)))  # a set of constant images must not divide by zero
+    means, deviations = zip(*(found * 3 if images.ndim == 3 else found))
+    return means, deviations
 
 
 def to_channels(images):

@@ -25,16 +25,14 @@ def load_dataset(name, root=None, split="train", *, leave_out=(), subset=None, *
     - "synthetic": splits train, test and the balanced probe; needs no ``root``.
     - "fer2013": splits train, public_test, private_test, and test = both. ``root``: the Kaggle folder or its zip,
       ``fer2013.csv``, ``icml_face_data.csv``, ``fer2013.tar.gz``, or a folder that holds one of them.
-    - "ferplus": the splits of "fer2013" with labels from ten votes each. ``root``: a folder that holds FER2013 and
-      ``fer2013new.csv``. Options: ``mode`` "majority", "probability" or "votes", ``contempt``; see ``ferplus.load``.
+    - "ferplus": the splits of "fer2013" with labels from ten votes each, whose file lies beside it.
     - "rafdb": splits train and test. ``root``: the owners' layout or the Kaggle mirror's, folder or archive.
-    - "folder": splits train and test of a folder of your own; see ``datasets.folder``.
+    - "folder": splits train and test of a folder of your own.
 
-    ``leave_out`` names faults that ``datasets.report`` finds, and images with these are left out: "constant",
-    "duplicates", "not a face" (where FER+ has ten votes for that, so its file must be there), and, of the training
-    split, "leaked", those that are in the split that runs are tested on, too. ``subset``: so many of the images that
-    are left, each class by its share, always the same ones. The ``source`` says how many. Further ``options`` go to
-    the reader; its ``load`` says which it takes. Raises ``FerError`` for whatever is missing, broken or unknown.
+    ``leave_out`` names faults that ``report.leave_out`` takes; "not a face" asks for the file of FER+'s votes, and
+    "leaked" are images of the training split that are in the split that runs are tested on, too. ``subset``: so many
+    of the images that are left, each class by its share, always the same ones. The ``source`` says how many. Further
+    ``options`` go to the reader's ``load``. Raises ``FerError`` for whatever is missing, broken or unknown.
     """
     if name not in DATASETS:
         raise FerError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}.")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,8 @@ def clear():
 
 
 def forget(root):
-    """Delete what was read from this folder or file, in whatever state it was then: (deleted, found) entries.
-
-    On Windows those stay that a program still has open; call again when it has ended.
-    """
+    """Delete what was read from this folder or file, in whatever state it was then: (deleted, found) entries. On
+    Windows those stay that a program still has open; call again when it has ended."""
     path = str(Path(root).expanduser().resolve())
     state = r"([0-9a-f]{64}|\d+ \d+)"  # as ``identity`` in files.py ends: a folder's listing, or a file's size and time
     found = [folder for folder, what, _ in entries() if re.fullmatch(rf"\w+ {re.escape(path)} {state}", what)]
@@ -72,21 +71,16 @@ def read_once(identity, read, split, source):
 def _entry(identity, read):
     home = home_folder()
     folder = home / hashlib.sha256(f"{FORMAT} {identity}".encode(errors="surrogateescape")).hexdigest()[:24]
-    try:
+    with _usable(home):
         if folder.is_dir():
             return folder
-    except OSError as error:
-        raise _unusable(home, error) from error
-    images, labels, names = read()
-    try:
-        with written_whole(folder, shared=True) as part:
-            part.mkdir()
-            for name, array in (("images", images), ("labels", labels), ("names", names)):
-                _save(part / f"{name}.npy", array)
-            about = json.dumps({"identity": identity, "images": len(images)}, indent=1)
-            (part / "about.json").write_text(about, encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise _unusable(home, error) from error
+    arrays = dict(zip(("images", "labels", "names"), read(), strict=True))
+    with _usable(home), written_whole(folder, shared=True) as part:
+        part.mkdir()
+        for name, array in arrays.items():
+            _save(part / f"{name}.npy", array)
+        about = json.dumps({"identity": identity, "images": len(arrays["images"])}, indent=1)
+        (part / "about.json").write_text(about, encoding="utf-8", errors="surrogateescape")
     return folder
 
 
@@ -98,16 +92,18 @@ def _save(path, array):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
-def _unusable(home, error):
-    return FerError(f"{home}: the cache cannot be written ({error}); free some space there, or set FER_UTILS_CACHE to "
-                    "another folder.")
+@contextmanager
+def _usable(home):
+    try:
+        yield
+    except OSError as error:
+        raise FerError(f"{home}: the cache cannot be written ({error}); free some space there, or set FER_UTILS_CACHE "
+                       "to another folder.") from error
 
 
 def _array(folder, name):
     try:
         return np.load(folder / f"{name}.npy", mmap_mode="r")
-    except PermissionError as error:
-        raise _unusable(folder.parent, error) from error
     except Exception as error:  # numpy raises whatever the damaged bytes lead it to
-        raise FerError(f"{folder}: this entry of the cache is damaged ({error}); delete the folder, and the data is "
-                       "read anew.") from error
+        raise FerError(f"{folder}: this entry of the cache cannot be read ({error}); delete the folder, and the data "
+                       "is read anew, or set FER_UTILS_CACHE to another folder.") from error

@@ -34,29 +34,27 @@ class FaceDataset:
     persons: np.ndarray | None = None
 
     def __post_init__(self):
-        where = f"{self.source}, split {self.split!r}"
+        where, number = f"{self.source}, split {self.split!r}", len(self.images)
         if self.images.dtype != np.uint8 or self.images.ndim not in (3, 4) or (
                 self.images.ndim == 4 and self.images.shape[3] != 3):
             raise FerError(f"{where}: images are {self.images.dtype} {self.images.shape}; "
                            "give uint8 of shape (N, H, W) or (N, H, W, 3).")
-        if self.labels.dtype != np.int64 or self.labels.shape != (len(self.images),):
-            raise FerError(f"{where}: labels are {self.labels.dtype} {self.labels.shape}; "
-                           f"give int64 of shape ({len(self.images)},).")
-        if len(self.names) != len(self.images):
-            raise FerError(f"{where}: {len(self.names)} names for {len(self.images)} images; give one each.")
-        if not len(self.images):
+        shapes = {"labels": (np.int64, (number,)), "soft_labels": (np.float32, (number, len(self.classes))),
+                  "persons": (np.int64, (number,))}
+        for name, (kind, shape) in shapes.items():
+            array = getattr(self, name)
+            if array is not None and (array.dtype != kind or array.shape != shape):
+                raise FerError(f"{where}: {name} are {array.dtype} {array.shape}; give {np.dtype(kind)} of shape "
+                               f"{shape}.")
+        if len(self.names) != number:
+            raise FerError(f"{where}: {len(self.names)} names for {number} images; give one each.")
+        if not number:
             raise FerError(f"{where}: no image at all; check the folder.")
         if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
             raise FerError(f"{where}: labels run from {self.labels.min()} to {self.labels.max()}; "
                            f"they index the {len(self.classes)} classes, so 0 to {len(self.classes) - 1}.")
-        soft, persons = self.soft_labels, self.persons
-        if soft is not None and (soft.dtype != np.float32 or soft.shape != (len(self.images), len(self.classes))
-                                 or not np.allclose(soft.sum(1), 1, atol=1e-4)):
-            raise FerError(f"{where}: soft labels are {soft.dtype} {soft.shape}; give float32 of shape "
-                           f"({len(self.images)}, {len(self.classes)}), each row adding up to 1.")
-        if persons is not None and (persons.dtype != np.int64 or persons.shape != (len(self.images),)):
-            raise FerError(f"{where}: persons are {persons.dtype} {persons.shape}; give int64 of shape "
-                           f"({len(self.images)},).")
+        if self.soft_labels is not None and not np.allclose(self.soft_labels.sum(1), 1, atol=1e-4):
+            raise FerError(f"{where}: soft_labels don't add up to 1 in each row; divide them by their sums.")
 
     def __len__(self):
         return len(self.images)
@@ -90,10 +88,7 @@ def name_kinds(dataset):
 
 
 def stretch(dataset, split, kinds):
-    """The faces of these kinds, which lie one after the other, as that split; or None.
-
-    A slice, for that is a view of the images; rows one by one would be a copy.
-    """
+    """The faces of these kinds, which lie one after the other, as that split, a view of the images; or None."""
     rows = np.flatnonzero(np.isin(name_kinds(dataset), kinds))
     return dataset.subset(slice(rows[0], rows[-1] + 1), split) if len(rows) else None
 
@@ -103,12 +98,20 @@ def missing_emotions(labels):
     return ", ".join(EMOTIONS[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(EMOTIONS)) == 0))
 
 
+def check_complete(labels, splits, names, where):
+    """Raise ``FerError`` where a split lacks an emotion; ``splits`` are indexes into the ``names`` of the splits."""
+    for split in np.unique(splits):
+        missing = missing_emotions(labels[splits == split])
+        if missing:
+            raise FerError(f"{where}: no {names[split]} image of {missing}; the download is not complete.")
+
+
 def split_train_validation(dataset, fraction, seed, by="image"):
     """Split into (train, validation) at random, the same share of each class in both; ``fraction`` is validation's.
 
-    ``by="person"`` keeps all images of a person on one side, for who was trained on would be recognised: validation
-    would promise more than new people will keep. Shares are then as equal as the persons allow, to the nearest
-    twentieth. Raises ``FerError`` where the data set doesn't say who is in its images, or is too small.
+    ``by="person"`` keeps all images of a person on one side, for who was trained on would be recognised. Shares are
+    then as equal as the persons allow, to the nearest twentieth. Raises ``FerError`` where the data set doesn't say
+    who is in its images, or is too small.
     """
     if by not in ("image", "person"):
         raise FerError(f"split_train_validation: by is {by!r}; choose 'image' or 'person'.")
@@ -116,11 +119,8 @@ def split_train_validation(dataset, fraction, seed, by="image"):
         raise FerError(f"{dataset.source}: it doesn't say who is in its images, so it can't be split by person; "
                        "split it by image, and expect too good a validation if people are in it more than once.")
     try:
-        if by == "person":
-            train, validation = _split_persons(dataset, fraction, seed)
-        else:
-            train, validation = train_test_split(np.arange(len(dataset)), test_size=fraction, random_state=seed,
-                                                 stratify=dataset.labels)
+        train, validation = (_split_persons(dataset, fraction, seed) if by == "person" else
+                             _split_images(dataset, test_size=fraction, random_state=seed))
     except (ValueError, TypeError, OverflowError) as error:
         raise FerError(f"{dataset.source}: cannot split off a validation share of {fraction}: {error}") from error
     return dataset.subset(np.sort(train), "train"), dataset.subset(np.sort(validation), "validation")
@@ -134,10 +134,14 @@ def stratified_subset(dataset, size):
     if size == len(dataset):
         return dataset
     try:
-        rows, _ = train_test_split(np.arange(len(dataset)), train_size=size, random_state=0, stratify=dataset.labels)
+        rows, _ = _split_images(dataset, train_size=size, random_state=0)
     except (ValueError, TypeError) as error:
         raise FerError(f"{dataset.source}: cannot take a subset of {size} of {len(dataset)} images: {error}") from error
     return replace(dataset.subset(np.sort(rows)), source=f"{dataset.source}, {size} of {len(dataset)} images")
+
+
+def _split_images(dataset, **options):
+    return train_test_split(np.arange(len(dataset)), stratify=dataset.labels, **options)
 
 
 def _split_persons(dataset, fraction, seed):

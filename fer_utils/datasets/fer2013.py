@@ -10,7 +10,7 @@ import numpy as np
 from ..emotions import EMOTIONS, FER2013_CODES, label_of
 from ..errors import FerError
 from .cache import read_once
-from .face_dataset import missing_emotions, name_kinds, stretch
+from .face_dataset import check_complete, name_kinds, stretch
 from .files import allowed, decoded_alike, existing, identity, is_image, opened, progress, read_table
 
 # The file names of the Kaggle folders carry the official split and the row in fer2013.csv.
@@ -25,10 +25,8 @@ BYTES = 600_000_000  # of a table: fer2013.csv has 300 million
 
 
 def load(root, split):
-    """One split as a ``FaceDataset``; its names are ``<Usage>_<number>``.
-
-    The number is the row in the official table, unless the copy has numbered its image files anew, as some on Kaggle.
-    """
+    """One split as a ``FaceDataset``; its names are ``<Usage>_<number>``, the row in the official table, unless the
+    copy has numbered its image files anew, as some on Kaggle."""
     root = locate(root)
     whole = read_once(f"fer2013 {identity(root)}", lambda: read(root), split, "FER2013")
     there = set(name_kinds(whole))
@@ -57,8 +55,7 @@ def locate(root):
         return tables[0]
     if not tables and len(archives) != 1:
         raise FerError(f"{root}: neither train/ and test/, nor {' or '.join((*TABLES, PARTS[0]))}, nor one zip or "
-                       f"tar.gz in this folder ({len(archives)} zips); give the folder that holds train/, or the file "
-                       "itself.")
+                       f"tar.gz ({len(archives)} zips); give the folder that holds train/, or the file itself.")
     return (archives if len(archives) == 1 else tables)[0]  # an archive has the test images too, train.csv has not
 
 
@@ -75,8 +72,7 @@ def read(path):
 
 
 def read_rows(read_bytes, where, file):
-    """fer2013.csv (emotion,pixels,Usage), icml_face_data.csv, whose header has other order and leading spaces, or
-    train.csv (emotion,pixels), all of whose rows are Training."""
+    """fer2013.csv and icml_face_data.csv, whose columns are emotion, pixels and Usage, or train.csv without Usage."""
     table = read_table(read_bytes(BYTES), where)
     header = next(table)
     wanted = ["emotion", "pixels"] + ["Usage"] * (file != PARTS[0] or "Usage" in header)
@@ -101,7 +97,7 @@ def read_rows(read_bytes, where, file):
     if not images:
         raise FerError(f"{where}: 0 rows; expected emotion, pixels and Usage of each image.")
     labels, splits = np.array(labels, np.int64), np.array(splits)
-    _check_classes(labels, splits, where)
+    check_complete(labels, splits, USAGES, where)
     order = np.argsort(splits, kind="stable")
     names = np.array([f"{USAGES[split]}_{row:05d}" for row, split in enumerate(splits)])
     return np.stack(images)[order], labels[order], names[order]
@@ -133,15 +129,8 @@ def read_images(files, where):
     names = [entry[3] for entry in found]
     images = decoded_alike(names, files, where, (48, 48), "FER2013's are 48x48")
     splits, labels = (np.array([entry[column] for entry in found], np.int64) for column in (0, 2))
-    _check_classes(labels, splits, where)
+    check_complete(labels, splits, USAGES, where)
     return images, labels, np.array([Path(name).stem for name in names])
-
-
-def _check_classes(labels, splits, where):
-    for split in np.unique(splits):
-        missing = missing_emotions(labels[splits == split])
-        if missing:
-            raise FerError(f"{where}: no {USAGES[split]} image of {missing}; the download is not complete.")
 
 
 def _pixels(text, row, where):
@@ -151,7 +140,6 @@ def _pixels(text, row, where):
     except (ValueError, OverflowError, DeprecationWarning) as error:
         raise FerError(f"{where}: row {row}: a pixel is not a whole number; expected 2304 from 0 to 255.") from error
     if len(values) != 48 * 48 or values.min() < 0 or values.max() > 255:
-        raise FerError(f"{where}: row {row}: {len(values)} pixels"
-                       + (f" from {values.min()} to {values.max()}" if len(values) else "")
-                       + "; expected 2304 from 0 to 255.")
+        span = f" from {values.min()} to {values.max()}" if len(values) else ""
+        raise FerError(f"{where}: row {row}: {len(values)} pixels{span}; expected 2304 from 0 to 255.")
     return values.astype(np.uint8).reshape(48, 48)

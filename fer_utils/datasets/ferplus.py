@@ -34,14 +34,12 @@ def load(root, split, *, mode="majority", contempt=False):
     """One split of FER2013 as a ``FaceDataset`` with the labels of FER+; its names are those of ``fer2013.load``.
 
     ``root``: a folder that holds FER2013 in any form that ``fer2013`` reads, and ``fer2013new.csv``, beside it or in a
-    folder of its own in there. ``mode`` says what becomes of the votes; the first two are Barsoum et al.'s:
+    folder of its own in there. ``mode`` says what becomes of the votes; the first two are Barsoum et al.'s, for whom a
+    class's single vote is a slip, and images that are left without a label are left out:
 
-    - "majority": the class that has more than half of the votes; images without one are left out.
-    - "probability": ``soft_labels`` of the one to three classes that have most of the votes together; images on which
-      "unknown" or "not a face" comes first, or where three classes don't have more than half, are left out.
-    - "votes": ``soft_labels`` are the shares of all votes for an emotion; images without such a vote are left out.
-
-    In the first two a class's single vote counts as a slip, and is removed before.
+    - "majority": the class that has more than half of the votes.
+    - "probability": ``soft_labels`` of the one to three classes that have most of the votes together.
+    - "votes": ``soft_labels`` are the shares of all votes for an emotion.
 
     Labels are the class with the largest share, of equal ones the first in the order of ``classes``. With ``contempt``
     there are eight classes, contempt last; without it, images labelled so are left out, and its share of the others'
@@ -104,11 +102,9 @@ MODES = {"majority": majority, "probability": probability, "votes": lambda votes
 
 
 def votes_for(dataset, root):
-    """The votes of each image of a FER2013 ``dataset``, int64 (N, 10), in the order of ``COLUMNS``.
-
-    Joined by the official row in the images' names, and checked: raises ``FerError`` where the rows don't belong
-    together. ``dataset`` is a split or a random part of one; images chosen by their labels would look misaligned.
-    """
+    """The votes of each image of a FER2013 ``dataset``, int64 (N, 10), in the order of ``COLUMNS``; ``FerError`` where
+    the rows don't belong together. ``dataset`` is a split or a random part of one; images chosen by their labels would
+    look misaligned."""
     return _join(dataset, find_votes(root))
 
 
@@ -118,10 +114,8 @@ def not_a_face(votes):
 
 
 def agreement(dataset, votes):
-    """FER2013's labels against those of FER+: a DataFrame of counts, 7 emotions (FER2013) × 8 classes (FER+).
-
-    ``votes`` (N, 10) are those of the images of ``dataset``; images without a majority are left out.
-    """
+    """FER2013's labels against those of FER+: a DataFrame of counts, 7 emotions (FER2013) × 8 classes (FER+), of the
+    images of ``dataset`` to whom their ``votes`` (N, 10) give a majority."""
     chosen = majority(votes)
     kept = chosen.any(1)
     counts = np.zeros((len(EMOTIONS), len(CLASSES)), np.int64)
@@ -145,9 +139,7 @@ def find_votes(root):
 
 def read_votes(path):
     """(usage, votes) of each row of ``fer2013new.csv``: strings (N,) and int64 (N, 10), in the order of ``COLUMNS``.
-
-    Names of images are not read: some are blank, and the others don't count the rows.
-    """
+    Names of images are not read: some are blank, and the others don't count the rows."""
     with opened(path) as ((_, read),):
         header, *rows = read_table(read(BYTES), path)
     if any(header.count(name) != 1 for name in ("Usage", *COLUMNS)) or not 0 < len(rows) <= sum(OFFICIAL.values()):
@@ -163,8 +155,8 @@ def read_votes(path):
             row = int(bad.argmax())
             raise FerError(f"{path}: row {row}: {name} is {str(table[name].iloc[row])[:40]!r}; expected "
                            f"{' or '.join(USAGES) if name == 'Usage' else f'0 to {TAGGERS} votes'}.")
-    if (votes.sum(1) > TAGGERS).any():
-        row = int((votes.sum(1) > TAGGERS).argmax())
+    row = int(votes.sum(1).argmax())
+    if votes[row].sum() > TAGGERS:
         raise FerError(f"{path}: row {row}: {int(votes[row].sum())} votes; an image has at most {TAGGERS}.")
     return usage.to_numpy(str), votes.astype(np.int64)
 

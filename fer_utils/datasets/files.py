@@ -35,16 +35,27 @@ DIRECTORY = 100_000_000  # bytes of a zip's directory
 LINE = 200_000  # characters of a line in a table; csv itself takes no cell over 131,072
 
 
+@contextmanager
+def allowed(place, fault="cannot be read", advice="check the disk, or give another copy", errors=OSError):
+    """``errors`` in the block become a ``FerError`` that names the place, the fault and what to do."""
+    try:
+        yield
+    except FerError:
+        raise
+    except PermissionError as error:
+        raise FerError(f"{place}: may not be read ({error}); change its permissions, or give a copy of your own."
+                       ) from error
+    except errors as error:  # zipfile quotes a wrong name in full, which may be the half of the file
+        raise FerError(f"{place}: {fault} ({f'{error}'[:200]}); {advice}.") from error
+
+
 def existing(root, advice):
     """The path of what a reader was given; ``advice`` is what to do where there is nothing."""
-    try:
-        path = None if root is None else Path(os.path.expanduser(root))
-        there = path is not None and path.exists()
-    except (OSError, ValueError, TypeError) as error:  # no permission, too long, a zero byte, no path at all
-        raise FerError(f"{root!r}: cannot be looked up ({error}); check the path and its permissions.") from error
-    if not there:
-        raise FerError(f"{root}: {advice}.")
-    return path
+    with allowed(repr(root), "cannot be looked up", "check the path", (OSError, ValueError, TypeError)):
+        path = None if root is None else Path(os.path.expanduser(root))  # too long, a zero byte, no path at all
+        if path is not None and path.exists():
+            return path
+    raise FerError(f"{root}: {advice}.")
 
 
 def identity(path):
@@ -59,11 +70,8 @@ def identity(path):
 
 
 def walk(folder):
-    """All files below a folder, sorted. Links to folders are followed, but for those that lead back up.
-
-    Raises ``FerError`` where a folder may not be read, a link leads nowhere or to a folder that is in it already, and
-    for too many files: an image must not drop out without a word.
-    """
+    """All files below a folder, sorted. Links to folders are followed, but for those that lead back up; one that leads
+    nowhere, or to a folder that is in it already, is a ``FerError``: an image must not drop out without a word."""
     files, reached, todo, count = [], {}, [Path(folder)], 0
     while todo:
         here = todo.pop()
@@ -75,7 +83,7 @@ def walk(folder):
             for entry in listing:
                 path, count = here / entry.name, count + 1
                 if count > MEMBERS:
-                    raise _too_many(folder)
+                    raise _too_many(folder, f"{MEMBERS:,} files")
                 link = entry.is_symlink()
                 if link and not path.exists():
                     if not entry.name.startswith("."):  # editors leave such links as locks
@@ -93,31 +101,24 @@ def opened(path):
     """The files of a folder, a zip or a tar (also gz or bz2) as pairs of a relative name and a function that reads it.
 
     They come in the order of the archive; a CSV file counts as a folder that holds it alone. The function takes a limit
-    of bytes. What macOS adds to folders and archives is left out, and links in archives are. Raises ``FerError`` for a
-    damaged archive, one with more or larger files than a data set of faces has, two files of one name or an image of a
-    kind that is not read, and, when a file is read, for one that is damaged or too large.
+    of bytes. What macOS adds to folders and archives is left out, and links in archives are. Raises ``FerError`` for
+    what is damaged, too many or too large, two files of one name, and an image of a kind that is not read.
     """
     path = Path(path)
     packed = not path.is_dir() and path.suffix.lower() != ".csv"
     with ExitStack() as stack:
         files, total, seen = [], 0, {}
-        try:
+        # zipfile and tarfile raise whatever the damaged bytes lead them to.
+        with allowed(path, "not a whole zip or tar", "download it again", Exception):
             for name, read, size in _files(path, packed, stack):  # checked one by one: no bomb is unpacked to its end
                 total += size
                 if len(files) == MEMBERS:
-                    raise _too_many(path)
+                    raise _too_many(path, f"{MEMBERS:,} files")
                 if packed and size > BYTES:
                     raise _too_large(path, name, size)
                 if packed and total > TOTAL:
-                    raise FerError(f"{path}: over {TOTAL:,} bytes unpacked; a data set of faces has fewer. Is it the "
-                                   "right one?")
+                    raise _too_many(path, f"{TOTAL:,} bytes unpacked")
                 files.append((name, read, size))
-        except FerError:
-            raise
-        except PermissionError as error:
-            raise _forbidden(path, error) from error
-        except Exception as error:  # zipfile and tarfile raise whatever the damaged bytes lead them to
-            raise FerError(f"{path}: not a whole zip or tar ({_brief(error)}); download it again.") from error
         files = [(name, partial(_read, path, name, read, size)) for name, read, size in files
                  if read and "__MACOSX" not in name.split("/") and not name.split("/")[-1].startswith("._")]
         for name, _ in files:
@@ -132,10 +133,7 @@ def opened(path):
 
 
 def _files(path, packed, stack):
-    """(name, function that reads it, size) of each file; an archive stays open until ``stack`` is closed.
-
-    The function is None for a folder, a link or whatever else is no file in an archive.
-    """
+    """(name, function that reads it, size) of each file; the function is None for whatever else is in an archive."""
     if not packed:
         for file in walk(path) if path.is_dir() else [path]:
             name = file.relative_to(path).as_posix() if file != path else file.name
@@ -194,7 +192,7 @@ class _Guarded:
             raise OSError("its headers are too long")
         content = self.file.read(size)
         if self.left <= DIRECTORY and content.count(b"PK\1\2") > MEMBERS:  # before zipfile makes an object of each
-            raise _too_many(getattr(self.file, "name", "archive"))
+            raise _too_many(getattr(self.file, "name", "archive"), f"{MEMBERS:,} files")
         return content
 
     def __getattr__(self, name):
@@ -209,34 +207,12 @@ def _unzip(archive, member):
 def _read(path, name, read, size, limit=None):
     if size > (limit or READ):
         raise _too_large(path, name, size)
-    try:
+    with allowed(f"{path}: {name}", advice="download it again", errors=Exception):  # so does zlib
         return read()
-    except PermissionError as error:
-        raise _forbidden(path, error) from error
-    except Exception as error:  # so does zlib
-        raise FerError(f"{path}: {name}: cannot be read ({_brief(error)}); download it again.") from error
 
 
-@contextmanager
-def allowed(path):
-    try:
-        yield
-    except PermissionError as error:
-        raise _forbidden(path, error) from error
-    except OSError as error:
-        raise FerError(f"{path}: cannot be read ({error}); check the disk, or give another copy.") from error
-
-
-def _brief(error):
-    return f"{error}"[:200]  # zipfile quotes a wrong name in full, which may be the half of the file
-
-
-def _forbidden(path, error):
-    return FerError(f"{path}: may not be read ({error}); change its permissions, or give a copy of your own.")
-
-
-def _too_many(path):
-    return FerError(f"{path}: over {MEMBERS:,} files; a data set of faces has fewer. Is it the right one?")
+def _too_many(path, what):
+    return FerError(f"{path}: over {what}; a data set of faces has fewer. Is it the right one?")
 
 
 def _too_large(path, name, size):
@@ -247,7 +223,7 @@ def read_table(content, where):
     """The rows of a CSV file, its header first: lists of stripped cells, as many in each row; one row at a time."""
     lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
     rows, width = csv.reader(iter(partial(lines.readline, LINE), ""), skipinitialspace=True, strict=True), 0
-    try:
+    with allowed(where, "cannot be read as a CSV file", "download it again", (csv.Error, UnicodeError)):
         for cells in rows:
             if not any(map(str.strip, cells)) and len(cells) < 2:
                 continue
@@ -257,15 +233,11 @@ def read_table(content, where):
             yield [cell.strip() for cell in cells]
         if not width:
             raise csv.Error("it is empty")
-    except (csv.Error, UnicodeError) as error:
-        raise FerError(f"{where}: cannot be read as a CSV file ({_brief(error)}); download it again.") from error
 
 
 def decoded(names, files, where, mode=None):
-    """Decode the files of these names: pairs of a position in ``names`` and the pixels, see ``decode``.
-
-    They come as they lie in the archive, for a compressed tar can only be read forwards.
-    """
+    """Pairs of a position in ``names`` and the pixels of that file, see ``decode``; in the order of ``files``, for a
+    compressed tar can only be read forwards."""
     rows = {name: row for row, name in enumerate(names)}
     with progress([(name, read) for name, read in files if name in rows], " images") as bar:
         for name, read in bar:
@@ -293,12 +265,10 @@ def progress(things, unit):
 
 
 def decode(name, read, where, mode=None):
-    """The image in a file as uint8 (H, W) or (H, W, 3): ``mode`` "L" or "RGB", or None for what the file holds.
-
-    Turned as its EXIF orientation says; the first frame of an animation. Raises ``FerError`` for whatever is no image.
-    """
-    try:
-        with Image.open(io.BytesIO(read()), formats=FORMATS) as image:
+    """The image in a file as uint8 (H, W) or (H, W, 3): ``mode`` "L" or "RGB", or None for what the file holds. Turned
+    as its EXIF orientation says; the first frame of an animation. Raises ``FerError`` for whatever is no image."""
+    with allowed(f"{where}: {name}", "cannot be read as an image", "replace or remove it", Exception):
+        with _recognised(read()) as image:
             if image.width * image.height > PIXELS:
                 raise FerError(f"{where}: {name}: {image.width}x{image.height} pixels are too many; make it smaller.")
             if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would cut off instead of scaling
@@ -306,11 +276,13 @@ def decode(name, read, where, mode=None):
             ImageOps.exif_transpose(image, in_place=True)
             mode = mode or ("L" if image.mode in ("1", "L", "LA") else "RGB")
             return np.asarray(image if image.mode == mode else image.convert(mode))
-    except FerError:
-        raise
-    except Exception as error:  # Pillow raises whatever the damaged bytes lead it to
-        why = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else _brief(error)
-        raise FerError(f"{where}: {name}: cannot be read as an image ({why}); replace or remove it.") from error
+
+
+def _recognised(content):
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError as error:  # whose own message says where in memory it lies
+        raise ValueError(f"none of {', '.join(FORMATS)}") from error
 
 
 def is_image(name):

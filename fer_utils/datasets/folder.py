@@ -20,8 +20,8 @@ def load(root, split):
     """One split as a ``FaceDataset``; its names are ``<split>_<path below the root>``.
 
     ``root`` (a folder or a zip) holds a folder for each emotion, or train/ and test/ which do. Without them every fifth
-    image of a class is for the test. All images become squares of one size, the middle of each: the size of the
-    smallest, at most 256. They are grey when all of them are. A class without any image is a warning.
+    image of a class is for the test. All images become squares, the middle of each, as large as the smallest, at most
+    256. They are grey when all of them are. A class without any image is a warning.
     """
     root = existing(root, "there is no such folder; give the one that holds a folder for each emotion")
     whole = read_once(f"folder {identity(root)}", lambda: read(root), split, root.resolve().name)

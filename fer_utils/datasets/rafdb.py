@@ -12,7 +12,7 @@ from ..emotions import EMOTIONS, RAFDB_CODES
 from ..errors import FerError
 from ..paper import TRAIN_COUNTS
 from .cache import read_once
-from .face_dataset import missing_emotions, stretch
+from .face_dataset import check_complete, stretch
 from .files import decoded_alike, existing, identity, is_image, opened, read_table
 
 SPLITS = ("train", "test")
@@ -48,7 +48,7 @@ def read(root):
         images = decoded_alike([entry[3] for entry in found], files, root, (SIDE, SIDE, 3),
                                f"RAF-DB's aligned faces are {SIDE}x{SIDE}. Not the original images, please")
     labels = np.array([entry[2] for entry in found], np.int64)
-    _check(labels, np.array([entry[0] for entry in found]), root)
+    _check(labels, np.array([SPLITS.index(entry[0]) for entry in found]), root)
     return images, labels, np.array([f"{split}_{number:05d}" for split, number, *_ in found])
 
 
@@ -135,12 +135,9 @@ def _label(code, where):
 
 
 def _check(labels, splits, where):
-    for split in SPLITS:
-        counts = np.bincount(labels[splits == split], minlength=len(EMOTIONS))
-        if not counts.all():
-            raise FerError(f"{where}: no {split} face of {missing_emotions(labels[splits == split])}; the copy is not "
-                           "complete.")
-        known, of = (PAPER_COUNTS, "Table 2") if split == "train" else (TEST_COUNTS, "the published split")
+    check_complete(labels, splits, SPLITS, where)
+    for index, (known, of) in enumerate(((PAPER_COUNTS, "Table 2"), (TEST_COUNTS, "the published split"))):
+        counts = np.bincount(labels[splits == index], minlength=len(EMOTIONS))
         if counts.sum() == sum(known) and tuple(counts) != known:
-            raise FerError(f"{where}: {counts.sum()} {split} faces, but {counts.tolist()} of each emotion instead of "
-                           f"the {list(known)} of {of}: labels are mixed up; download it again.")
+            raise FerError(f"{where}: {counts.sum()} {SPLITS[index]} faces, but {counts.tolist()} of each emotion "
+                           f"instead of the {list(known)} of {of}: labels are mixed up; download it again.")

@@ -25,9 +25,8 @@ def duplicates(first, second=None):
     """Pairs of images that show the same picture: a DataFrame with a row for each pair.
 
     Within ``first``, or between ``first`` and ``second``. Columns: ``first`` and ``second`` (names), their labels
-    ``first_label`` and ``second_label``, and ``kind``: "exact" (all pixels equal) or "near" (a perceptual hash of the
-    coarse light and dark differs in at most ``BITS`` bits and the pixels correlate at ``CORRELATION`` or more: the same
-    picture compressed, cropped by a pixel or brightened). Constant images are left out: they are all alike.
+    ``first_label`` and ``second_label``, and ``kind``: "exact" (all pixels equal) or "near" (the same picture
+    compressed, cropped by a pixel or brightened). Constant images are left out: they are all alike.
     """
     found = [(int(a), int(b), kind) for a, b, kind in _pairs(first, second)]
     second = first if second is None else second
@@ -72,18 +71,15 @@ def perceptual_hash(images):
 
 
 def brightness(dataset):
-    """Mean grey level and contrast of each class, in levels from 0 to 255: a DataFrame with a row for each class.
+    """The light of each class, in levels from 0 to 255: a DataFrame with a row for each class.
 
     ``brightness``: mean over images of the mean pixel; ``spread``: standard deviation of that over images;
-    ``contrast``: mean over images of the standard deviation of their pixels. Where the classes differ much, a network
-    can learn the light instead of the face.
+    ``contrast``: mean over images of the standard deviation of their pixels.
     """
     table = pd.DataFrame(light(dataset), columns=["brightness", "contrast"]).assign(**{"class": dataset.labels})
     classes = table.groupby("class").agg(brightness=("brightness", "mean"), spread=("brightness", "std"),
                                          contrast=("contrast", "mean"))
-    classes = classes.reindex(range(len(dataset.classes)))
-    classes.index = list(dataset.classes)
-    return classes
+    return classes.reindex(range(len(dataset.classes))).set_axis(list(dataset.classes))
 
 
 def light(dataset):
@@ -132,22 +128,19 @@ def _copies(dataset):
 
 
 def official_rows(pairs):
-    """Pairs of FER2013 by the numbers in their names, sorted: what may be published of them.
-
-    They are rows of fer2013.csv where the copy kept them, as the table and the oldest image folders do.
-    """
-    rows = {side: pairs[side].str.partition("_")[2].astype(int) for side in ("first", "second")}
-    return pd.DataFrame({"train_row": rows["first"], "test_row": rows["second"], "kind": pairs.kind}).sort_values(
-        ["test_row", "train_row"], ignore_index=True)
+    """Pairs of FER2013 by the numbers in their names, rows of fer2013.csv where the copy kept them: what may be
+    published of them."""
+    first, second = (pairs[side].str.partition("_")[2].astype(int) for side in ("first", "second"))
+    table = pd.DataFrame({"train_row": first, "test_row": second, "kind": pairs.kind})
+    return table.sort_values(["test_row", "train_row"], ignore_index=True)
 
 
 def overview(first, second):
     """The report of two splits as a table: counts of what is wrong in each, and of what is in both."""
-    across = duplicates(first, second)
     rows = {}
     for name, pairs, constant in ((first.split, duplicates(first), len(constant_images(first))),
                                   (second.split, duplicates(second), len(constant_images(second))),
-                                  (f"{first.split} and {second.split}", across, 0)):
+                                  (f"{first.split} and {second.split}", duplicates(first, second), 0)):
         differ = pairs.first_label != pairs.second_label
         rows[name] = {"constant images": constant, "exact pairs": int((pairs.kind == "exact").sum()),
                       "near pairs": int((pairs.kind == "near").sum()), "pairs with different labels": int(differ.sum())}

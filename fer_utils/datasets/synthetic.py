@@ -61,9 +61,8 @@ def load(root, split, *, size=48, colour=False, label_noise=0.0, images_per_pers
 def groups(split, images_per_person=1):
     """Who and what is in each picture of a split, to see whether a network serves all alike: {trait: (N,) words}.
 
-    ``skin`` and ``light`` are cut into thirds of their range; ``glasses``, ``beard`` and ``covered`` are as they were
-    drawn; a head is ``turned`` where it is turned more than half as far as any. All are independent of the emotion.
-    Raises ``FerError`` for an unknown split.
+    ``skin`` and ``light`` are cut into thirds of their range; a head is ``turned`` where it is turned more than half
+    as far as any. All are independent of the emotion. Raises ``FerError`` for an unknown split.
     """
     if split not in SYNTHETIC:
         raise FerError(f"unknown split {split!r} of synthetic; choose one of {', '.join(SPLITS)}.")

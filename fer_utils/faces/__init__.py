@@ -23,14 +23,14 @@ __all__ = ["ACTION_UNITS", "DEFAULT", "UNITS", "Difficulty", "draw_faces", "pers
            "synthetic_faces", "traits_of_faces"]
 
 
-def draw_faces(units, rng, size=48, noise=0.04, pose=1.0, light=1.0, occlusion=0.0, chunk=32, *, colour=False,
-               persons=None):
-    """Faces that show the given action units of Ekman and Friesen's FACS: uint8 of shape (N, size, size), in grey, or
-    (N, size, size, 3), red, green and blue, with ``colour``.
+CHUNK = 32  # faces that are drawn at a time: more take more memory, and change not one pixel
+
+
+def draw_faces(units, rng, size=48, noise=0.04, pose=1.0, light=1.0, occlusion=0.0, *, colour=False, persons=None):
+    """Faces that show the given action units: uint8 (N, size, size), in grey, or with ``colour`` (N, size, size, 3).
 
     ``units`` holds intensities 0..1, shape (N, 13), in the order of ``UNITS``; ``rng`` is a numpy Generator from which
-    identity, pose, light and noise are drawn. ``noise``, ``pose``, ``light`` and ``occlusion`` mean what they do
-    in ``Difficulty``; ``chunk`` is how many faces are drawn at a time, which changes the memory used but not one pixel.
+    all else is drawn. ``noise``, ``pose``, ``light`` and ``occlusion`` mean what they do in ``Difficulty``.
     ``persons``: integers (N,); faces with the same number are pictures of one person. By default each is another.
     Raises FerError for units of another shape or range and for sizes under 16, where a face is no longer one.
     """
@@ -47,8 +47,8 @@ def draw_faces(units, rng, size=48, noise=0.04, pose=1.0, light=1.0, occlusion=0
     traits = draw_traits(rng, len(units), pose, light, colour, persons)
     channels = 3 if colour else 1
     faces = np.empty((len(units), size, size, channels), np.uint8)
-    for start in range(0, len(units), chunk):
-        rows = slice(start, start + chunk)
+    for start in range(0, len(units), CHUNK):
+        rows = slice(start, start + CHUNK)
         t = rows_of(traits, rows)
         au = {unit: units[rows, i, None, None] for i, unit in enumerate(UNITS)}
         image = render(t, colour_tones(t) if colour else grey_tones(t), au, size, occlusion)

@@ -55,9 +55,7 @@ def rows_of(traits, rows):
 
 def persons_of(labels, images_per_person):
     """Who is in each picture, int64 (N,): the first ``images_per_person`` faces of a class are one person, and so on.
-
-    The pictures of a person are a *take*: they show one emotion, as the frames of a video or of an actor's session do.
-    """
+    They are a *take*, and show one emotion, as the frames of a video or of an actor's session do."""
     persons, known = np.empty(len(labels), np.int64), 0
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -25,10 +25,6 @@ def both(root):
     return [load_dataset("folder", root, split) for split in reader.SPLITS]
 
 
-def all_same(one, other):
-    return all(same(*pair) for pair in zip(both(one), both(other)))
-
-
 def paths(dataset):
     return [name.removeprefix(f"{dataset.split}_") for name in dataset.names.tolist()]
 
@@ -40,12 +36,9 @@ def each_refused(root, *texts):
             refused("folder", packed, *texts, split=split)
 
 
-# Names, labels and the two splits
-
-
 def test_pixels_labels_and_names_belong_together_in_every_spelling(tmp_path, cache):
     def check(name, *folders):
-        root = write_own(tmp_path / name, folders)
+        root = write_own(tmp_path / name, folders, n=5)
         for dataset in both(root):
             assert dataset.images.shape[1:] == (48, 48) and (dataset.counts() > 0).all() and dataset.source == name
             for image, label, path in zip(dataset.images, dataset.labels, paths(dataset)):
@@ -53,8 +46,7 @@ def test_pixels_labels_and_names_belong_together_in_every_spelling(tmp_path, cac
                 assert path.startswith(folders[label] + "/")
 
     for_each(check, [("nouns", *EMOTIONS), ("adjectives", *ADJECTIVES), ("upper", *map(str.upper, EMOTIONS)),
-                     ("title", *map(str.title, ADJECTIVES)),
-                     ("FER2013", "anger", "disgust", "fear", "happy", "neutral", "sad", "surprise")])
+                     ("FER2013", "anger", "disgust", "fear", "happy", "neutral", "sad", "Surprise")])
 
 
 def test_two_spellings_of_one_emotion_are_one_class(folder, monkeypatch):
@@ -69,12 +61,11 @@ def test_every_fifth_image_of_a_class_is_a_test_image_whatever_the_other_classes
     train, test = both(root)
     assert sorted(paths(test)) == sorted(f"{name}/{k:02d}.png" for name in EMOTIONS for k in (4, 9))
     assert not set(paths(train)) & set(paths(test)) and len(train) + len(test) == 77
-    for k in range(12, 14):
-        put(root / "fear" / f"{k}.png", encoded(noise(48, 48)))
+    put(root / "fear" / "12.png", encoded(noise(48, 48)))
     (root / "anger" / "03.png").unlink()
-    after = paths(load_dataset("folder", root, "test"))
-    assert [path for path in after if path[:4] not in ("fear", "ange")] == [
-        path for path in paths(test) if path[:4] not in ("fear", "ange")]
+    before, after = ([path for path in paths(one) if path[:4] not in ("fear", "ange")]
+                     for one in (test, load_dataset("folder", root, "test")))
+    assert before == after
 
 
 def test_train_and_test_are_taken_as_they_are_given(tmp_path, cache):
@@ -89,11 +80,8 @@ def test_train_and_test_are_taken_as_they_are_given(tmp_path, cache):
 
 
 def test_a_division_that_is_none_is_refused(tmp_path, cache):
-    divided = write_own(tmp_path / "in part", n=2, splits=("train", "test"))
-    put(divided / "happiness" / "stray.png", encoded(noise(48, 48)))
-    each_refused(divided, "happiness/stray.png lies outside train/ and test/", "put it into one of them")
     third = write_own(tmp_path / "third", n=2, splits=("train", "test", "validation"))
-    each_refused(third, "validation/anger/00.png lies outside train/ and test/")
+    each_refused(third, "validation/anger/00.png lies outside train/ and test/", "put it into one of them")
     for root in (write_own(tmp_path / "train alone", n=2, splits=("train",)), write_own(tmp_path / "few", n=4)):
         load_dataset("folder", root, "train")
         refused("folder", root, "no image for the split 'test'; give every emotion at least 5 images, or divide them "
@@ -101,9 +89,6 @@ def test_a_division_that_is_none_is_refused(tmp_path, cache):
 
 
 def test_a_missing_class_is_one_warning_that_names_it(folder):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        both(folder)
     shutil.rmtree(folder / "disgust")
     for split in reader.SPLITS:
         with pytest.warns(UserWarning) as caught:
@@ -115,19 +100,12 @@ def test_a_missing_class_is_one_warning_that_names_it(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_dataset("folder", folder, "train")
-    with pytest.warns(UserWarning, match="no test image of disgust;"):
-        load_dataset("folder", folder, "test")
-
-
-# Pixels
+        with pytest.raises(UserWarning, match="no test image of disgust;"):
+            load_dataset("folder", folder, "test")
 
 
 def test_grey_stays_grey_and_among_colour_becomes_colour(folder, tmp_path):
     assert load_dataset("folder", folder).images.ndim == 3
-    colour = write_own(tmp_path / "colour", n=5, shape=(32, 32, 3))
-    dataset = load_dataset("folder", colour)
-    assert dataset.images.shape == (28, 32, 32, 3)
-    assert np.array_equal(dataset.images[0], np.asarray(Image.open(colour / "anger" / "00.png")))
     path = put(folder / "anger" / "05.png", encoded(noise(48, 48, 3)))
     dataset = load_dataset("folder", folder)
     assert dataset.images.shape[1:] == (48, 48, 3)
@@ -143,40 +121,30 @@ def test_every_usual_ending_is_read(folder):
     assert sum(dataset.counts()[0] for dataset in both(folder)) == 6 + 7
 
 
-def test_all_become_squares_as_small_as_the_smallest(folder, tmp_path):
-    for shape in ((60, 20), (20, 60), (61, 20), (20, 61)):
+def test_all_become_squares_as_small_as_the_smallest_and_no_larger_than_256(folder, tmp_path, monkeypatch):
+    for shape in ((61, 20), (20, 60)):
         root = write_own(tmp_path / f"{shape}", n=5, shape=shape)
         whole = np.asarray(Image.open(root / "anger" / "00.png"))
         wanted = whole[20:40] if shape[0] > shape[1] else whole[:, 20:40]
         assert np.array_equal(load_dataset("folder", root).images[0], wanted)
-    put(folder / "fear" / "00.png", encoded(noise(200, 33)))
-    train, test = both(folder)
-    assert train.images.shape[1:] == test.images.shape[1:] == (33, 33)
-    assert np.array_equal(train.images[paths(train).index("fear/00.png")], noise(200, 33)[83:116])
-    large = np.zeros((300, 900), np.uint8)
-    large[:, 300:600] = 200
-    put(folder / "fear" / "00.png", encoded(large))
+    put(folder / "fear" / "00.png", encoded(np.pad(np.full((300, 300), 200, np.uint8), ((0, 0), (300, 300)))))
     put(folder / "fear" / "04.png", encoded(noise(16, 16)))  # a test image may be the smallest, and 16 are enough
     train, _ = both(folder)
     assert (train.images[paths(train).index("fear/00.png")] == 200).all() and train.images.shape[1:] == (16, 16)
 
-
-def test_no_image_is_larger_than_256_and_all_fit_into_memory(tmp_path, cache, monkeypatch):
-    root = write_own(tmp_path / "mine", n=5, shape=(260, 300))
+    root = write_own(tmp_path / "large", n=5, shape=(260, 300))
     monkeypatch.setattr(reader, "MEMORY", 35 * 256 * 256 - 1)
     each_refused(root, "the images need over", "make them smaller, or give fewer")
     monkeypatch.setattr(reader, "MEMORY", 35 * 256 * 256)
     assert [dataset.images.shape[1:] for dataset in both(root)] == [(256, 256)] * 2
 
 
-# What lies around, and what is refused
-
-
 def test_a_zip_of_the_folder_gives_the_same(tmp_path, cache):
     for splits in (("",), ("train", "test")):
         root = write_own(tmp_path / f"mine {splits}", n=5, splits=splits)
-        assert all_same(root, pack(root, tmp_path / f"{splits}.zip", reverse=True))
-        for from_folder, from_zip in zip(both(root), both(pack(root, tmp_path / f"in {splits}.zip", "My faces/"))):
+        plain, inside = pack(root, tmp_path / f"{splits}.zip", reverse=True), tmp_path / f"in {splits}.zip"
+        assert all(map(same, both(root), both(plain)))
+        for from_folder, from_zip in zip(both(root), both(pack(root, inside, "My faces/"))):
             assert from_folder.fingerprint == from_zip.fingerprint
             assert [f"My faces/{path}" for path in paths(from_folder)] == paths(from_zip)
 
@@ -188,12 +156,9 @@ def test_what_systems_and_people_leave_is_left_alone(folder, tmp_path):
         put(folder / name, b"\0\5\26\7")
     (folder / "empty").mkdir()
     zipped = both(pack(folder, tmp_path / "mine.zip"))
-    for name in ("anger", "sadness"):  # folders of classes may be links
-        (folder / name).rename(tmp_path / name)
-        (folder / name).symlink_to(tmp_path / name)
-    assert all(same(*pair) for pair in [*zip(both(folder), before), *zip(zipped, before)])
-    put(tmp_path / "anger" / "00.png", encoded(noise(48, 48, seed=999)))
-    assert not same(load_dataset("folder", folder), before[0])
+    (folder / "anger").rename(tmp_path / "anger")  # folders of classes may be links
+    (folder / "anger").symlink_to(tmp_path / "anger")
+    assert all(map(same, [*both(folder), *zipped], [*before, *before]))
 
 
 def test_an_image_that_is_unclear_or_broken_is_named(folder, tmp_path):
@@ -206,10 +171,9 @@ def test_an_image_that_is_unclear_or_broken_is_named(folder, tmp_path):
     for_each(check, [
         *((name, face, "its folder is not one of the emotions anger", "angry", "rename or remove it")
           for name in ("contempt/1.png", "happy faces/1.png", "anger/old/1.png", "1.png", "anger.png")),
-        ("anger/02.png", b"", "cannot be read as an image", "replace or remove"),
         ("fear/02.png", b"no image", "cannot be read as an image"),
         *((f"neutral/{shape}.png", encoded(noise(*shape)), "is smaller than 16 pixels", "remove it")
-          for shape in ((15, 48), (48, 15), (1, 1)))])
+          for shape in ((15, 48), (48, 15)))])
 
 
 def test_no_folder_or_an_empty_one_says_what_to_give(tmp_path, cache):
@@ -222,10 +186,5 @@ def test_no_folder_or_an_empty_one_says_what_to_give(tmp_path, cache):
 
 def test_a_notebook_reaches_it_by_its_parameters(folder):
     settings = check_parameters(dataset="folder", data_dir=str(folder))
-    train, test = settings.load("train"), settings.load("held-out")
-    assert (train.split, len(train)) == ("train", 35) and (test.split, len(test)) == ("test", 7)
-    (folder / "anger" / "05.png").rename(folder / "fear" / "06.png")
-    assert load_dataset("folder", folder).counts().tolist() == [4, 5, 6, 5, 5, 5, 5]
-    shutil.rmtree(folder / "sadness")
-    with pytest.warns(UserWarning, match="no train image of sadness;"):
-        settings.load("train")
+    assert [(part.split, len(part)) for part in map(settings.load, ("train", "held-out"))] == [("train", 35),
+                                                                                             ("test", 7)]

@@ -4,9 +4,7 @@ Hypothesis starts from small whole data sets in every layout, and damages their 
 bytes of the archive. The suite tries 300 of them; ``make stress`` the same with 10,000, and bombs in their full size.
 """
 
-import bz2
 import gzip
-import io
 import json
 import os
 import re
@@ -19,31 +17,14 @@ import tempfile
 import tracemalloc
 import warnings
 import zipfile
-import zlib
 from collections import Counter
 from functools import cache as once
 from pathlib import Path
 from typing import NamedTuple
 
+import datasets_on_disk as disk
 import numpy as np
 import pytest
-from datasets_on_disk import (
-    CODES,
-    HEADERS,
-    encoded,
-    for_each,
-    kept,
-    members_of,
-    noise,
-    png_of,
-    put,
-    rafdb_faces,
-    table,
-    table_rows,
-    write_fer2013,
-    write_mirror,
-    write_official,
-)
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -59,37 +40,28 @@ resource = pytest.importorskip("resource")  # which Windows has not
 
 
 def members(write, *arguments):
-    """What ``write`` puts into a folder."""
+    """The files that ``write`` puts into a folder."""
     with tempfile.TemporaryDirectory() as home:
-        return members_of(write(Path(home), *arguments))
-
-
-def own_folder(root):
-    kinds = [("png", "PNG", "L"), ("jpg", "JPEG", "RGB"), ("png", "PNG", "RGBA"), ("gif", "GIF", "P"),
-             ("bmp", "BMP", "RGB"), ("webp", "WEBP", "RGB"), ("jpeg", "JPEG", "L")]
-    for split in folder.SPLITS:
-        for k, (ending, kind, mode) in enumerate(kinds):
-            put(root / split / CODES[k] / f"{split}.{ending}", encoded(noise(20 + k, 30 - k, 3, seed=k), kind, mode))
-    return root
+        return [member for member in disk.members_of(write(Path(home), *arguments)) if member[1] is not None]
 
 
 def ferplus(root):
     """All ten vote for anger, and in the last row for no face."""
     votes = [f"{usage},,0,0,0,0,{10 * (row < 13)},0,0,0,0,{10 * (row == 13)}" for row, (*_, usage) in enumerate(ROWS)]
-    put(root / "fer2013.csv", table(ROWS))
-    put(root / "fer2013new.csv", "\n".join([VOTES, *votes]))
+    disk.put(root / "fer2013.csv", disk.table(ROWS))
+    disk.put(root / "fer2013new.csv", "\n".join([VOTES, *votes]))
     return root
 
 
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-FACES = rafdb_faces({"train": (1,) * 7, "test": (1,) * 7}, quality=5)
-ROWS = table_rows(("Training", "PublicTest"))
-LAYOUTS = {"fer2013": ("fer2013", lambda: members(write_fer2013, {"Training": 1, "PublicTest": 1})),
-           **{name: ("fer2013", lambda name=name: [(name, table(ROWS, name).encode())]) for name in HEADERS},
+FACES = disk.rafdb_faces({"train": (1,) * 7, "test": (1,) * 7}, quality=5)
+ROWS = disk.table_rows(("Training", "PublicTest"))
+LAYOUTS = {"fer2013": ("fer2013", lambda: members(disk.write_fer2013, {"Training": 1, "PublicTest": 1})),
+           **{name: ("fer2013", lambda name=name: [(name, disk.table(ROWS, name).encode())]) for name in disk.HEADERS},
            "FER+": ("ferplus", lambda: members(ferplus)),
-           "RAF-DB": ("rafdb", lambda: members(write_official, FACES)),
-           "RAF-DB mirror": ("rafdb", lambda: members(write_mirror, FACES)),
-           "folder": ("folder", lambda: members(own_folder))}
+           "RAF-DB": ("rafdb", lambda: members(disk.write_official, FACES)),
+           "RAF-DB mirror": ("rafdb", lambda: members(disk.write_mirror, FACES)),
+           "folder": ("folder", lambda: members(disk.write_own, disk.CODES, 1, (20, 30), folder.SPLITS))}
 SPLITS = {"fer2013": ("train", "train", "public_test", "test"), "ferplus": ("train", "public_test"),
           "rafdb": rafdb.SPLITS, "folder": folder.SPLITS}
 SHAPES = {"fer2013": (48, 48), "ferplus": (48, 48), "rafdb": (100, 100, 3)}
@@ -105,16 +77,14 @@ def whole(layout):
 
 @once
 def odd_images():
-    def face(kind, mode, *size, **options):
-        return encoded(noise(*size, 3), kind, mode, **options)
+    def face(kind, mode, *size):
+        return disk.encoded(disk.noise(*size, 3), kind, mode)
 
-    frames, exif = [Image.new("RGB", (48, 48), colour) for colour in ("red", "blue")], Image.Exif()
-    exif[0x0112] = 6
-    return (b"", b"no image", encoded(np.full((48, 48), 40_000, np.uint16)),
-            encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]), face("PNG", "L", 1, 1),
-            face("GIF", "P", 48, 48), face("JPEG", "CMYK", 100, 100), face("JPEG", "RGB", 100, 60, exif=exif),
-            face("TIFF", "L", 48, 48), face("PNG", "1", 48, 48), face("PNG", "LA", 48, 48), face("PNG", "RGB", 300, 17),
-            png_of(30_000, 30_000), png_of(0, 9), face("PNG", "L", 48, 48)[:300])
+    frames = [Image.new("RGB", (48, 48), colour) for colour in ("red", "blue")]
+    return (b"", b"no image", disk.encoded(np.full((48, 48), 40_000, np.uint16)), face("PNG", "L", 48, 48)[:300],
+            disk.encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]), disk.png_of(30_000, 30_000),
+            face("GIF", "P", 48, 48), face("JPEG", "CMYK", 100, 100), face("TIFF", "L", 48, 48),
+            face("PNG", "L", 1, 1), face("PNG", "LA", 48, 48), face("PNG", "RGB", 300, 17))
 
 
 NAMES = ("/absolute.png", "../outside.png", "a/../../outside.png", "C:\\outside.png", "train/happy/image.tif", ".png",
@@ -130,137 +100,87 @@ BYTES = st.integers(1, 600).map(lambda n: np.random.default_rng(n).bytes(n)) | s
 @st.composite
 def damaged(draw, content):
     """One edit of bytes: at the start, at the end or anywhere."""
-    if not content:
-        return draw(BYTES)
     size = len(content)
-    at = draw(st.integers(0, size - 1) | st.integers(0, min(300, size - 1)) | st.integers(max(0, size - 700), size - 1))
-    length = draw(st.sampled_from([1, 2, 8, 64, 600]))
-    edit = draw(st.sampled_from(["flip", "flip", "cut", "delete", "insert", "double", "overwrite", "swap"]))
-    if edit == "flip":
+    at = draw(st.integers(0, size) | st.integers(0, min(300, size)) | st.integers(max(0, size - 700), size))
+    edit = draw(st.sampled_from(["flip", "flip", "cut", "delete", "insert", "overwrite"]))
+    if edit == "flip" and at < size:
         return content[:at] + bytes([content[at] ^ 1 << draw(st.integers(0, 7))]) + content[at + 1:]
     if edit == "cut":
         return content[:at]
-    if edit == "swap":
-        other = draw(st.integers(0, size - 1))
-        at, other = sorted((at, other))
-        length = min(length, other - at)
-        return (content[:at] + content[other:other + length] + content[at + length:other] + content[at:at + length]
-                + content[other + length:])
-    new = {"delete": b"", "double": content[at:at + length] * 2}.get(edit)
-    new = draw(BYTES) if new is None else new
-    return content[:at] + new + content[at + (0 if edit == "insert" else length):]
+    new = b"" if edit == "delete" else draw(BYTES)
+    return content[:at] + new + content[at + (0 if edit == "insert" else draw(st.sampled_from([1, 8, 600]))):]
 
 
 @st.composite
 def edited(draw, content):
-    """One edit of a table or a list, as editors and people make them."""
-    text = content.decode("utf-8", "replace")
-    edit = draw(st.sampled_from(["cell", "cell", "cell", "line", "twice", "shuffle", "BOM", "CRLF", "quotes", "end",
-                                 "header", "encoding"]))
-    lines = text.split("\n")
+    """One edit of a table or a list, as people make them: of a cell, a line or the header."""
+    lines = content.decode("utf-8", "replace").split("\n")
     at = draw(st.integers(0, max(0, len(lines) - 2)))
+    edit = draw(st.sampled_from(["cell", "cell", "cell", "line", "twice", "header"]))
     if edit == "cell":
         parts = re.split("([, ])", lines[at])
         place = draw(st.integers(0, min(len(parts), 9) - 1)) * draw(st.sampled_from([1, -1]))
         parts[place] = draw(st.sampled_from(CELLS))
         lines[at] = "".join(parts)
-    elif edit == "line":
-        del lines[at]
-    elif edit == "twice":
-        lines.insert(draw(st.integers(0, len(lines))), lines[at])
-    elif edit == "shuffle":
-        lines[1:] = lines[:0:-1]
     elif edit == "header":
         lines[0] = draw(st.sampled_from(["", "pixels", "emotion,pixels", "image,label", lines[0] + ",emotion"]))
-    text = "\n".join(lines)
-    text = {"BOM": "\ufeff" + text, "CRLF": text.replace("\n", "\r\n"), "end": text.rstrip("\n"),
-            "quotes": re.sub("[^,\n]+", lambda cell: f'"{cell[0]}"', text)}.get(edit, text)
-    return text.encode("utf-16" if edit == "encoding" else "utf-8", "surrogateescape")
+    else:
+        lines[at:at + 1] = [lines[at]] * (2 * (edit == "twice"))
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 @st.composite
 def hostile(draw, layout):
     """What ``laid_out`` puts onto the disk: a whole data set of this layout, damaged."""
-    members, links = list(whole(layout)), []
+    members = list(whole(layout))
     for _ in range(draw(st.sampled_from([0, 0, 1, 1, 1, 2, 4]))):
-        at = draw(st.integers(0, len(members) - 1)) if members else None
-        edit = draw(st.sampled_from(["content", "content", "drop", "double", "name", "exchange", "odd", "add", "link"]))
-        if at is None or edit == "add":
-            members.insert(at or 0, (draw(st.sampled_from(NAMES)), draw(st.sampled_from(odd_images()))))
-            continue
-        name, content = members[at]
-        text = name.endswith((".csv", ".txt"))
-        if edit == "content" or edit == "odd" and text:
-            members[at] = name, draw(edited(content) if text and draw(st.integers(0, 2)) else damaged(content))
-        elif edit == "odd":
-            members[at] = name, draw(st.sampled_from(odd_images()))
-        elif edit == "drop":
+        at = draw(st.integers(0, len(members) - 1))
+        (name, content), (_, other) = members[at], draw(st.sampled_from(members))
+        names = st.sampled_from([*NAMES, name, name.upper(), "./" + name, name + ".png"])
+        edit = draw(st.sampled_from(["content", "content", "drop", "name", "exchange", "odd", "add", "link"]))
+        if edit == "content" and isinstance(content, bytes):
+            text = name.endswith((".csv", ".txt")) and draw(st.integers(0, 2))
+            members[at] = name, draw(edited(content) if text else damaged(content))
+        elif edit == "drop" and len(members) > 1:
             del members[at]
-        elif edit == "double":
-            members.insert(draw(st.integers(0, len(members))), (name, content))
         elif edit == "name":
-            members[at] = draw(st.sampled_from(NAMES) | st.just(name.upper()) | st.just("./" + name)), content
-        elif edit == "exchange":
-            other = draw(st.integers(0, len(members) - 1))
-            members[at], members[other] = (name, members[other][1]), (members[other][0], content)
+            members[at] = draw(names), content
+        elif edit in ("exchange", "odd"):
+            members[at] = name, other if edit == "exchange" else draw(st.sampled_from(odd_images()))
+        elif edit == "add":
+            members.insert(at, (draw(names), draw(st.sampled_from([content, *odd_images()]))))
         else:
-            links.append((draw(st.sampled_from(NAMES) | st.just(name + ".png")),
-                          draw(st.sampled_from(["/etc/passwd", "..", ".", "nowhere", name, "train", "fifo"]))))
-    forms = ["folder", "zip", "stored.zip", "tar", "tar.gz", "tar.bz2"] + ["file"] * 4 * layout.endswith(".csv")
-    forms = forms if layout != "FER+" else ["folder"]  # its votes lie beside the images' archive
-    form, content = draw(st.sampled_from(forms)), None
-    if form != "folder":
-        content = packed(form, members, links) if form != "file" else members[0][1] if members else b""
-        for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 3]))):
-            content = draw(damaged(content))
-    return Case(form, members, links, content)
+            targets = ["/etc/passwd", "..", ".", "nowhere", name, "train", "fifo"]
+            members.append((draw(names), draw(st.sampled_from(targets))))
+    forms = ["folder", "zip", "tar", "tar.gz", "tar.bz2"] + ["file"] * 4 * layout.endswith(".csv")
+    form = draw(st.sampled_from(forms)) if layout != "FER+" else "folder"  # its votes lie beside the images' archive
+    if form == "folder":
+        return Case(form, members, None)
+    if form == "zip":  # which takes neither every name nor none
+        members = [(name.encode(errors="replace").decode() or "_", content) for name, content in members]
+    files = [content for _, content in members if isinstance(content, bytes)]
+    content = disk.archived(form, members) if form != "file" else files[0] if files else b""
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 3]))):
+        content = draw(damaged(content))
+    return Case(form, members, content)
 
 
 class Case(NamedTuple):
     form: str
-    members: list  # (name, content)
-    links: list  # (name, target)
+    members: list  # (name, content), or (name, target) of a link
     content: bytes | None  # of the archive or the table
 
     def __repr__(self):  # the contents are long, and follow from the number of the example
-        size = f", {len(self.content)} bytes" if self.content is not None else ""
-        return f"<{self.form}{size} of {[(name, len(content)) for name, content in self.members]}, {self.links}>"
+        return f"<{self.form} of {[(name, len(content)) for name, content in self.members]}>"
 
 
-def packed(form, members, links):
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile does not like two members of one name
-        if form.endswith("zip"):
-            method = zipfile.ZIP_STORED if form == "stored.zip" else zipfile.ZIP_DEFLATED
-            with zipfile.ZipFile(buffer, "w", method) as archive:
-                for name, content in [*members, *links]:
-                    member = zipfile.ZipInfo(name.encode(errors="replace").decode() or "_")  # of a fixed date
-                    member.compress_type, member.external_attr = method, (name, content) in links and 0o120777 << 16
-                    archive.writestr(member, os.fsencode(content) if isinstance(content, str) else content)
-            return buffer.getvalue()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for name, content in members:
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-            for name, target in links:
-                member = tarfile.TarInfo(name)
-                member.type, member.linkname = tarfile.SYMTYPE if target != "fifo" else tarfile.FIFOTYPE, target
-                archive.addfile(member)
-    content = buffer.getvalue()
-    return {"tar": bytes, "tar.gz": lambda b: gzip.compress(b, 1, mtime=0), "tar.bz2": bz2.compress}[form](content)
-
-
-def laid_out(base, layout, form, members, links, content):
+def laid_out(base, layout, form, members, content):
     """Write the input below ``base``; returns what a reader would name."""
     if form != "folder":
-        path = base / (layout if form == "file" else f"input.{form}")
-        path.write_bytes(content)
-        return path
+        return disk.put(base / (layout if form == "file" else f"input.{form}"), content)
     root = base / "input"
     root.mkdir()
-    for name, content in [*members, *links]:
+    for name, content in members:
         try:
             path = root / name.lstrip("/").replace("..", "__")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -285,11 +205,11 @@ def state(base):
 
 def whole_entries():
     """The number of entries in the cache, in which nothing else lies."""
-    for entry in kept():
+    for entry in disk.kept():
         assert re.fullmatch("[0-9a-f]{24}", entry.name), f"{entry.name} was left behind"
         assert {file.name for file in entry.iterdir()} == {"images.npy", "labels.npy", "names.npy", "about.json"}
         json.loads((entry / "about.json").read_text(encoding="utf-8", errors="surrogateescape"))
-    return len(kept())
+    return len(disk.kept())
 
 
 def outcome(name, root, split):
@@ -303,10 +223,7 @@ def outcome(name, root, split):
             return error
 
 
-def shown(error):
-    return str(error).encode(errors="replace").decode()
-
-
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # which zipfile does not like
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("examples", [300, pytest.param(10_000, marks=stress)])
 def test_each_input_loads_or_is_refused_and_leaves_nothing_behind(tmp_path, monkeypatch, layout, examples):
@@ -327,13 +244,12 @@ def test_each_input_loads_or_is_refused_and_leaves_nothing_behind(tmp_path, monk
         result = outcome(name, root, split)
         assert state(base) == before
         if isinstance(result, FerError):
-            assert str(root) in str(result) and len(str(result)) < 1500, shown(result)
+            assert str(root) in str(result) and len(str(result)) < 1500, ascii(result)
             assert whole_entries() <= 1
         else:
             assert isinstance(result, FaceDataset) and len(set(result.names.tolist())) == len(result)
             assert result.images.shape[1:] == SHAPES.get(name, result.images.shape[1:])
             assert 16 <= result.images.shape[1] == result.images.shape[2] <= 256
-            assert whole_entries() == 1
             assert outcome(name, root, split).fingerprint == result.fingerprint
             assert whole_entries() == 1
         seen[type(result).__name__] += 1
@@ -348,57 +264,29 @@ def test_each_input_loads_or_is_refused_and_leaves_nothing_behind(tmp_path, monk
 
 # Floods and bombs: with lowered limits in this process, and in full size, with the memory measured, in one of its own
 
+FACE, PIECE = "train/happy/Training_1.png", 10_000_000  # bytes
 
-def zip_of_many(path, count):
-    """A zip of ``count`` empty files, without the memory that zipfile needs to write them."""
-    local = [struct.pack("<4s5H3L2H8s", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, 8, 0, b"%08d" % k) for k in range(count)]
-    central = [struct.pack("<4s6H3L5H2L8s", b"PK\1\2", 20, 20, 0, 0, 0, 33, 0, 0, 0, 8, 0, 0, 0, 0, 0, 38 * k,
-                           b"%08d" % k) for k in range(count)]
-    start, size = 38 * count, 54 * count
-    wide = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
-    wide += struct.pack("<4sLQL", b"PK\6\7", 0, start + size, 1)
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, min(count, 65535), min(count, 65535), size, start, 0)
-    path.write_bytes(b"".join([*local, *central, wide if count > 65535 else b"", end]))
+
+def zip_bomb(path, name, count, fill=b"\0", said=None):
+    """A zip whose one member unpacks to ``count`` times 10 MB, and says so, or says less."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open(name, "w", force_zip64=True) as file:
+            for _ in range(count):
+                file.write(fill * PIECE)
+    if said is not None:
+        content = path.read_bytes()
+        assert content.count(struct.pack("<L", count * PIECE)) == 2
+        path.write_bytes(content.replace(struct.pack("<L", count * PIECE), struct.pack("<L", said)))
     return path
-
-
-def zeros(count, length=10_000_000):
-    """Pieces of a deflate stream of ``count * length`` zeros."""
-    packer = zlib.compressobj(9, wbits=-15)
-    packer.compress(b"")
-    piece = packer.compress(bytes(length)) + packer.flush(zlib.Z_FULL_FLUSH)
-    again = packer.compress(bytes(length)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return [piece, *[again] * (count - 1), b"\3\0"]
 
 
 def gzip_of(path, blocks):
-    """A gzip file of blocks: (bytes before, number of 10 MB of zeros after them); its checksum is wrong."""
-    with path.open("wb") as file:
-        file.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
+    """A gzip file of blocks: (bytes before, number of 10 MB of zeros after them)."""
+    with gzip.open(path, "wb", 1) as file:
         for before, count in blocks:
-            packer = zlib.compressobj(9, wbits=-15)
-            file.write(packer.compress(before) + packer.flush(zlib.Z_FULL_FLUSH))
-            file.writelines(zeros(count)[:-1] if count else [])
-        file.write(b"\3\0" + bytes(8))
-    return path
-
-
-def zip_bomb(path, name, count, said=None):
-    """A zip whose one member unpacks to ``count`` times 10 MB, and says so, or says less."""
-    stream, said, name = b"".join(zeros(count)), said or 10_000_000 * count, name.encode()
-    wide = struct.pack("<2HQQ", 1, 16, said, len(stream))
-    local = struct.pack("<4s5H3L2H", b"PK\3\4", 45, 0, 8, 0, 33, 0, 2**32 - 1, 2**32 - 1, len(name), 20) + name + wide
-    central = struct.pack("<4s6H3L5H2L", b"PK\1\2", 45, 45, 0, 8, 0, 33, 0, 2**32 - 1, 2**32 - 1, len(name), 20, 0, 0,
-                          0, 0, 0) + name + wide
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local) + len(stream), 0)
-    path.write_bytes(local + stream + central + end)
-    return path
-
-
-def table_of_zeros(path, count):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("fer2013.csv", "w") as file:
-        for _ in range(count):
-            file.write(b"0" * 10_000_000)
+            file.write(before)
+            for _ in range(count):
+                file.write(bytes(PIECE))
     return path
 
 
@@ -410,45 +298,25 @@ def tar_header(name, size, kind=tarfile.REGTYPE):
 
 def tar_of_zeros(path, count, blocks):
     """A tar.gz of ``count`` files, each of ``blocks`` times 10 MB."""
-    size = blocks * 10_000_000
+    size = blocks * PIECE
     return gzip_of(path, [(bytes(-size % 512 * (k > 0)) + tar_header(f"{k}.png", size), blocks) for k in range(count)])
 
 
-def overlapping_zip(path, same):
-    """A hundred entries that share the bytes of one; Fifield's bomb of 42 kB and 5 GB is made like that."""
-    stream, name = b"".join(zeros(1, 1_000_000)), "train/happy/Training_{:03}.png".format
-    sizes = struct.pack("<3L", 0, len(stream), 1_000_000)
-    data = struct.pack("<4s5H12s2H", b"PK\3\4", 20, 0, 8, 0, 33, sizes, len(name(0)), 0) + name(0).encode() + stream
-    entries = [struct.pack("<4s6H12s5H2L", b"PK\1\2", 20, 20, 0, 8, 0, 33, sizes, len(name(0)), 0, 0, 0, 0, 0, 0)
-               + name(0 if same else k).encode() for k in range(100)]
-    directory = b"".join(entries)
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 100, 100, len(directory), len(data), 0)
-    path.write_bytes(data + directory + end)
-    return path
-
-
-# Each writes a bomb, ``full`` or a hundredth of it, and says what the message must hold.
+# Each writes a bomb of so many per cent of its size, and says what the message must hold.
 BOMBS = {
-    "a million files in a zip": lambda to, n: (zip_of_many(to / "x.zip", 10_000 * n), "over .* files"),
     "a million files in a tar.gz": lambda to, n: (
         gzip_of(to / "x.tar.gz", [(tar_header("a.png", 0) * (10_000 * n), 0)]), "over .* files"),
-    "a zip of 10 GB": lambda to, n: (zip_bomb(to / "x.zip", "train/happy/Training_1.png", 10 * n), "bytes unpacked"),
-    "a zip of 10 GB that says 100 bytes": lambda to, n: (
-        zip_bomb(to / "x.zip", "train/happy/Training_1.png", 10 * n, 100), "cannot be read"),
-    "a table of 10 GB in a zip": lambda to, n: (zip_bomb(to / "x.zip", "fer2013.csv", 10 * n), "bytes unpacked"),
-    "a table of zeros as long as is allowed": lambda to, n: (table_of_zeros(to / "x.zip", n // 2 + 5), "as a CSV file"),
-    "a tar.gz of 10 GB": lambda to, n: (
-        gzip_of(to / "x.tar.gz", [(tar_header("a.png", 10**8 * n), 10 * n)]), "bytes unpacked"),
+    "a zip of 10 GB": lambda to, n: (zip_bomb(to / "x.zip", FACE, 10 * n), "bytes unpacked"),
+    "a zip of 4 GB that says 100 bytes": lambda to, n: (
+        zip_bomb(to / "x.zip", FACE, 4 * n, said=100), "cannot be read"),
+    "a table of zeros as long as is allowed": lambda to, n: (
+        zip_bomb(to / "x.zip", "fer2013.csv", n // 2 + 5, fill=b"0"), "as a CSV file"),
     "a tar.gz of 11 GB in files of an allowed size": lambda to, n: (
         tar_of_zeros(to / "x.tar.gz", *((6, 190) if n == 100 else (11, 1))), "bytes unpacked"),
     "10 GB of zeros as a tar.gz": lambda to, n: (gzip_of(to / "x.tar.gz", [(b"", 10 * n)]), "no image|not a whole"),
-    "a tar.gz with a name of 10 GB": lambda to, n: (
-        gzip_of(to / "x.tar.gz", [(tar_header("././@LongLink", 10**8 * n, tarfile.GNUTYPE_LONGNAME), 10 * n)]),
-        "headers are too long"),
-    "a tar.gz with attributes of 10 GB": lambda to, n: (
-        gzip_of(to / "x.tar.gz", [(tar_header("x", 10**8 * n, tarfile.XHDTYPE), 10 * n)]), "headers are too long"),
-    "a zip whose files overlap": lambda to, n: (overlapping_zip(to / "x.zip", False), "x.zip: .*cannot be read"),
-    "a zip whose files are one": lambda to, n: (overlapping_zip(to / "x.zip", True), "two files of one name"),
+    **{f"a tar.gz with a {what} of 10 GB": lambda to, n, kind=kind: (
+        gzip_of(to / "x.tar.gz", [(tar_header("x", 10 * n * PIECE, kind), 10 * n)]), "headers are too long")
+       for what, kind in (("name", tarfile.GNUTYPE_LONGNAME), ("list of attributes", tarfile.XHDTYPE))},
 }
 
 
@@ -470,23 +338,23 @@ def test_small_bombs_are_refused_at_the_limits_times_a_hundredth(tmp_path, cache
         path.unlink()
         assert set(tmp_path.iterdir()) <= {cache} and whole_entries() == 0
 
-    for_each(check, BOMBS.items())
+    disk.for_each(check, BOMBS.items())
 
 
 MEASURED = """
-import re, sys, time
+import re, sys
 from fer_utils.datasets import load_dataset
 from fer_utils.errors import FerError
 
 def memory(what):
     return 1024 * int(re.search(what + r":\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 
-before, started = memory("VmRSS"), time.perf_counter()
+before = memory("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
 try:
     load_dataset("fer2013", sys.argv[1])
 except FerError as error:
-    print(memory("VmHWM") - before, time.perf_counter() - started, error)
+    print(memory("VmHWM") - before, error)
 """
 
 
@@ -497,12 +365,11 @@ def test_bombs_in_full_size_cost_little_memory(tmp_path, cache):
         path, message = write(tmp_path, 100)
         done = subprocess.run([sys.executable, "-c", MEASURED, path], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        grown, seconds, error = done.stdout.split(" ", 2)
-        print(f"{bomb}: {path.stat().st_size / 1e6:.1f} MB on disk, {int(grown) / 1e6:.0f} MB of memory, "
-              f"{float(seconds):.1f} s: {error.strip()[-150:]}")
+        grown, error = done.stdout.split(" ", 1)
+        print(f"{bomb}: {path.stat().st_size / 1e6:.1f} MB on disk, {int(grown) / 1e6:.0f} MB of memory: {error}")
         assert re.search(message, error)
         assert int(grown) < (1_500_000_000 if "as long as" in bomb else 600_000_000)
         path.unlink()
         assert set(tmp_path.iterdir()) <= {cache} and whole_entries() == 0
 
-    for_each(check, BOMBS.items())
+    disk.for_each(check, BOMBS.items())
