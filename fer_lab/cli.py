@@ -35,13 +35,10 @@ def fetch(name):
     except Exception as error:  # the network's errors, Kaggle's, the disk's, or kagglehub is not installed
         raise FerError(f"FER2013 cannot be downloaded ({error}). {by_hand}") from error
     for split, size in fer2013.SIZES.items():
-        dataset = load_dataset("fer2013", folder, split)
-        if len(dataset) != size:
-            raise FerError(f"{folder}: {len(dataset)} images in the split {split}, and there should be {size}. "
-                           f"{by_hand}")
-        if split == "train" and tuple(dataset.counts()) != PAPER_COUNTS["fer2013"]:
-            raise FerError(f"{folder}: the training labels are {dataset.counts().tolist()}; they should be "
-                           f"{list(PAPER_COUNTS['fer2013'])}. {by_hand}")
+        counts, paper = load_dataset("fer2013", folder, split).counts().tolist(), list(PAPER_COUNTS["fer2013"])
+        if sum(counts) != size or split == "train" and counts != paper:
+            raise FerError(f"{folder}: the split {split} has {sum(counts)} images, {counts} of the classes; there "
+                           f"should be {size}, and {paper} in train. {by_hand}")
     print(f"Complete. Give this as data_dir: {folder}")
 
 
@@ -73,17 +70,17 @@ def sweep_rows(table, fixed, lists):
             raise FerError(f"{name}{sign}{value}: give each name once, as NAME=VALUE.")
     if table and lists:
         raise FerError("a table and --grid exclude each other; --set goes with both.")
-    values = {name: value for name, _, value in pairs}
-    given = {name: parse(values[name]) for name in names[:len(fixed)]}
-    several = {name: parse(f"[{values[name]}]") for name in names[len(fixed):]}
-    several = {name: value if isinstance(value, list) else [parse(part) for part in values[name].split(",")]
-               for name, value in several.items()}
+    given = {name: parse(value) for name, _, value in pairs[:len(fixed)]}
+    several = {}
+    for name, _, value in pairs[len(fixed):]:
+        values = parse(f"[{value}]")
+        several[name] = values if isinstance(values, list) else [parse(part) for part in value.split(",")]
     return [{**given, **row} for row in (read_table(table) if table else grid(**several))]
 
 
-def publish_all(folders, data_dir=None, weights=False, results=None):
+def publish_all(folders, data_dir, weights):
     """Publish these runs in the course's ``results/``, and write its two tables anew."""
-    results = Path(results or results_folder())
+    results = results_folder()
     for folder in folders:
         run = publish(folder, results, data_dir=data_dir)
         size = sum(path.stat().st_size for path in run.folder.iterdir())
