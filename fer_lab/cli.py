@@ -28,8 +28,7 @@ def fetch(name):
     if name == "rafdb":
         raise FerError("RAF-DB is given for research, on request, by its owners (whdeng.cn/RAF), and may not be passed "
                        "on: ask them, and give what you get as data_dir.")
-    by_hand = (f"By hand: download archive.zip from kaggle.com/datasets/{KAGGLE} in a browser and give its path as "
-               "data_dir.")
+    by_hand = f"By hand: download archive.zip from kaggle.com/datasets/{KAGGLE} and give its path as data_dir."
     try:
         folder = optional_import("kagglehub").dataset_download(KAGGLE)
     except Exception as error:  # the network's errors, Kaggle's, the disk's, or kagglehub is not installed
@@ -64,9 +63,8 @@ def report(name, root, csv):
 def sweep_rows(table, fixed, lists):
     """The rows of a sweep from its arguments: those of a table, or of a grid, each with what is fixed."""
     pairs = [argument.partition("=") for argument in (*fixed, *lists)]
-    names = [name for name, _, _ in pairs]
     for name, sign, value in pairs:
-        if not name or not sign or names.count(name) > 1:
+        if not name or not sign or [other for other, _, _ in pairs].count(name) > 1:
             raise FerError(f"{name}{sign}{value}: give each name once, as NAME=VALUE.")
     if table and lists:
         raise FerError("a table and --grid exclude each other; --set goes with both.")
@@ -88,10 +86,6 @@ def publish_all(folders, data_dir, weights):
         if weights:
             export_half(load_run(folder), results / "networks" / run.folder.name)
     write_tables(load_results(results), results)
-
-
-def print_evaluation(network, dataset, root, split):
-    print(evaluate(network, dataset, root, split))
 
 
 def run_sweep(table, fixed, lists, dry_run, **options):
@@ -126,8 +120,8 @@ COMMANDS = {  # name: (function, what it does, its arguments)
     "report": (report, "count what is wrong with a data set", [
         ("name", {"choices": list(DATASETS), "help": "the data set"}), ROOT,
         ("--csv", {"metavar": "FILE", "help": "FER2013: list the images that are in training and in test"})]),
-    "evaluate": (print_evaluation, "say how good a trained network is on a data set", [
-        ("network", {"help": "folder of an exported network, or of a finished run"}),
+    "evaluate": (lambda **given: print(evaluate(**given)), "say how good a trained network is on a data set", [
+        ("folder", {"help": "folder of an exported network, or of a finished run"}),
         ("dataset", {"choices": list(DATASETS), "help": "the data set"}), ROOT,
         ("--split", {"help": "by default the split that runs are tested on"})]),
     "sweep": (run_sweep, "train many runs; call it again to go on after a crash", [

@@ -3,6 +3,7 @@
 A measure takes the runs of one setting and returns ``Reading``s, one for each seed that can say something.
 """
 
+import itertools
 from collections import defaultdict, namedtuple
 
 import numpy as np
@@ -30,10 +31,7 @@ def setting(run):
 
 def by_setting(runs):
     """{setting: its runs}, sorted."""
-    found = defaultdict(list)
-    for run in runs:
-        found[setting(run)].append(run)
-    return dict(sorted(found.items()))
+    return {name: list(of_it) for name, of_it in itertools.groupby(sorted(runs, key=setting), setting)}
 
 
 def arm(runs, fields):

@@ -67,14 +67,8 @@ def test_cache_is_listed_and_cleared_and_nothing_else_is(cache, capsys):
     assert [path.name for path in cache.iterdir()] == ["somebody's own"]
 
 
-def test_help_says_what_each_command_and_each_argument_does(capsys):
-    with pytest.raises(SystemExit):
-        command_line.main(["--help"])
-    overview, untold = capsys.readouterr().out, []
-    for name, (_, purpose, arguments) in command_line.COMMANDS.items():
-        with pytest.raises(SystemExit):
+def test_help_says_what_each_command_does(capsys):
+    for name, (_, purpose, _) in command_line.COMMANDS.items():
+        with pytest.raises(SystemExit, match="0"):
             command_line.main([name, "--help"])
-        page = " ".join(capsys.readouterr().out.split())
-        untold += [name] * (purpose not in overview or purpose[1:] not in page)
-        untold += [f"{name} {flag}" for flag, options in arguments if options["help"] not in page]
-    assert not untold
+        assert purpose[1:] in " ".join(capsys.readouterr().out.split()), name

@@ -11,17 +11,7 @@ import pytest
 from fer_lab.evidence.claims import CHOSEN_ARM, CLAIMS, GENTLE_ARM, Claim, judge, of_size
 from fer_lab.evidence.ledger import entries, ledger_table
 from fer_lab.evidence.markdown import claims_page, ledger_page
-from fer_lab.evidence.measures import (
-    MENDED_ARM,
-    PAPER_ARM,
-    PUBLISHED_ARM,
-    SOFTMAX,
-    arm,
-    by_setting,
-    of_curves,
-    of_pairs,
-    of_runs,
-)
+from fer_lab.evidence.measures import MENDED_ARM, PAPER_ARM, PUBLISHED_ARM, SOFTMAX, of_curves, of_pairs, of_runs
 from fer_lab.evidence.readings import accuracy, best, slope, spread
 from fer_utils import paper
 from fer_utils.emotions import EMOTIONS
@@ -74,15 +64,6 @@ def test_curves_need_three_alphas_and_are_sorted():
     for number, wanted in ((slope, 10), (best, 2.0), (spread, np.std([55, 60, 70], ddof=1))):
         found, = of_curves(number, {"lam": 0.2, "update": "eq2"})(runs)
         assert (found.seed, found.value, len(found.runs)) == (1, pytest.approx(wanted), 3)
-
-
-def test_arms_and_settings_keep_apart_what_must_not_be_compared():
-    fields = (PAPER_ARM, PUBLISHED_ARM, MENDED_ARM, SOFTMAX)
-    runs = [made_up(**of) for of in fields]
-    assert [arm(runs, of) for of in fields] == [{0: run} for run in runs]
-    runs = [made_up(), made_up(seed=3, **PAPER_ARM), made_up(epochs=7), made_up(backbone="resnet50"), made_up()]
-    runs[-1].config["data"]["train"]["images"] = 50
-    assert sorted(map(len, by_setting(runs).values())) == [1, 1, 1, 2]
 
 
 # Claims
@@ -179,15 +160,6 @@ def test_a_line_that_no_run_answers_says_what_would():
     assert len(table) == len(entries()) and (table.n == 0).all() and table.ours.isna().all()
     assert table.why.str.startswith("open; ").all()
     assert table[table.what.str.startswith("RAF-DB")].why.str.contains("fer-lab sweep").all()
-
-
-def test_runs_on_a_part_of_the_data_answer_for_the_curve_over_alpha_alone():
-    runs = [made_up(seed=seed, lam=0.2, alpha=alpha) for seed in (0, 1) for alpha in (0.1, 1.0, 1.9)]
-    runs.append(made_up())
-    for run in runs:
-        run.config["data_options"] = {"subset": 100}
-    table = ledger_table(runs)
-    assert set(table[table.n > 0]["where"]) == {"Fig. 4"}
 
 
 def test_the_pages_in_results_are_what_the_runs_there_give_and_leave_known_lines_open():

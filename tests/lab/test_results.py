@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,25 +106,6 @@ def test_the_tables_are_what_the_folders_give(runs):
     table = f"<!-- table -->\n{result_tables.arms(runs)}<!-- end -->"
     assert table in (RESULTS / "README.md").read_text(encoding="utf-8")
     assert (RESULTS / "RUNS.md").read_text(encoding="utf-8") == result_tables.listing(runs)
-
-
-def test_a_pair_gets_its_sentence_and_the_points_of_a_curve_get_none():
-    def made_up(seed=0, right=10, **recipe):
-        """A run on twenty images, the first ``right`` of which it answers as they are labelled."""
-        labels = np.arange(20) % 7
-        answers = np.eye(7)[np.where(np.arange(20) < right, labels, (labels + 1) % 7)]
-        recipe = {"lam": 0.2, "alpha": 0.5, "update": "eq2", "center_init": "zeros", **recipe}
-        return SimpleNamespace(config={"recipe": recipe, "seed": seed, "data": {"train": seed}},
-                               metrics={"accuracy": right / 20},
-                               predictions={"labels": labels.astype(np.uint8), "probabilities": answers})
-
-    softmax, center, adam = made_up(lam=0.0), made_up(right=13), made_up(update="adam", center_init="randn", right=9)
-    wanted = ("- Seed 0, λ = 0.2, α = 0.5, Eq. 2: +15.00 points against softmax; 3 images only centre loss got right, "
-              "0 only softmax (McNemar's exact test, p = 0.25).")
-    sentences = list(result_tables.pairs([softmax, center, made_up(lam=0.0, seed=1), made_up(seed=2), adam]))
-    assert len(sentences) == 2 and sentences[0] == wanted and "Adam: -5.00 points" in sentences[1]
-    curve = [made_up(alpha=alpha) for alpha in (0.1, 0.5, 1.9)]
-    assert ["Adam" in sentence for sentence in result_tables.pairs([softmax, adam, *curve])] == [True]
 
 
 def test_the_tables_of_the_protocol_ask_for_each_run_once_and_what_had_time_is_published(runs):
