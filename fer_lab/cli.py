@@ -28,20 +28,16 @@ def fetch(name):
     if name == "rafdb":
         raise FerError("RAF-DB is given for research, on request, by its owners (whdeng.cn/RAF), and may not be passed "
                        "on: ask them, and give what you get as data_dir.")
-    by_hand = (f"By hand: download archive.zip from kaggle.com/datasets/{KAGGLE} in a browser and give its path as "
-               "data_dir.")
+    by_hand = f"By hand: download archive.zip from kaggle.com/datasets/{KAGGLE} and give its path as data_dir."
     try:
         folder = optional_import("kagglehub").dataset_download(KAGGLE)
     except Exception as error:  # the network's errors, Kaggle's, the disk's, or kagglehub is not installed
         raise FerError(f"FER2013 cannot be downloaded ({error}). {by_hand}") from error
     for split, size in fer2013.SIZES.items():
-        dataset = load_dataset("fer2013", folder, split)
-        if len(dataset) != size:
-            raise FerError(f"{folder}: {len(dataset)} images in the split {split}, and there should be {size}. "
-                           f"{by_hand}")
-        if split == "train" and tuple(dataset.counts()) != PAPER_COUNTS["fer2013"]:
-            raise FerError(f"{folder}: the training labels are {dataset.counts().tolist()}; they should be "
-                           f"{list(PAPER_COUNTS['fer2013'])}. {by_hand}")
+        counts, paper = load_dataset("fer2013", folder, split).counts().tolist(), list(PAPER_COUNTS["fer2013"])
+        if sum(counts) != size or split == "train" and counts != paper:
+            raise FerError(f"{folder}: the split {split} has {sum(counts)} images, {counts} of the classes; there "
+                           f"should be {size}, and {paper} in train. {by_hand}")
     print(f"Complete. Give this as data_dir: {folder}")
 
 
@@ -67,23 +63,22 @@ def report(name, root, csv):
 def sweep_rows(table, fixed, lists):
     """The rows of a sweep from its arguments: those of a table, or of a grid, each with what is fixed."""
     pairs = [argument.partition("=") for argument in (*fixed, *lists)]
-    names = [name for name, _, _ in pairs]
     for name, sign, value in pairs:
-        if not name or not sign or names.count(name) > 1:
+        if not name or not sign or [other for other, _, _ in pairs].count(name) > 1:
             raise FerError(f"{name}{sign}{value}: give each name once, as NAME=VALUE.")
     if table and lists:
         raise FerError("a table and --grid exclude each other; --set goes with both.")
-    values = {name: value for name, _, value in pairs}
-    given = {name: parse(values[name]) for name in names[:len(fixed)]}
-    several = {name: parse(f"[{values[name]}]") for name in names[len(fixed):]}
-    several = {name: value if isinstance(value, list) else [parse(part) for part in values[name].split(",")]
-               for name, value in several.items()}
+    given = {name: parse(value) for name, _, value in pairs[:len(fixed)]}
+    several = {}
+    for name, _, value in pairs[len(fixed):]:
+        values = parse(f"[{value}]")
+        several[name] = values if isinstance(values, list) else [parse(part) for part in value.split(",")]
     return [{**given, **row} for row in (read_table(table) if table else grid(**several))]
 
 
-def publish_all(folders, data_dir=None, weights=False, results=None):
+def publish_all(folders, data_dir, weights):
     """Publish these runs in the course's ``results/``, and write its two tables anew."""
-    results = Path(results or results_folder())
+    results = results_folder()
     for folder in folders:
         run = publish(folder, results, data_dir=data_dir)
         size = sum(path.stat().st_size for path in run.folder.iterdir())
@@ -91,10 +86,6 @@ def publish_all(folders, data_dir=None, weights=False, results=None):
         if weights:
             export_half(load_run(folder), results / "networks" / run.folder.name)
     write_tables(load_results(results), results)
-
-
-def print_evaluation(network, dataset, root, split):
-    print(evaluate(network, dataset, root, split))
 
 
 def run_sweep(table, fixed, lists, dry_run, **options):
@@ -129,8 +120,8 @@ COMMANDS = {  # name: (function, what it does, its arguments)
     "report": (report, "count what is wrong with a data set", [
         ("name", {"choices": list(DATASETS), "help": "the data set"}), ROOT,
         ("--csv", {"metavar": "FILE", "help": "FER2013: list the images that are in training and in test"})]),
-    "evaluate": (print_evaluation, "say how good a trained network is on a data set", [
-        ("network", {"help": "folder of an exported network, or of a finished run"}),
+    "evaluate": (lambda **given: print(evaluate(**given)), "say how good a trained network is on a data set", [
+        ("folder", {"help": "folder of an exported network, or of a finished run"}),
         ("dataset", {"choices": list(DATASETS), "help": "the data set"}), ROOT,
         ("--split", {"help": "by default the split that runs are tested on"})]),
     "sweep": (run_sweep, "train many runs; call it again to go on after a crash", [

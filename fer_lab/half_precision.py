@@ -1,60 +1,30 @@
 """Trained networks in half precision, small enough to be passed on, and how good one is on any data."""
 
 import json
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
 from fer_utils.datasets import TEST_SPLIT, load_dataset
 from fer_utils.errors import FerError
-from fer_utils.evaluation import confusion, predict, scores
+from fer_utils.evaluation import confusion, scores
 from fer_utils.model import CLResNet50
 from fer_utils.runs.run import Run, is_finished, load_run, sha256_of, write_json
 
 WEIGHTS, CARD = "model.half.safetensors", "card.json"
-FIELDS = {"run": str, "recipe": dict, "data": dict, "inputs": dict, "classes": list, "weights": dict}  # of a card
-PARTS = {"recipe": ("backbone",), "inputs": ("size", "mean", "std"), "weights": ("bytes", "sha256")}
+NEEDED = ("run", "data", "classes", "backbone", "size", "mean", "std", "sha256")  # of a card
 
 
-@dataclass(frozen=True)
-class HalfNetwork:
-    """An exported network on the CPU, in evaluation mode, and the ``card`` that says where it comes from."""
+class HalfNetwork(Run):
+    """An exported network as a ``Run``: its ``config`` is the card, and it has no history and no predictions."""
 
-    card: dict
-    model: CLResNet50
-
-    def predict(self, dataset):
-        """Features float32 (N, D) and probabilities float32 (N, C) of a ``FaceDataset``, as in its training's test."""
-        return predict(self.model, dataset.images, **self.card["inputs"])
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How good a network is on one split: ``scores``, ``counts`` (C, C) with true classes in rows, and what was seen;
-    ``notes``: what a reader of the numbers should know. ``str`` is all of it as text."""
-
-    name: str
-    source: str
-    split: str
-    images: int
-    fingerprint: str
-    classes: tuple
-    scores: dict
-    counts: np.ndarray
-    notes: tuple = ()
-
-    def __str__(self):
-        recall = pd.Series(self.scores["recall"]).map("{:.3f}".format)
-        counts = pd.DataFrame(self.counts, self.classes, self.classes)
-        head = [f"{self.name}", f"{self.source}, {self.split}: {self.images} images, fingerprint {self.fingerprint}",
-                *self.notes, "", *(f"{label:<12} {self.scores[name]:.4f}" for label, name in (
-                    ("accuracy", "accuracy"), ("weighted F1", "weighted_f1"), ("macro F1", "macro_f1")))]
-        return "\n".join([*head, "", "recall", recall.to_string(), "", "confusion: true classes in rows, answers in "
-                          "columns", counts.to_string()])
+    @cached_property
+    def model(self):
+        return CLResNet50(len(self.config["classes"]), backbone=self.config["recipe"]["backbone"],
+                          weights=str(self.folder / WEIGHTS)).eval()
 
 
 def export_half(run, target):
@@ -64,8 +34,8 @@ def export_half(run, target):
     answer changes; else fp16, whose rounding is finer. What batch norm and biases hold stays fp32. Raises ``FerError``
     where a weight is too large for it.
     """
-    precision = "bf16" if run.config["inputs"].get("precision") == "bf16" else "fp16"
-    narrow = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    bf16 = run.config["inputs"].get("precision") == "bf16"
+    narrow = torch.bfloat16 if bf16 else torch.float16
     path = run.folder / "model.safetensors"
     try:
         state = load_file(path)
@@ -85,15 +55,15 @@ def export_half(run, target):
         "run": run.folder.resolve().name, **{name: run.config[name] for name in given if name in run.config},
         "metrics": {name: run.metrics[name] for name in measured if name in run.metrics},
         "commit": run.environment.get("commit"),
-        "weights": {"file": WEIGHTS, "precision": precision, "bytes": (target / WEIGHTS).stat().st_size,
-                    "sha256": sha256_of(target / WEIGHTS)}})
+        "weights": {"file": WEIGHTS, "precision": "bf16" if bf16 else "fp16",
+                    "bytes": (target / WEIGHTS).stat().st_size, "sha256": sha256_of(target / WEIGHTS)}})
     return target
 
 
 def load_network(folder):
     """The ``HalfNetwork`` that ``export_half`` wrote to a folder, or a finished run's ``Run``.
 
-    Raises ``FerError`` where the card is missing or not whole, the file is damaged, or the weights do not fit.
+    Raises ``FerError`` where the card is missing or not whole, or the file is damaged.
     """
     folder = Path(folder)
     if is_finished(folder) and not (folder / CARD).exists():
@@ -101,45 +71,44 @@ def load_network(folder):
     advice = "fetch the folder again, or export the run again."
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FerError(f"{folder}: neither an exported network, which has a {CARD}, nor a finished run ({error}); "
-                       f"{advice}") from error
-    fields = card if isinstance(card, dict) else {}
-    missing = [name for name, kind in FIELDS.items() if not isinstance(fields.get(name), kind)]
-    missing += [f"{name}: {part}" for name, parts in PARTS.items() if name not in missing
-                for part in parts if part not in fields[name]]
+        told = {**card, **card["recipe"], **card["inputs"], **card["weights"]}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FerError(f"{folder}: neither an exported network, which has a whole {CARD}, nor a finished run "
+                       f"({error}); {advice}") from error
+    missing = [name for name in NEEDED if told.get(name) is None]
     if missing:
         raise FerError(f"{folder / CARD}: this card does not say {', '.join(missing)}; {advice}")
     path = folder / WEIGHTS
-    if not path.exists():
-        raise FerError(f"{path}: the weights are missing; {advice}")
-    if sha256_of(path) != card["weights"]["sha256"]:
-        raise FerError(f"{path}: damaged or of another network: {path.stat().st_size} bytes, the card says "
-                       f"{card['weights']['bytes']}, and the checksum differs; {advice}")
-    model = CLResNet50(len(card["classes"]), backbone=card["recipe"]["backbone"], weights=str(path))
-    return HalfNetwork(card, model.eval())
+    if not path.exists() or sha256_of(path) != card["weights"]["sha256"]:
+        raise FerError(f"{path}: missing, damaged or of another network: its checksum is not the card's; {advice}")
+    return HalfNetwork(folder, card, {}, card.get("metrics", {}))
 
 
-def evaluate(folder, dataset, root=None, split=None, **options):
-    """The ``Evaluation`` of an exported network or a run on one split of a data set; ``options``: ``load_dataset``'s.
+def evaluate(folder, dataset, root=None, split=None):
+    """What an exported network or a run answers on one split of a data set, None: the one runs are tested on; as text.
 
-    ``split``: None is the one that runs are tested on. Images of another size are resized to the size of the training,
-    and normalised as in it. Raises ``FerError`` where the data has other classes than the network.
+    Images of another size are resized to the size of the training, and normalised as in it. Raises ``FerError`` where
+    the data has other classes than the network, or the weights do not fit it.
     """
     network = load_network(folder)
-    origin = network.config if isinstance(network, Run) else network.card
-    faces = load_dataset(dataset, root, split or TEST_SPLIT.get(dataset), **options)
+    origin, faces = network.config, load_dataset(dataset, root, split or TEST_SPLIT.get(dataset))
     if tuple(faces.classes) != tuple(origin["classes"]):
         raise FerError(f"{faces.source} has the classes {', '.join(faces.classes)}, and {folder} was trained to answer "
                        f"{', '.join(origin['classes'])}; they must be the same, in one order.")
     answers = network.predict(faces)[1].argmax(1)
+    lines = [origin.get("run", network.folder.resolve().name),
+             f"{faces.source}, {faces.split}: {len(faces)} images, fingerprint {faces.fingerprint}"]
     same = [name for name, part in origin["data"].items() if part["fingerprint"] == faces.fingerprint]
-    side, size = faces.images.shape[1:3], origin["inputs"]["size"]
-    notes = [f"these are the images of its own {' and '.join(same)} part"] * bool(same)
-    if faces.split == "train" and not same:
-        notes.append("a training split: the network may have been trained on some of these images")
-    if side != (size, size):
-        notes.append(f"images of {side[1]} x {side[0]} pixels, resized to {size} x {size}")
-    return Evaluation(origin.get("run", Path(folder).resolve().name), faces.source, faces.split, len(faces),
-                      faces.fingerprint, tuple(faces.classes), scores(faces.labels, answers, faces.classes),
-                      confusion(faces.labels, answers, classes=faces.classes), tuple(notes))
+    if same:
+        lines.append(f"these are the images of its own {' and '.join(same)} part")
+    elif faces.split == "train":
+        lines.append("a training split: the network may have been trained on some of these images")
+    (height, width), size = faces.images.shape[1:3], origin["inputs"]["size"]
+    if (height, width) != (size, size):
+        lines.append(f"images of {width} x {height} pixels, resized to {size} x {size}")
+    found = scores(faces.labels, answers, faces.classes)
+    recall = pd.Series(found["recall"]).map("{:.3f}".format)
+    counts = pd.DataFrame(confusion(faces.labels, answers, classes=faces.classes), faces.classes, faces.classes)
+    return "\n".join([*lines, "", f"accuracy     {found['accuracy']:.4f}", f"weighted F1  {found['weighted_f1']:.4f}",
+                      f"macro F1     {found['macro_f1']:.4f}", "", "recall", recall.to_string(), "",
+                      "confusion: true classes in rows, answers in columns", counts.to_string()])

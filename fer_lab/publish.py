@@ -11,24 +11,24 @@ from fer_utils.datasets import load_dataset
 from fer_utils.errors import FerError
 from fer_utils.feature_geometry import geometry
 from fer_utils.runs.results import SUMS, load_published, read_sums, recipe_of
-from fer_utils.runs.run import course_folder, divide, load_held_out, load_run, sha256_of, write_json
+from fer_utils.runs.run import divide, load_held_out, load_run, sha256_of, write_json
 
 FILES = ("config.json", "environment.json", "history.json", "metrics.json")  # copied as they are
 LIMIT = 60_000  # bytes a run
 SAME = 0.98  # share of the test images that must get the stored answer again; rounding on another machine moves a few
 
 
-def publish(folder, results=None, *, data_dir=None):
+def publish(folder, results, *, data_dir=None):
     """Write the small form of a finished run to ``results/runs/NAME``, in place of what is there; returns the ``Run``.
 
     Configuration, environment, history and metrics as they are; ``predictions.npz`` in three decimals;
     ``geometry.json``, computed here on the run's own images, which must lie in ``data_dir``; and their lines in
-    ``results/SHA256SUMS``, as ``sha256sum -c`` reads it. No image and no weights. ``results``: None: the course's own.
-    Raises ``FerError`` where the images are not those of the run, the weights do not give the stored answers, or the
-    form is larger than 60 KB; then nothing was written.
+    ``results/SHA256SUMS``, as ``sha256sum -c`` reads it. No image and no weights. Raises ``FerError`` where the images
+    are not those of the run, the weights do not give the stored answers, or the form is larger than 60 KB; then nothing
+    was written.
     """
     run = load_run(folder)
-    target = Path(results or course_folder() / "results") / "runs" / run.folder.resolve().name
+    target = Path(results, "runs", run.folder.resolve().name)
     with written_whole(target) as part:
         part.mkdir()
         write_json(part / "geometry.json", measure(run, data_dir), separators=(",", ":"))
@@ -52,10 +52,9 @@ def measure(run, data_dir=None):
     train, validation = divide(whole, test, fraction, config["seed"])
     parts = {"train": train, **({"validation": validation} if fraction else {}), "test": test}
     for part in parts.values():
-        told = config["data"].get(part.split, {"images": 0, "fingerprint": None})
-        if part.fingerprint != told["fingerprint"]:
-            raise FerError(f"{run.folder}: its {part.split} part had {told['images']} other images than the "
-                           f"{len(part)} here, or in another order; give the data_dir that it was trained with.")
+        if part.fingerprint != config["data"].get(part.split, {}).get("fingerprint"):
+            raise FerError(f"{run.folder}: its {part.split} part had other images than the {len(part)} here, or in "
+                           "another order; give the data_dir that it was trained with.")
     answers = {name: run.predict(part) for name, part in parts.items()}
     same = np.mean(answers["test"][1].argmax(1) == run.predictions["probabilities"].argmax(1))
     if same < SAME:

@@ -18,43 +18,47 @@ def write_tables(runs, folder):
     Path(folder, "RUNS.md").write_text(listing(runs), encoding="utf-8")
 
 
+def markdown(rows):
+    """A table in Markdown from dicts {column: cell}."""
+    lines = (rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows))
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
 def arms(runs):
     """One line for each arm: mean ± sd over its seeds."""
-    def over_seeds(row, name, digits, factor=1):
+    def over_seeds(row, name, digits=3, factor=1):
         spread = row[f"{name}_sd"]
         return f"{factor * row[name]:.{digits}f}" + (f" ± {factor * spread:.{digits}f}" if spread == spread else "")
 
-    head = ("data, test split, network, recipe, centre loss, seeds, accuracy (%), weighted F1, macro F1, "
-            "intra/inter").split(", ")
-    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
-    for row in summary(results_table(runs)).to_dict("records"):
-        lines.append(f"| {row['source']}, {row['train_images']:,} to train | {row['test_split']} | {row['backbone']} "
-                     f"| {recipe(row)} | {row['arm']} | {row['seeds']} | {over_seeds(row, 'accuracy', 2, 100)} "
-                     f"| {over_seeds(row, 'weighted_f1', 3)} | {over_seeds(row, 'macro_f1', 3)} "
-                     f"| {over_seeds(row, 'ratio', 3)} |")
-    return "\n".join(lines) + "\n"
+    return markdown([
+        {"data": f"{row['source']}, {row['train_images']:,} to train", "test split": row["test_split"],
+         "network": row["backbone"], "recipe": recipe(row), "centre loss": row["arm"], "seeds": row["seeds"],
+         "accuracy (%)": over_seeds(row, "accuracy", 2, 100), "weighted F1": over_seeds(row, "weighted_f1"),
+         "macro F1": over_seeds(row, "macro_f1"), "intra/inter": over_seeds(row, "ratio")}
+        for row in summary(results_table(runs)).to_dict("records")])
 
 
 def listing(runs):
     """results/RUNS.md: every run, by data, network and recipe, and what each pair says by itself."""
-    table = results_table(runs)
-    lines = ["# Runs", "", "Every published run, written by `fer-lab publish`. Means over seeds are in the "
-             "[results](README.md)."]
-    head = ("run, seed, centre loss, accuracy (%), weighted F1, macro F1, intra/inter, validation (%), epoch chosen, "
-            "minutes, hardware, commit").split(", ")
-    for _, block in table.groupby(BLOCK, sort=True):
-        first = block.iloc[0]
-        lines += ["", f"## {first.source}, {first.test_split}: {first.backbone}, {recipe(first)}", "",
-                  f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
-        for row in block.sort_values(["lam", "update", "alpha", "seed"], na_position="first").itertuples():
-            commit = row.commit[:10] if isinstance(row.commit, str) else "not told"  # pandas may have made None nan
-            lines.append(f"| [{row.run.rsplit('-', 1)[-1]}](runs/{row.run}) | {row.seed} | {row.arm} "
-                         f"| {100 * row.accuracy:.2f} | {row.weighted_f1:.3f} | {row.macro_f1:.3f} | {row.ratio:.3f} "
-                         f"| {100 * row.validation_accuracy:.2f} | {row.best_epoch} of {row.epochs} "
-                         f"| {row.seconds / 60:.0f} | {row.hardware} | {commit} |")
+    page = ("# Runs\n\nEvery published run, written by `fer-lab publish`. Means over seeds are in the "
+            "[results](README.md).\n")
+    for _, block in results_table(runs).groupby(BLOCK, sort=True):
+        ordered = block.sort_values(["lam", "update", "alpha", "seed"], na_position="first").to_dict("records")
+        page += (f"\n## {ordered[0]['source']}, {ordered[0]['test_split']}: {ordered[0]['backbone']}, "
+                 f"{recipe(ordered[0])}\n\n{markdown(list(map(run_row, ordered)))}")
         sentences = list(pairs([runs[position] for position in block.index]))
-        lines += [""] * bool(sentences) + sentences
-    return "\n".join(lines) + "\n"
+        page += "\n" * bool(sentences) + "".join(f"{sentence}\n" for sentence in sentences)
+    return page
+
+
+def run_row(row):
+    commit = row["commit"][:10] if isinstance(row["commit"], str) else "not told"  # pandas may have made None nan
+    return {"run": f"[{row['run'].rsplit('-', 1)[-1]}](runs/{row['run']})", "seed": row["seed"],
+            "centre loss": row["arm"], "accuracy (%)": f"{100 * row['accuracy']:.2f}",
+            "weighted F1": f"{row['weighted_f1']:.3f}", "macro F1": f"{row['macro_f1']:.3f}",
+            "intra/inter": f"{row['ratio']:.3f}", "validation (%)": f"{100 * row['validation_accuracy']:.2f}",
+            "epoch chosen": f"{row['best_epoch']} of {row['epochs']}", "minutes": f"{row['seconds'] / 60:.0f}",
+            "hardware": row["hardware"], "commit": commit}
 
 
 def pairs(runs):
@@ -63,20 +67,19 @@ def pairs(runs):
     Where one softmax run stands beside several α or λ under one rule, that is a curve, and its points are no pairs: of
     so many tests some would look like a finding.
     """
-    def arm(run):
-        return tuple(run.config["recipe"][name] for name in ("update", "center_init"))
+    def under(run):
+        used = run.config["recipe"]
+        return run.config["seed"], run.config["data"], used["update"], used["center_init"]
 
     def answers(run):
         return run.predictions["probabilities"].argmax(1)
 
     centers = [run for run in runs if run.config["recipe"]["lam"]]
     for softmax in (run for run in runs if not run.config["recipe"]["lam"]):
-        beside = [run for run in centers if (run.config["seed"], run.config["data"])
-                  == (softmax.config["seed"], softmax.config["data"])]
-        for center in beside:
-            if [arm(run) for run in beside].count(arm(center)) > 1:
+        for center in centers:
+            used, alone = center.config["recipe"], [under(run) for run in centers].count(under(center)) == 1
+            if not alone or under(center)[:2] != under(softmax)[:2]:
                 continue
-            used = center.config["recipe"]
             gained, lost, p = mcnemar(center.predictions["labels"], answers(center), answers(softmax))
             points = 100 * (center.metrics["accuracy"] - softmax.metrics["accuracy"])
             yield (f"- Seed {center.config['seed']}, λ = {used['lam']:g}, α = {used['alpha']:g}, "

@@ -6,6 +6,7 @@ number that no run can answer yet says which command would.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,30 +14,12 @@ import pandas as pd
 from fer_utils import paper
 from fer_utils.statistics import mean_sd
 
-from .measures import (
-    MENDED_ARM,
-    PAPER_ARM,
-    PUBLISHED_ARM,
-    SOFTMAX,
-    answered,
-    best,
-    by_setting,
-    images,
-    judged_by,
-    of_curves,
-    of_pairs,
-    of_runs,
-    percent,
-    ratio,
-    recall,
-    spread,
-    width,
-)
+from .measures import MENDED_ARM, PAPER_ARM, PUBLISHED_ARM, SOFTMAX, by_setting, of_curves, of_pairs, of_runs
+from .readings import accuracy, answered, best, images, judged_by, macro_f1, ratio, recall, spread, weighted_f1, width
 
 TITLES = {"fer2013": "FER2013", "rafdb": "RAF-DB"}
 PAPER_TEST = {"fer2013": "PublicTest + PrivateTest, 7,178", "rafdb": "test, 3,068"}
 OUR_TEST = {"public_test": "PublicTest, 3,589", "private_test": "PrivateTest, 3,589", "test": "test"}
-ARMS = {"softmax": SOFTMAX, "centre loss": PAPER_ARM}
 SWEEP = "fer-lab sweep --set dataset=rafdb --set data_dir=PATH --set recipe=paper"
 CAUSES = "random weights, 48 px, fewer epochs, another test set"
 
@@ -63,61 +46,55 @@ class Entry:
 
 def entries():
     """All questions, in the paper's order."""
+    rafdb = f"`{SWEEP} --grid lam=0,0.2 --grid seed=0,1,2`"
     lines = []
     for data, title in TITLES.items():
-        fill = {"dataset": data, "command": f"`{SWEEP} --grid lam=0,0.2 --grid seed=0,1,2`" if data == "rafdb" else ""}
-        lines += [Entry("Table 1", f"{title}: features that the network gives", 2048, of_runs(width, SOFTMAX), "number",
-                        **{**fill, "why": "ResNet-18 gives fewer than ResNet-50"}),
-                  Entry("Table 2", f"{title}: training images, before 30 % of them validate",
-                        sum(paper.TRAIN_COUNTS[data]), of_runs(images, SOFTMAX), "number", **{**fill, "why": ""})]
-        for name, loss in (("softmax", "softmax"), ("centre loss", "center")):
-            printed = paper.TABLE_3[data][loss]
-            lines += [
-                Entry("Table 3", f"{title}, {name}: accuracy", printed["accuracy"],
-                      of_runs(percent("accuracy"), ARMS[name]), **fill),
-                Entry("Table 3", f"{title}, {name}: weighted F1", printed["f1"],
-                      of_runs(percent("weighted_f1"), ARMS[name]), **fill),
-                Entry("not told", f"{title}, {name}: macro F1", None, of_runs(percent("macro_f1"), ARMS[name]), **fill)]
-        gain = paper.TABLE_3[data]["center"]["accuracy"] - paper.TABLE_3[data]["softmax"]["accuracy"]
-        lines += [Entry("Table 3", f"{title}: gain, {name}", gain, of_pairs(percent("accuracy"), fields), "points",
-                        **fill)
-                  for name, fields in (("Eq. 2, α 1.9", PAPER_ARM), ("published rule", PUBLISHED_ARM),
-                                       ("Eq. 2, α 0.5", MENDED_ARM))]
+        entry = partial(Entry, dataset=data, command=rafdb if data == "rafdb" else "")
+        lines += [entry("Table 1", f"{title}: features that the network gives", 2048, of_runs(width, SOFTMAX),
+                        "number", why="ResNet-18 gives fewer than ResNet-50"),
+                  entry("Table 2", f"{title}: training images, before 30 % of them validate",
+                        sum(paper.TRAIN_COUNTS[data]), of_runs(images, SOFTMAX), "number", why="")]
+        softmax, center = paper.TABLE_3[data].values()
+        for name, fields, printed in (("softmax", SOFTMAX, softmax), ("centre loss", PAPER_ARM, center)):
+            lines += [entry("Table 3", f"{title}, {name}: accuracy", printed["accuracy"], of_runs(accuracy, fields)),
+                      entry("Table 3", f"{title}, {name}: weighted F1", printed["f1"], of_runs(weighted_f1, fields)),
+                      entry("not told", f"{title}, {name}: macro F1", None, of_runs(macro_f1, fields))]
+        for name, fields in (("Eq. 2, α 1.9", PAPER_ARM), ("published rule", PUBLISHED_ARM),
+                             ("Eq. 2, α 0.5", MENDED_ARM)):
+            lines.append(entry("Table 3", f"{title}: gain, {name}", center["accuracy"] - softmax["accuracy"],
+                               of_pairs(accuracy, fields), "points"))
         true, answer, share = paper.CONFUSED[data]
-        lines += [Entry("Figs. 2, 3", f"{title}, centre loss: {true} answered as {answer}", 100 * share,
-                        of_runs(answered(true, answer), PAPER_ARM), **fill),
-                  Entry("Figs. 2, 3", f"{title}, centre loss: recall of happiness, the best there", None,
-                        of_runs(recall("happiness"), PAPER_ARM), **fill),
-                  Entry("Figs. 2, 3", f"{title}, centre loss: recall of disgust, the worst there",
-                        100 * paper.DISGUST_RECALL if data == "fer2013" else None,
-                        of_runs(recall("disgust"), PAPER_ARM), **fill)]
-    for name, fields in ARMS.items():
-        lines += [Entry("Fig. 1", f"FER2013, {name}: intra/inter, test images", None, of_runs(ratio, fields), "",
-                        why="the paper shows a picture"),
-                  Entry("premise", f"FER2013, {name}: the network's own answers", None,
-                        of_runs(percent("accuracy"), fields), why="no number in the paper"),
-                  Entry("premise", f"FER2013, {name}: 20 nearest neighbours", None, of_runs(judged_by("knn"), fields),
-                        why="no number in the paper"),
-                  Entry("premise", f"FER2013, {name}: nearest class mean", None,
-                        of_runs(judged_by("nearest_mean"), fields), why="no number in the paper")]
-    lines += [Entry("Fig. 4", f"FER2013, published rule: accuracy at α {alpha}", printed, of_runs(percent("accuracy"),
-                    {**PUBLISHED_ARM, "alpha": alpha}), why=f"{CAUSES}; a part of the images", subset=True)
+        for what, printed, measure in (
+                (f"{true} answered as {answer}", 100 * share, answered(true, answer)),
+                ("recall of happiness, the best there", None, recall("happiness")),
+                ("recall of disgust, the worst there", 100 * paper.DISGUST_RECALL if data == "fer2013" else None,
+                 recall("disgust"))):
+            lines.append(entry("Figs. 2, 3", f"{title}, centre loss: {what}", printed, of_runs(measure, PAPER_ARM)))
+    for name, fields in (("softmax", SOFTMAX), ("centre loss", PAPER_ARM)):
+        lines.append(Entry("Fig. 1", f"FER2013, {name}: intra/inter, test images", None, of_runs(ratio, fields), "",
+                           why="the paper shows a picture"))
+        for what, measure in (("the network's own answers", accuracy), ("20 nearest neighbours", judged_by("knn")),
+                              ("nearest class mean", judged_by("nearest_mean"))):
+            lines.append(Entry("premise", f"FER2013, {name}: {what}", None, of_runs(measure, fields),
+                               why="no number in the paper"))
+    curve = partial(Entry, "Fig. 4", subset=True)
+    lines += [curve(f"FER2013, published rule: accuracy at α {alpha}", printed,
+                    of_runs(accuracy, {**PUBLISHED_ARM, "alpha": alpha}), why=f"{CAUSES}; a part of the images")
               for alpha, printed in zip(paper.ALPHAS, paper.FIG_4["fer2013"])]
-    wander = mean_sd(paper.FIG_4["fer2013"])[1]
     for name, update in (("published rule", "adam"), ("Eq. 2", "eq2")):
         fields = {"lam": paper.LAM, "update": update}
-        lines += [Entry("Fig. 4", f"FER2013, {name}: sd over α at one seed", wander, of_curves(spread, fields), "sd",
-                        why="fewer α, fewer images", subset=True),
-                  Entry("Fig. 4", f"FER2013, {name}: best α", paper.ALPHA, of_curves(best, fields), "",
-                        why="one run a point is no maximum: notebook 5", subset=True)]
-    curve = f"`{SWEEP} --grid alpha={','.join(map(str, paper.ALPHAS))} --grid seed=0,1,2`"
-    fill = {"dataset": "rafdb", "command": curve}
-    lines += [Entry("Fig. 4", f"RAF-DB: accuracy at α {alpha}", printed,
-                    of_runs(percent("accuracy"), {"lam": paper.LAM, "alpha": alpha}), **fill)
+        lines += [curve(f"FER2013, {name}: sd over α at one seed", mean_sd(paper.FIG_4["fer2013"])[1],
+                        of_curves(spread, fields), "sd", why="fewer α, fewer images"),
+                  curve(f"FER2013, {name}: best α", paper.ALPHA, of_curves(best, fields), "",
+                        why="one run a point is no maximum: notebook 5")]
+    curve = partial(Entry, "Fig. 4", dataset="rafdb",
+                    command=f"`{SWEEP} --grid alpha={','.join(map(str, paper.ALPHAS))} --grid seed=0,1,2`")
+    lines += [curve(f"RAF-DB: accuracy at α {alpha}", printed,
+                    of_runs(accuracy, {"lam": paper.LAM, "alpha": alpha}))
               for alpha, printed in zip(paper.ALPHAS, paper.FIG_4["rafdb"])]
     return lines + [
-        Entry("Fig. 4", "RAF-DB: best α", paper.ALPHAS[int(np.argmax(paper.FIG_4["rafdb"]))],
-              of_curves(best, {"lam": paper.LAM}), "", **fill),
+        curve("RAF-DB: best α", paper.ALPHAS[int(np.argmax(paper.FIG_4["rafdb"]))],
+              of_curves(best, {"lam": paper.LAM}), ""),
         Entry("Table 3", "FER2013 on both test sets, centre loss: accuracy",
               paper.TABLE_3["fer2013"]["center"]["accuracy"], lambda runs: [],
               command="`fer-lab evaluate runs/RUN fer2013 PATH --split test`")]

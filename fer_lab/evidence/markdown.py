@@ -3,6 +3,9 @@
 import math
 import string
 
+import pandas as pd
+
+from ..result_tables import markdown
 from .claims import CLAIMS, judge
 from .ledger import ledger_table
 from .measures import by_setting
@@ -42,19 +45,17 @@ t-interval of the mean (or the one number there is) lies in the band, *did not h
 def ledger_page(runs):
     """``results/LEDGER.md`` as a text."""
     letters, notes, lines = _letters(runs), {}, []
-    head = ("the paper", "what", "paper", "ours", "n", "gap", "setting", "the paper's test set", "note", "runs")
     for row in ledger_table(runs).to_dict("records"):
         answered = row["n"] > 0
         keys = row["runs"].split() if answered else []
-        more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
         note = row["why"] if answered else "**open**: " + row["why"].removeprefix("open; ")
-        number = notes.setdefault(note, len(notes) + 1) if note else ""
-        lines.append((row["where"], row["what"], _number(row["paper"], row["unit"]),
-                      _number(row["ours"], row["unit"], row["sd"]), row["n"] or "", _gap(row),
-                      letters[row["setting"]] if answered else "open", row["paper's test set"],
-                      number, " ".join(keys[:2]) + more))
-    table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in (head, ["---"] * len(head), *lines))
-    return LEDGER.format(settings=_legend(letters), table=table,
+        lines.append({
+            "the paper": row["where"], "what": row["what"], "paper": _number(row["paper"], row["unit"]),
+            "ours": _number(row["ours"], row["unit"], row["sd"]), "n": row["n"] or "", "gap": _gap(row),
+            "setting": letters[row["setting"]] if answered else "open", "the paper's test set": row["paper's test set"],
+            "note": notes.setdefault(note, len(notes) + 1) if note else "",
+            "runs": " ".join(keys[:2]) + (f" and {len(keys) - 2} more" if len(keys) > 2 else "")})
+    return LEDGER.format(settings=_legend(letters), table=markdown(lines).rstrip(),
                          notes="\n".join(f"{number}. {note}" for note, number in notes.items()))
 
 
@@ -82,7 +83,7 @@ def _legend(letters):
 
 
 def _number(value, unit, sd=math.nan):
-    if value is None or math.isnan(value):
+    if pd.isna(value):
         return ""
     if unit == "number":
         return f"{value:,.0f}"
@@ -92,9 +93,11 @@ def _number(value, unit, sd=math.nan):
 
 
 def _gap(row):
-    if row["unit"] == "number" and row["gap"] == row["gap"]:
+    if math.isnan(row["gap"]):
+        return ""
+    if row["unit"] == "number":
         return f"{row['gap']:+,.0f}" if row["gap"] else "0"
-    return "" if math.isnan(row["gap"]) else f"{row['gap']:+.1f}" if row["unit"] else f"{row['gap']:+.2f}"
+    return f"{row['gap']:+.{1 if row['unit'] else 2}f}"
 
 
 def _band(claim):

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from fer_utils.training.recipe import Recipe
 
 PARAMETERS = ("dataset", "data_dir", "data_options", "recipe", "overrides", "alpha", "lam", "seed", "device",
               "runs_dir")  # what ``Settings`` are made of; a notebook may have others besides
+FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
 NOTEBOOK = Path(__file__).with_name("train_one_run.ipynb")  # trains one run and shows what came out
 
 
@@ -24,8 +24,7 @@ class Job:
     """One run of a sweep: its ``row`` of the table, the ``parameters`` that its notebook gets, and what became of it.
 
     Rows with the same ``key`` mean the same run. ``folder``: the run's, or None where the notebook is the caller's own,
-    which may train several; ``executed``: where the executed notebook lies; ``state``: waiting, finished or failed, and
-    then ``error`` says why.
+    which may train several; ``executed``: its notebook; ``state``: waiting, finished or failed, as ``error`` says.
     """
 
     row: dict
@@ -73,7 +72,7 @@ def parse(text):
 
 
 def _job(row, known, notebook, on_cluster):
-    fields = [field.name for field in dataclasses.fields(Recipe)] if "overrides" in known else []
+    fields = FIELDS if "overrides" in known else ()
     for name in row:
         if name not in known and name not in fields:
             raise FerError(f"there is no parameter {name!r}; {did_you_mean(name, [*known, *fields])}A row takes "
@@ -92,7 +91,7 @@ def _job(row, known, notebook, on_cluster):
     if "runs_dir" in known:
         parameters["runs_dir"] = runs_dir
     effective = settings.recipe.effective()
-    without_effect = {field.name for field in dataclasses.fields(Recipe)} - effective.keys()  # alpha where lam is 0
+    without_effect = set(FIELDS) - effective.keys()  # alpha where lam is 0
     row, parameters, overrides = ({name: value for name, value in given.items() if name not in without_effect}
                                   for given in (row, parameters, overrides))
     if "overrides" in parameters:
@@ -119,13 +118,8 @@ def read_table(table):
         table = table.to_dict("records")
     if not isinstance(table, (list, tuple)) or not all(isinstance(row, dict) for row in table):
         raise FerError("a table is a DataFrame, a list of dicts, or the path of a CSV or JSON file.")
-    plain = [{name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
-             for row in table]
-    return [{name: value for name, value in row.items() if not _is_empty(value)} for row in plain]
-
-
-def _is_empty(value):
-    return value is None or value is pd.NA or value == "" or isinstance(value, float) and math.isnan(value)
+    return [{name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()
+             if not (value is None or value is pd.NA or value == "" or value != value)} for row in table]
 
 
 def _parameters_of(notebook):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.atomic import written_whole
+from fer_utils.statistics import mean_sd
 from fer_utils.training import checkpoint
 
 SCORES = ("accuracy", "macro_f1", "ratio", "validation_accuracy", "seconds")
@@ -50,7 +51,8 @@ def _page(table, given, jobs):
 
 
 def _spread(values):
-    return f"{values.mean():.4f}" + (f" ± {values.std():.4f}" if len(values) > 1 else "")
+    mean, sd = mean_sd(values)
+    return f"{mean:.4f}" + (f" ± {sd:.4f}" if len(values) > 1 else "")
 
 
 def _markdown(table):

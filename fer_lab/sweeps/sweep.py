@@ -48,11 +48,10 @@ def sweep(table, *, notebook=None, folder=None, workers=1, scheduler=None, progr
         _find_folders(jobs, home, notebook)
         write_summary(home, jobs)
         todo = {job.key: job for job in jobs if job.state == "waiting"}
-        calls = [(job.key, job.folder, job.executed, notebook and str(Path(notebook).absolute()),
-                  json.dumps(job.parameters, default=str), os.getcwd()) for job in todo.values()]
-        with (tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="run", smoothing=0,
-                   disable=quiet or None) as bar,  # None: quiet where nobody watches
-              contextlib.closing(_execute_all(calls, workers, scheduler)) as ended):
+        bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="run", smoothing=0,
+                   disable=quiet or None)  # None: quiet where nobody watches
+        calls = [(job, Path(notebook or NOTEBOOK).absolute(), os.getcwd()) for job in todo.values()]
+        with bar, contextlib.closing(_execute_all(calls, workers, scheduler)) as ended:
             for key, error in ended:
                 todo[key].state, todo[key].error = "failed", error or "it ended well, but left no finished run"
                 _read_results(todo[key])
@@ -85,13 +84,13 @@ def _find_folders(jobs, home, notebook):
         _read_results(job)
 
 
-def _is_done(folder, executed):
-    return is_finished(folder) if folder else executed.exists()
+def _is_done(job):
+    return is_finished(job.folder) if job.folder else job.executed.exists()
 
 
 def _read_results(job):
     """Note whether the job is finished, and with what results."""
-    if not _is_done(job.folder, job.executed):
+    if not _is_done(job):
         return
     if job.folder:
         try:
@@ -144,26 +143,26 @@ def _enter_cluster(scheduler, stack):
     return max(threads.values(), default=1)
 
 
-def _execute(key, folder, executed, notebook, parameters, cwd, workers, running):
+def _execute(job, notebook, cwd, workers, running):
     """Execute one notebook in a process, and in a second one if that fails; (key, what was wrong or None)."""
     error = None
     try:
         for attempt in range(TRIES):
-            checkpoint.wait(executed.with_suffix(".lock"))  # the process of a sweep that was killed may be at work
-            if folder is not None:
-                checkpoint.wait(folder / "lock")  # another sweep or notebook may be training it
-            if _is_done(folder, executed):
-                return key, None
+            checkpoint.wait(job.executed.with_suffix(".lock"))  # the process of a sweep that was killed may be at work
+            if job.folder is not None:
+                checkpoint.wait(job.folder / "lock")  # another sweep or notebook may be training it
+            if _is_done(job):
+                return job.key, None
             if running is not None and None in running:
-                return key, "the sweep was stopped"
-            executed.unlink(missing_ok=True)  # of a run that was deleted since
-            error = _process([notebook or str(NOTEBOOK), str(executed), parameters], executed.with_suffix(".log"),
-                             attempt, cwd, workers, running)
+                return job.key, "the sweep was stopped"
+            job.executed.unlink(missing_ok=True)  # of a run that was deleted since
+            arguments = [str(notebook), str(job.executed), json.dumps(job.parameters, default=str)]
+            error = _process(arguments, job.executed.with_suffix(".log"), attempt, cwd, workers, running)
             if error is None:
                 break
     except OSError as refused:  # a full disk, a folder that is gone
         error = f"{type(refused).__name__}: {refused}"
-    return key, error
+    return job.key, error
 
 
 def _process(arguments, log, attempt, cwd, workers, running):

@@ -8,14 +8,13 @@ import pytest
 
 from fer_lab import cli as command_line
 from fer_utils.datasets import PAPER_COUNTS, FaceDataset, load_dataset
-from fer_utils.datasets.cache import entries
 
 
 @pytest.fixture
 def kaggle(monkeypatch):
-    """Downloads what ``answer`` says, of which the splits have these ``counts`` of the classes; ``asked`` is noted."""
+    """Downloads what ``answer`` says, of which the splits have these ``counts`` of the classes."""
     def download(name):
-        found.asked.append(name)
+        assert name == "msambare/fer2013"
         if isinstance(found.answer, Exception):
             raise found.answer
         return found.answer
@@ -26,27 +25,22 @@ def kaggle(monkeypatch):
         return FaceDataset(np.zeros((len(labels), 1, 1), np.uint8), labels, labels.astype(str), split, name)
 
     tests = (589, *(500,) * 6)  # 3,589 images
-    found = SimpleNamespace(answer="downloads/fer2013", asked=[], counts={
+    found = SimpleNamespace(answer="downloads/fer2013", counts={
         "train": PAPER_COUNTS["fer2013"], "public_test": tests, "private_test": tests})
     monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
     monkeypatch.setattr(command_line, "load_dataset", load)
     return found
 
 
-def test_fetch_downloads_verifies_and_says_where(kaggle, capsys):
+def test_fetch_says_where_a_download_lies_that_is_complete_and_not_mixed_up(kaggle, capsys):
     command_line.main(["fetch", "fer2013"])
-    assert kaggle.asked == ["msambare/fer2013"] and kaggle.answer in capsys.readouterr().out
-
-
-def test_fetch_refuses_a_download_that_is_not_complete_or_mixed_up(kaggle):
+    assert kaggle.answer in capsys.readouterr().out
     whole = dict(kaggle.counts)
-    for split, size in (("train", "28709"), ("public_test", "3589"), ("private_test", "3589")):
-        kaggle.counts = {**whole, split: (1,) * 7}
-        with pytest.raises(SystemExit, match=f"7 images in the split {split}, and there should be {size}"):
+    for split, counts, size in (("train", (1,) * 7, 28709), ("public_test", (1,) * 7, 3589),
+                                ("private_test", (1,) * 7, 3589), ("train", whole["train"][::-1], 28709)):
+        kaggle.counts = {**whole, split: counts}
+        with pytest.raises(SystemExit, match=f"split {split} has {sum(counts)} images, .*should be {size}"):
             command_line.main(["fetch", "fer2013"])
-    kaggle.counts = {**whole, "train": whole["train"][::-1]}
-    with pytest.raises(SystemExit, match="training labels are .*they should be"):
-        command_line.main(["fetch", "fer2013"])
 
 
 def test_fetch_says_offline_or_without_kagglehub_what_to_do_by_hand(kaggle, monkeypatch):
@@ -57,9 +51,6 @@ def test_fetch_says_offline_or_without_kagglehub_what_to_do_by_hand(kaggle, monk
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     with pytest.raises(SystemExit, match="kagglehub is not installed: pip install kagglehub" + by_hand):
         command_line.main(["fetch", "fer2013"])
-
-
-def test_fetch_says_whom_to_ask_for_rafdb():
     with pytest.raises(SystemExit, match="whdeng.cn/RAF"):
         command_line.main(["fetch", "rafdb"])
 
@@ -73,19 +64,11 @@ def test_cache_is_listed_and_cleared_and_nothing_else_is(cache, capsys):
     assert len(listed) == 2 and "synthetic" in "".join(listed) and "not complete" in "".join(listed)
     command_line.main(["cache", "--clear"])
     assert "2 entries deleted" in capsys.readouterr().out
-    assert [path.name for path in cache.iterdir()] == ["somebody's own"] and entries() == []
-    command_line.main(["cache", "--clear"])
-    assert "0 entries deleted" in capsys.readouterr().out
+    assert [path.name for path in cache.iterdir()] == ["somebody's own"]
 
 
-def test_help_says_what_each_command_and_each_argument_does(capsys):
-    with pytest.raises(SystemExit):
-        command_line.main(["--help"])
-    overview, untold = capsys.readouterr().out, []
-    for name, (_, purpose, arguments) in command_line.COMMANDS.items():
-        with pytest.raises(SystemExit):
+def test_help_says_what_each_command_does(capsys):
+    for name, (_, purpose, _) in command_line.COMMANDS.items():
+        with pytest.raises(SystemExit, match="0"):
             command_line.main([name, "--help"])
-        page = " ".join(capsys.readouterr().out.split())
-        untold += [name] * (purpose not in overview or purpose[1:] not in page)
-        untold += [f"{name} {flag}" for flag, options in arguments if options["help"] not in page]
-    assert not untold
+        assert purpose[1:] in " ".join(capsys.readouterr().out.split()), name

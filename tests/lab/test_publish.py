@@ -1,15 +1,11 @@
 """What is published of a run: small, whole, of the run's own images, and sealed; tables over many."""
 
-import json
 import math
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from conftest import refusal
@@ -17,10 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from fer_lab import publish as room
 from fer_lab.publish import publish
-from fer_utils.errors import FerError
 from fer_utils.feature_geometry import geometry
 from fer_utils.runs import run as beneath
-from fer_utils.runs.results import load_published, load_results, results_folder, results_table, summary
+from fer_utils.runs.results import load_published, load_results, results_folder, results_table
 from fer_utils.runs.run import find_or_train, load_run
 
 NAMES = ["config.json", "environment.json", "geometry.json", "history.json", "metrics.json", "predictions.npz"]
@@ -57,13 +52,10 @@ def contents(folder):
 def test_a_published_run_is_whole_small_the_same_bytes_again_and_says_what_the_run_says(course):
     run = course.train()
     small = course.publish(run)
-    assert small.folder == course.results / "runs" / run.folder.name
-    assert small.config == run.config and small.metrics == run.metrics and small.environment == run.environment
+    assert (small.config, small.metrics, small.environment) == (run.config, run.metrics, run.environment)
     assert small.history.equals(run.history)
     first = contents(course.results)
     assert sorted(first) == ["SHA256SUMS", *(f"runs/{run.folder.name}/{name}" for name in NAMES)]
-    for name in room.FILES:
-        assert (small.folder / name).read_bytes() == (run.folder / name).read_bytes()
     assert sum(map(len, first.values())) < room.LIMIT
     course.publish(run)
     assert contents(course.results) == first
@@ -82,7 +74,7 @@ def test_predictions_keep_every_answer_in_three_decimals(tmp_path):
     assert np.array_equal(small["names"], arrays["names"]) and np.array_equal(small["labels"], arrays["labels"])
 
 
-def test_geometry_is_that_of_the_runs_own_three_parts(course):
+def test_geometry_is_that_of_the_runs_own_parts(course):
     run = course.train(seed=3)
     found = course.publish(run).geometry
     train, validation = beneath.divide(course.splits["train"], course.splits["test"], 0.3, 3)
@@ -94,9 +86,6 @@ def test_geometry_is_that_of_the_runs_own_three_parts(course):
     assert [found["parts"][name]["images"] for name in ("train", "validation", "test")] == [70, 30, 28]
     assert found["parts"]["test"]["accuracy"]["network"] == pytest.approx(run.metrics["accuracy"], rel=1e-4)
     assert found["parts"]["test"]["compactness"]["ratio"] == pytest.approx(run.metrics["ratio"], rel=1e-4)
-
-
-def test_a_run_without_a_validation_share_has_two_parts(course):
     parts = course.publish(course.train(validation_fraction=0)).geometry["parts"]
     assert {name: part["images"] for name, part in parts.items()} == {"train": 100, "test": 28}
 
@@ -115,13 +104,11 @@ def test_other_images_than_the_runs_and_other_weights_are_refused_and_nothing_is
         images = faces.images.copy()
         images[-1, 0, 0] ^= 1
         course.splits[split] = replace(faces, images=images)
-        with pytest.raises(FerError, match="its (train|validation|test) part had .* other images.*give the data_dir"):
-            course.publish(run)
+        assert "part had other images than" in refusal(course.publish, run)
         course.splits[split] = faces
     state = load_file(run.folder / "model.safetensors")
     save_file({**state, "classifier.weight": -state["classifier.weight"]}, run.folder / "model.safetensors")
-    with pytest.raises(FerError, match="its weights give the stored answer to .* % of the test images only"):
-        course.publish(load_run(run.folder))
+    assert "its weights give the stored answer to" in refusal(course.publish, load_run(run.folder))
     assert not contents(course.results)
 
 
@@ -163,110 +150,36 @@ def test_a_file_that_was_changed_is_missing_or_came_later_is_named(course):
     load_published(folder)
 
 
-@pytest.mark.skipif(not shutil.which("sha256sum"), reason="sha256sum is not installed")
-def test_sha256sum_reads_the_seal(course):
-    folder = course.publish(course.train()).folder
-    command = ["sha256sum", "-c", "--strict", "SHA256SUMS"]
-    said = subprocess.run(command, cwd=course.results, capture_output=True, text=True).stdout
-    assert said.count(": OK") == len(NAMES)
-    (folder / "config.json").write_text("{}")
-    assert subprocess.run(command, cwd=course.results, capture_output=True).returncode == 1
-
-
-def test_a_run_from_before_gets_the_fields_that_it_did_not_know(course):
-    run = course.train()
-    config = {name: value for name, value in run.config.items() if name != "data_options"}
-    config["recipe"] = {name: value for name, value in config["recipe"].items() if name not in ("mixup", "update")}
-    metrics = {name: value for name, value in run.metrics.items() if name != "chosen_on"}
-    folder = course.publish(run).folder
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "geometry.json").unlink()
-    room.seal(folder)
-    old = load_published(folder)
-    assert old.config == run.config and old.metrics == run.metrics and old.geometry is None
-    assert results_table([old]).drop(columns="run").equals(results_table([run]).drop(columns="run"))
-    run.config["recipe"]["magic"] = 1
-    with pytest.raises(FerError, match="its recipe cannot be read .*magic"):
-        results_table([run])
-
-
 # Many runs
 
 
-def test_all_results_are_loaded_by_name_and_a_broken_one_is_not_passed_over(course):
+def test_all_results_are_loaded_from_anywhere_and_a_broken_one_is_not_passed_over(course, monkeypatch, tmp_path):
     for seed in (1, 0):
         course.publish(course.train(seed=seed))
-    (course.results / "networks").mkdir()
-    (course.results / "README.md").write_text("words")
-    folders = sorted(path for path in (course.results / "runs").iterdir())
+    folders = sorted((course.results / "runs").iterdir())
     assert [run.folder for run in load_results(course.results)] == folders and len(folders) == 2
-    (folders[0] / "metrics.json").unlink()
-    with pytest.raises(FerError, match="metrics.json: this file of a published result is missing"):
-        load_results(course.results)
-    with pytest.raises(FerError, match="there is no such folder"):
-        load_results(course.results / "nowhere")
-
-
-def test_results_lie_in_the_courses_folder_and_are_found_from_elsewhere(course, monkeypatch, tmp_path):
-    run = course.train()
-    monkeypatch.chdir(tmp_path)  # as a copy of a notebook is run
+    monkeypatch.chdir(tmp_path / "runs")  # as a copy of a notebook is run
     assert results_folder() == Path(room.__file__).resolve().parents[1] / "results"
     for part in ("notebooks", "fer_utils"):
         (tmp_path / part).mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    small = publish(run.folder)
-    assert small.folder.parent == tmp_path / "results" / "runs"
-    assert [run.folder for run in load_results()] == [small.folder]
-
-
-def test_a_table_of_runs_says_what_went_in_and_what_came_out(course):
-    softmax = course.train(lam=0, seed=4, epochs=3)
-    history = softmax.history.assign(validation_accuracy=[0.125, 0.5, 0.25]).to_dict("records")
-    beneath.write_json(softmax.folder / "history.json", history)
-    softmax = replace(softmax, metrics={**softmax.metrics, "best_epoch": 2})
-    center = course.train(lam=0.3, alpha=0.5, update="adam", center_init="randn", name="quick", image_size=48)
-    first, second = results_table([softmax, center]).to_dict("records")
-    assert (first["run"], first["seed"], first["lam"], first["arm"]) == (softmax.folder.name, 4, 0, "softmax")
-    assert pd.isna([first["alpha"], first["update"], first["center_init"]]).all()
-    assert first["overrides"] == "image_size=32, epochs=3, batch_size=16, precision=fp32"
-    assert (second["alpha"], second["update"], second["center_init"]) == (0.5, "adam", "randn")
-    assert second["arm"] == "λ = 0.3, α = 0.5, Adam, centres from randn"
-    assert second["overrides"] == ("validation_fraction=0.3, epochs=2, batch_size=16, learning_rate=0.001, "
-                                   "schedule=constant, precision=fp32")
-    assert first["validation_accuracy"] == 0.5
-    for row, run in ((first, softmax), (second, center)):
-        best = run.history[run.history.epoch == run.metrics["best_epoch"]].iloc[0]
-        assert row["validation_accuracy"] == best.validation_accuracy and row["best_epoch"] == best.epoch
-        assert (row["train_images"], row["n_test"], row["test_split"]) == (70, 28, "test")
-        assert (row["source"], row["dataset"], row["weights"]) == ("random pixels", "synthetic", "random")
-        for name in ("accuracy", "weighted_f1", "macro_f1", "ratio", "intra", "inter", "seconds"):
-            assert row[name] == run.metrics[name]
-
-
-def test_a_summary_takes_seeds_together_and_nothing_else(course):
-    arms = [{"lam": 0}, {"lam": 0.2, "alpha": 0.5}, {"lam": 0.2, "alpha": 1.9}, {"lam": 0, "epochs": 1}]
-    runs = [course.train(seed=seed, **fields) for fields in arms for seed in (1, 0)]
-    table = results_table([*runs[:7], replace(runs[7], config={**runs[7].config, "engine": 1})])
-    found = summary(table)
-    assert sorted(found.runs) == [1, 1, 2, 2, 2]  # the last arm is apart: its engines are two
-    row = found[(found.lam == 0) & (found.runs == 2)].iloc[0]
-    accuracies = [run.metrics["accuracy"] for run in runs[:2]]
-    assert row.seeds == "0, 1" and row.arm == "softmax" and row.train_images == 70
-    assert row.accuracy == pytest.approx(np.mean(accuracies))
-    assert row.accuracy_sd == pytest.approx(np.std(accuracies, ddof=1))
-    assert found[found.runs == 1].ratio_sd.isna().all()
+    assert [run.folder for run in load_results()] == folders
+    run = load_results()[0]
+    run.config["recipe"]["magic"] = 1
+    assert "its recipe cannot be read" in refusal(results_table, [run])
+    (folders[0] / "metrics.json").unlink()
+    assert "metrics.json: this file of a published result is missing" in refusal(load_results, course.results)
+    assert "there is no such folder" in refusal(load_results, course.results / "nowhere")
 
 
 def test_features_in_one_point_have_an_infinite_ratio_that_is_published_and_read_back(course):
     run = course.train()
-    state = load_file(run.folder / "model.safetensors")
-    dead = {name: torch.zeros_like(value) if name.startswith("norms.1") else value for name, value in state.items()}
-    save_file(dead, run.folder / "model.safetensors")
+    path = run.folder / "model.safetensors"
+    save_file({name: torch.zeros_like(value) if name.startswith("norms.1") else value
+               for name, value in load_file(path).items()}, path)
     answers = load_run(run.folder).predict(course.splits["test"])[1]
     np.savez_compressed(run.folder / "predictions.npz", **{**run.predictions, "probabilities": answers})
     beneath.write_json(run.folder / "metrics.json", {**run.metrics, "ratio": math.inf})
     small = course.publish(load_run(run.folder))
-    assert small.geometry["parts"]["train"]["collapse"]["within"] == math.inf
     assert small.geometry["parts"]["test"]["compactness"]["ratio"] == math.inf
     assert results_table([small]).ratio.tolist() == [math.inf]

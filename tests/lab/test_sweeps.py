@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
+import papermill
 import psutil
 import pytest
+from conftest import refusal
 from filelock import FileLock
 from joblib import cpu_count
 
@@ -21,7 +23,6 @@ from fer_lab.sweeps import sweep as room
 from fer_lab.sweeps.plan import NOTEBOOK, PARAMETERS, grid, parse, plan
 from fer_lab.sweeps.summary_files import SCORES, write_summary
 from fer_lab.sweeps.sweep import sweep
-from fer_utils.errors import FerError
 from fer_utils.runs import run, settings
 from fer_utils.runs.run import find_or_train, load_run
 from fer_utils.runs.settings import check_parameters
@@ -38,28 +39,20 @@ def no_process(monkeypatch):
 # The table
 
 
-def test_a_grid_has_each_value_with_each_other_one():
-    assert grid(alpha=[0.1, 0.5], seed=(0, 1)) == [{"alpha": 0.1, "seed": 0}, {"alpha": 0.1, "seed": 1},
-                                                   {"alpha": 0.5, "seed": 0}, {"alpha": 0.5, "seed": 1}]
-    assert grid() == [{}]
-    for values in (1, "0.1", []):
-        with pytest.raises(FerError, match="give a list of values"):
-            grid(alpha=values)
-
-
 def test_rows_that_mean_one_run_are_one(monkeypatch):
     monkeypatch.setattr(settings, "_injected_names", lambda: ["mine"])  # of the notebook that calls a sweep
     table = grid(lam=[0, 0.2], alpha=[0.1, 0.5, 1.9], update=["eq2", "sgd"], seed=[0, 1])
     jobs = plan(table)
     softmax = [job for job in jobs if job.settings.recipe.lam == 0]  # not trained for every alpha
-    assert len(table) == 24 and len(jobs) == 14 and [job.row for job in softmax] == [{"lam": 0, "seed": 0},
-                                                                                    {"lam": 0, "seed": 1}]
+    assert len(table) == 24 and len(jobs) == 14
+    assert [job.row for job in softmax] == [{"lam": 0, "seed": 0}, {"lam": 0, "seed": 1}]
     assert all("alpha" not in job.parameters and not job.parameters["overrides"] for job in softmax)
-    assert len(plan([{"lam": 0}, {"lam": 0.0}, {"lam": 0, "overrides": {"alpha": 3}},
-                     {"overrides": '{"lam": 0}'}])) == 1
-    assert len(plan([{"epochs": 3}, {"overrides": {"epochs": 3}}, {"epochs": 3, "device": "cpu"}, {"epochs": 4}])) == 2
-    assert len(plan([{}, {"data_options": {"label_noise": 0.2}}, {"data_dir": "x"}, {"runs_dir": "y"}, {"seed": 1},
-                     {"recipe": "paper"}])) == 6
+    for table, runs in (
+            ([{"lam": 0}, {"lam": 0.0}, {"lam": 0, "overrides": {"alpha": 3}}, {"overrides": '{"lam": 0}'}], 1),
+            ([{"epochs": 3}, {"overrides": {"epochs": 3}}, {"epochs": 3, "device": "cpu"}, {"epochs": 4}], 2),
+            ([{}, {"data_options": {"label_noise": 0.2}}, {"data_dir": "x"}, {"runs_dir": "y"}, {"seed": 1},
+              {"recipe": "paper"}], 6)):
+        assert len(plan(table)) == runs, table
 
 
 def test_a_row_reaches_the_notebook_as_parameters_and_overrides(tmp_path):
@@ -68,50 +61,33 @@ def test_a_row_reaches_the_notebook_as_parameters_and_overrides(tmp_path):
     assert job.parameters == {"seed": 3, "lam": 0.3, "overrides": {"backbone": "resnet18", "epochs": 2},
                               "runs_dir": str(tmp_path), "recipe": "paper"}
     assert (job.settings.recipe.epochs, job.settings.recipe.lam, job.settings.recipe.alpha) == (2, 0.3, 1.9)
-
-
-def test_the_notebook_of_one_run_is_bare_and_takes_what_settings_are_made_of():
-    import papermill
-
     assert tuple(papermill.inspect_notebook(str(NOTEBOOK))) == PARAMETERS
     assert not any(cell.get("outputs") for cell in nbformat.read(NOTEBOOK, as_version=4).cells)
 
 
 def test_a_table_is_a_list_a_data_frame_or_a_file(tmp_path):
     rows = [{"seed": 0, "lam": 0.0, "flip": True}, {"seed": 1, "lam": 0.2, "alpha": 0.5, "flip": False}]
-    frame = pd.DataFrame(rows)
-    frame.to_csv(tmp_path / "table.csv", index=False)
+    pd.DataFrame(rows).to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "table.json").write_text(json.dumps(rows))
     keys = [[job.key for job in plan(table)]
-            for table in (rows, frame, tmp_path / "table.csv", str(tmp_path / "table.json"))]
+            for table in (rows, pd.DataFrame(rows), tmp_path / "table.csv", str(tmp_path / "table.json"))]
     assert len(set(keys[0])) == 2 and keys == [keys[0]] * 4
 
 
 def test_a_table_that_cannot_be_meant_is_refused_before_anything_runs(tmp_path, monkeypatch, no_process):
     monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path))
-    for table, message in (
-            ([{"seed": 0}, {"lamda": 0.3}], "row 2 of the table: there is no parameter 'lamda'; did you mean 'lam'"),
-            ([{"epoch": 3}], "row 1 .*no parameter 'epoch'; did you mean 'epochs'"),
-            ([{"seed": 0}, {}, {"seed": -1}], "row 3 .*seed = -1.*Nothing was run"),
-            ([{"lam": "0.2"}], "lam = '0.2'"), ([{"epochs": 0}], "epochs = 0"),
-            ([{"epochs": 3, "overrides": {"epochs": 4}}], "epochs is given twice"),
-            ([{"alpha": 1.0, "overrides": '{"alpha": 1}'}], "alpha is given twice"),
-            ([{"data_options": {"colourful": 1}}], "no option 'colourful'"), ([{"device": "gpu"}], "device 'gpu'"),
-            ([{"overrides": "epochs=3"}], "is not JSON"), ([], "no row"), ([3], "a table is"), (7, "a table is"),
-            ("nowhere.csv", "nowhere.csv: not a table"), ("nowhere.json", "nowhere.json: not a table"),
-            ([{"data_dir": "nowhere", "dataset": "fer2013"}], "nowhere")):
-        with pytest.raises(FerError, match=message):
-            sweep(table)
-    for workers in (0, -1, 1.5, True, None):
-        with pytest.raises(FerError, match="workers = "):
-            sweep([{}], workers=workers)
-    assert not list(tmp_path.rglob("*.csv"))
-
-
-def test_another_machines_device_need_not_be_here():
-    with pytest.raises(FerError, match="device"):
-        plan([{"device": "cuda:7"}])
-    assert plan([{"device": "cuda:7"}], on_cluster=True)[0].parameters["device"] == "cuda:7"
+    unsaid = [words for table, words in (
+        ([{"seed": 0}, {"lamda": 0.3}], "row 2 of the table: there is no parameter 'lamda'; did you mean 'lam'"),
+        ([{"epoch": 3}], "no parameter 'epoch'; did you mean 'epochs'"), ([{"seed": 0}, {}, {"seed": -1}], "row 3"),
+        ([{"lam": "0.2"}], "lam = '0.2'"), ([{"epochs": 3, "overrides": {"epochs": 4}}], "epochs is given twice"),
+        ([{"alpha": 1.0, "overrides": '{"alpha": 1}'}], "alpha is given twice"), ([], "no row"), ([3], "a table is"),
+        ([{"device": "cuda:7"}], "device"), ("nowhere.csv", "nowhere.csv: not a table"), (7, "a table is"),
+        ("nowhere.json", "not a table"), ([{"data_dir": "nowhere", "dataset": "fer2013"}], "nowhere"))
+        if words not in refusal(sweep, table)]
+    unsaid += [workers for workers in (0, -1, 1.5, True, None) if "workers = " not in refusal(sweep, [{}],
+                                                                                           workers=workers)]
+    assert not unsaid and not list(tmp_path.rglob("*.csv")) and "give a list" in refusal(grid, alpha="0.1")
+    assert plan([{"device": "cuda:7"}], on_cluster=True)[0].parameters["device"] == "cuda:7"  # another machine's
 
 
 # Processes: a stand-in for papermill dies, fails or is slow where the table says so
@@ -147,63 +123,49 @@ def stand_in(tmp_path, monkeypatch):
         return sweep([{"how": each, "seed": seed} for seed, each in enumerate(how)],
                      **{"notebook": path, "folder": home, "progress": False, **options})
 
-    def executed(how):
-        return home / f"mine-{plan([{'how': how, 'seed': 0}], path)[0].key}.ipynb"
+    def executed(how, seed=0):
+        return home / f"mine-{plan([{'how': how, 'seed': seed}], path)[0].key}.ipynb"
 
     return SimpleNamespace(call=call, home=home, path=path, executed=executed, notes=lambda: [
         note.read_text().split() for note in sorted(home.glob("*.note"), key=lambda note: note.stat().st_mtime_ns)])
 
 
-def test_a_worker_that_dies_costs_one_retry_and_no_result(stand_in):
-    table = stand_in.call("fine", "dies once", "fine")
-    assert table.state.tolist() == ["finished"] * 3 and sorted(map(len, stand_in.notes())) == [1, 1, 2]
-
-
-def test_what_fails_twice_is_named_and_the_rest_is_done(stand_in):
-    with pytest.raises(FerError) as caught:
-        stand_in.call("fails", "fine", "dies", "fine", workers=2)
-    said = str(caught.value)
-    assert "2 of 4 runs failed" in said and "ValueError: no | luck" in said and "killed by signal 9" in said
+def test_what_dies_costs_one_retry_and_what_fails_twice_is_named_and_the_rest_is_done(stand_in):
+    stand_in.executed("fine", 4).with_suffix(".log").mkdir(parents=True)  # what the disk refuses is one run's failure
+    said = refusal(stand_in.call, "fails", "fine", "dies", "dies once", "fine", workers=2)
+    for words in ("3 of 5 runs failed", "ValueError: no | luck", "killed by signal 9", "IsADirectoryError"):
+        assert words in said
     table = pd.read_csv(stand_in.home / "summary.csv")
-    assert table.state.tolist() == ["failed", "finished", "failed", "finished"]
-    assert sorted(map(len, stand_in.notes())) == [1, 1, 2, 2]
-    logs = [Path(line.partition("(see ")[2].rstrip(")")) for line in said.splitlines()[1:]]
-    assert logs[0].read_text().splitlines() == ["a long story", "cell [3] stopped with ValueError: no | luck"] * 2
+    assert table.state.tolist() == ["failed", "finished", "failed", "finished", "failed"]
+    assert sorted(map(len, stand_in.notes())) == [1, 2, 2, 2]
+    log = Path(said.splitlines()[1].partition("(see ")[2].rstrip(")"))
+    assert log.read_text().splitlines() == ["a long story", "cell [3] stopped with ValueError: no | luck"] * 2
     page = (stand_in.home / "summary.md").read_text(encoding="utf-8")
-    assert "2 of 4 runs finished, 2 failed" in page and "a long story" in page and logs[0].name in page
+    assert "2 of 5 runs finished, 3 failed" in page and "a long story" in page and log.name in page
 
 
 def test_a_second_call_tries_only_what_failed_and_finished_runs_cost_no_process(stand_in, monkeypatch):
     for _ in range(2):
-        with pytest.raises(FerError, match="1 of 2 runs failed"):
-            stand_in.call("fails", "fine")
+        assert "1 of 2 runs failed" in refusal(stand_in.call, "fails", "fine")
     assert sorted(map(len, stand_in.notes())) == [1, 4]
     stand_in.executed("fails").write_text("{}")
     monkeypatch.setattr(room, "_process", lambda *_: pytest.fail("a process was started"))
     assert stand_in.call("fails", "fine").state.tolist() == ["finished"] * 2
 
 
-def test_a_notebook_that_was_changed_is_executed_again(stand_in):
-    stand_in.call("fine")
+def test_each_worker_gets_its_share_of_the_cores_and_a_changed_notebook_is_executed_again(stand_in):
+    stand_in.call("fine", workers=2)
     notebook = nbformat.read(stand_in.path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("1"))
     nbformat.write(notebook, stand_in.path)
-    stand_in.call("fine")
-    assert len(stand_in.notes()) == 2
-
-
-def test_each_worker_gets_its_share_of_the_cores(stand_in, tmp_path):
-    for workers in (1, 2, 1000):
-        stand_in.call("fine", workers=workers, folder=tmp_path / f"{workers}")
-        (note,) = (tmp_path / f"{workers}").glob("*.note")
-        assert note.read_text().split() == [str(max(1, cpu_count() // workers))]
+    stand_in.call("fine", workers=1000)
+    assert stand_in.notes() == [[str(max(1, cpu_count() // 2))], ["1"]]
 
 
 def test_two_sweeps_do_not_write_into_one_folder(stand_in):
     stand_in.home.mkdir()
-    with FileLock(stand_in.home / "lock"), pytest.raises(FerError, match="home: this sweep is running already"):
-        stand_in.call("fine")
-    stand_in.call("fine")
+    with FileLock(stand_in.home / "lock"):
+        assert "home: this sweep is running already" in refusal(stand_in.call, "fine")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C comes to a whole group of processes there")
@@ -224,67 +186,30 @@ def test_ctrl_c_ends_the_processes_and_begins_no_more(stand_in, workers):
     assert pd.read_csv(stand_in.home / "summary.csv").state.tolist() == ["waiting"] * 3
 
 
-def test_a_full_disk_in_a_run_is_its_failure_alone(stand_in, monkeypatch):
-    process = room._process
-
-    def full(arguments, *rest):
-        if '"seed": 0' in arguments[2]:
-            raise OSError(28, "No space left on device")
-        return process(arguments, *rest)
-
-    monkeypatch.setattr(room, "_process", full)
-    with pytest.raises(FerError, match="1 of 2 runs failed.*\n.*No space left"):
-        stand_in.call("fine", "fine")
-
-
 def test_a_notebook_without_the_parameters_of_the_table_is_refused(stand_in, tmp_path):
     nbformat.write(nbformat.v4.new_notebook(metadata=KERNEL), tmp_path / "bare.ipynb")
-    with pytest.raises(FerError, match="bare.ipynb: no cell of it has the tag parameters"):
-        sweep([{}], notebook=tmp_path / "bare.ipynb")
-    with pytest.raises(FerError, match="none.ipynb: not a notebook that can be read"):
-        sweep([{}], notebook=tmp_path / "none.ipynb")
-    with pytest.raises(FerError, match="row 1 .*no parameter 'epochs'; A row takes seed, how"):
-        sweep([{"epochs": 3}], notebook=stand_in.path)
-
-
-def test_the_process_of_a_driver_that_was_killed_is_waited_for(stand_in):
-    executed, held = stand_in.executed("fine"), threading.Event()
-
-    def orphan():
-        with FileLock(executed.with_suffix(".lock")):
-            held.set()
-            time.sleep(1)
-            executed.write_text("{}")
-
-    stand_in.home.mkdir()
-    threading.Thread(target=orphan).start()
-    assert held.wait(60)
-    assert stand_in.call("fine").state.tolist() == ["finished"] and stand_in.notes() == []
+    for notebook, row, words in ((tmp_path / "bare.ipynb", {}, "bare.ipynb: no cell of it has the tag parameters"),
+                                 (tmp_path / "none.ipynb", {}, "none.ipynb: not a notebook that can be read"),
+                                 (stand_in.path, {"epochs": 3}, "no parameter 'epochs'; A row takes seed, how")):
+        assert words in refusal(sweep, [row], notebook=notebook)
 
 
 # On a cluster
 
 
-def test_a_dask_cluster_does_the_runs(stand_in):
+def test_a_dask_cluster_does_the_runs_or_it_is_said_what_is_missing(stand_in, monkeypatch):
+    address = "tcp://127.0.0.1:1"
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "distributed", None)
+        assert "pip install distributed" in refusal(stand_in.call, "fine", scheduler=address)
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
                                   dashboard_address=":0", silence_logs=50) as cluster:
-        table = stand_in.call("fine", "dies once", "fine", scheduler=cluster.scheduler_address)
-        with pytest.raises(FerError, match="1 of 2 runs failed"):
-            stand_in.call("fine", "fails", scheduler=cluster.scheduler_address)
-    assert table.state.tolist() == ["finished"] * 3
+        said = refusal(stand_in.call, "fine", "dies once", "fails", scheduler=cluster.scheduler_address)
+    assert "1 of 3 runs failed" in said and "no | luck" in said
     assert {share for note in stand_in.notes() for share in note} == {str(max(1, cpu_count() // 2))}
-
-
-def test_without_a_scheduler_or_distributed_it_says_what_is_missing(stand_in, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(FerError, match="pip install distributed"):
-        patch.setitem(sys.modules, "distributed", None)
-        stand_in.call("fine", scheduler="tcp://127.0.0.1:1")
-    pytest.importorskip("distributed")
     monkeypatch.setattr(room, "SCHEDULER_SECONDS", 1)
-    for address in ("tcp://127.0.0.1:1", "nonsense://x"):
-        with pytest.raises(FerError, match=f"scheduler = '{address}': nothing answers"):
-            stand_in.call("fine", scheduler=address)
+    assert f"scheduler = '{address}': nothing answers" in refusal(stand_in.call, "fails", scheduler=address)
 
 
 # Runs: real ones, of a tiny network, in this process
@@ -314,29 +239,30 @@ def test_the_summary_tells_each_runs_parameters_scores_and_state(trained, tmp_pa
     (home,) = (tmp_path / "sweeps").iterdir()
     assert trained == [["finished"] * done + ["waiting"] * (6 - done) for done in range(6)]
     stored = pd.read_csv(home / "summary.csv")
-    assert list(stored) == [*TINY, "lam", "seed", "alpha", "accuracy", "macro_f1", "ratio", "validation_accuracy",
-                            "seconds", "run", "state"]
+    assert list(stored) == [*TINY, "lam", "seed", "alpha", *SCORES, "run", "state"]
     pd.testing.assert_frame_equal(stored, table, check_dtype=False)
     for row in table.itertuples():
         done = load_run(tmp_path / row.run)
         assert done.config["seed"] == row.seed and done.config["recipe"]["lam"] == row.lam
         assert [row.accuracy, row.macro_f1, row.ratio, row.seconds] == pytest.approx(
             [done.metrics[name] for name in ("accuracy", "macro_f1", "ratio", "seconds")])
-        assert row.validation_accuracy == pytest.approx(done.history.validation_accuracy.max())
         assert pd.isna(row.alpha) == (row.lam == 0)
     page = (home / "summary.md").read_text(encoding="utf-8")
     of_softmax = table[table.lam == 0].accuracy
-    assert f"| 0 |  | 2 | {of_softmax.mean():.4f} ± {of_softmax.std():.4f} |" in page
-    assert "6 of 6 runs finished, 0 failed" in page and f"({table.run[0]}.ipynb)".replace("(", "(<")[:-1] in page
-    assert "epochs = 1" in page and not list(home.glob("*.part"))
+    assert f"| 0 |  | 2 | {of_softmax.mean():.4f} ± {of_softmax.std():.4f} |" in page  # the sample's, over seeds
+    assert "6 of 6 runs finished, 0 failed" in page and f"](<{table.run[0]}.ipynb>)" in page and "epochs = 1" in page
 
 
-def test_the_validation_accuracy_is_the_chosen_epochs(trained, validations):
+def test_the_validation_accuracy_is_the_chosen_epochs_and_a_run_from_before_is_found(trained, validations):
+    recipe = check_parameters(overrides={name: TINY[name] for name in TINY if name != "device"}).recipe
     validations([0.3, 0.9, 0.1])
-    assert sweep([{**TINY, "epochs": 3}], progress=False).validation_accuracy.tolist() == [0.9]
+    before = find_or_train(recipe.replace(epochs=3), seed=4, device="cpu", progress=False)
+    table = sweep([{**TINY, "epochs": 3, "seed": 4}], progress=False)
+    assert table.run.tolist() == [before.folder.name] and trained == []
+    assert table.validation_accuracy.tolist() == [0.9]
 
 
-def test_the_page_has_the_sample_standard_deviation_over_seeds_of_finished_runs(tmp_path):
+def test_a_run_that_failed_counts_for_no_mean(tmp_path):
     jobs = plan(grid(lam=[0, 0.2], seed=[0, 1, 2]))
     for job, accuracy in zip(jobs, (0.5, 0.7, 0.6, 0.4, 0.5, None)):
         job.executed = tmp_path / f"{job.key}.ipynb"
@@ -344,15 +270,7 @@ def test_the_page_has_the_sample_standard_deviation_over_seeds_of_finished_runs(
             job.state, job.results = "finished", dict.fromkeys(SCORES, accuracy)
     write_summary(tmp_path, jobs)
     page = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert "5 of 6 runs finished" in page and "| 0 | 3 | 0.6000 ± 0.1000 |" in page
-    assert "| 0.2 | 2 | 0.4500 ± 0.0707 |" in page
-
-
-def test_a_run_that_was_trained_before_is_found_without_a_process(trained, tmp_path):
-    recipe = check_parameters(overrides={name: TINY[name] for name in TINY if name != "device"}).recipe
-    before = find_or_train(recipe, seed=4, device="cpu", progress=False)
-    table = sweep([{**TINY, "seed": 4}], progress=False)
-    assert table.run.tolist() == [before.folder.name] and trained == []
+    assert "| 0 | 3 | 0.6000 ± 0.1000 |" in page and "| 0.2 | 2 | 0.4500 ± 0.0707 |" in page
 
 
 def test_a_run_that_was_deleted_is_trained_again_and_a_damaged_one_is_a_failure_that_says_so(trained, tmp_path):
@@ -360,21 +278,20 @@ def test_a_run_that_was_deleted_is_trained_again_and_a_damaged_one_is_a_failure_
     (tmp_path / table.run[0] / "metrics.json").unlink()
     assert sweep([TINY], progress=False).state.tolist() == ["finished"] and len(trained) == 2
     (tmp_path / table.run[0] / "config.json").write_text("{half")
-    with pytest.raises(FerError, match="1 of 2 runs failed.*\n.*not a finished run"):
-        sweep([TINY, {**TINY, "seed": 1}], progress=False)
+    said = refusal(sweep, [TINY, {**TINY, "seed": 1}], progress=False)
+    assert "1 of 2 runs failed" in said and "not a finished run" in said
 
 
 def test_a_run_that_another_process_trains_is_waited_for(trained, tmp_path):
-    name = sweep([TINY], progress=False).run[0]
-    metrics = (tmp_path / name / "metrics.json").read_bytes()
-    (tmp_path / name / "metrics.json").unlink()
-    held = threading.Event()
+    folder, held = tmp_path / sweep([TINY], progress=False).run[0], threading.Event()
+    metrics = (folder / "metrics.json").read_bytes()
+    (folder / "metrics.json").unlink()
 
     def other():
-        with FileLock(tmp_path / name / "lock"):
+        with FileLock(folder / "lock"):
             held.set()
             time.sleep(1)
-            (tmp_path / name / "metrics.json").write_bytes(metrics)
+            (folder / "metrics.json").write_bytes(metrics)
 
     threading.Thread(target=other).start()
     assert held.wait(60)
@@ -384,7 +301,7 @@ def test_a_run_that_another_process_trains_is_waited_for(trained, tmp_path):
 # The command line
 
 
-def test_arguments_become_rows(tmp_path, capsys, no_process):
+def test_arguments_become_rows_or_are_refused(tmp_path, no_process):
     assert command_line.sweep_rows(None, ["data_dir=/a b", 'data_options={"subset": 9}', "flip=true"],
                                    ["seed=0,1", "dataset=fer2013,ferplus"]) == [
         {"data_dir": "/a b", "data_options": {"subset": 9}, "flip": True, "seed": seed, "dataset": dataset}
@@ -393,15 +310,9 @@ def test_arguments_become_rows(tmp_path, capsys, no_process):
     assert command_line.sweep_rows(str(tmp_path / "table.csv"), ["epochs=2"], []) == [
         {"epochs": 2, "seed": 0}, {"epochs": 2, "seed": 1, "lam": 0.2}]
     assert [parse(text) for text in ("1e-3", "True", "None", "a,b", "[1]")] == [0.001, True, None, "a,b", [1]]
-    command_line.main(["sweep", "--set", "epochs=2", "--grid", "lam=0,0.2", "--grid", "alpha=0.5,1.9", "--dry-run"])
-    assert capsys.readouterr().out.splitlines()[-1] == "3 runs"
-
-
-def test_arguments_that_cannot_be_meant_are_refused(no_process):
     for arguments, message in (
             (["--set", "epochs"], "epochs: give each name once, as NAME=VALUE"), (["--set", "=3"], "each name once"),
             (["--set", "seed=0", "--grid", "seed=1"], "give each name once"),
-            (["x.csv", "--grid", "seed=1"], "exclude each other"), (["--set", "lamda=1"], "did you mean 'lam'"),
-            (["--set", "seed=0", "--workers", "0"], "workers = 0"), (["x.csv"], "x.csv: not a table")):
+            (["x.csv", "--grid", "seed=1"], "exclude each other"), (["x.csv"], "x.csv: not a table")):
         with pytest.raises(SystemExit, match=message):
             command_line.main(["sweep", *arguments])
