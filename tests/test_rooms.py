@@ -15,8 +15,8 @@ ROOMS = {  # bottom to top; a package may import those before it that are named 
     "fer_course": ["labs", "checks"],
 }
 BENEATH = {"fer_utils": (), "fer_lab": ("fer_utils",), "fer_course": ("fer_utils", "fer_lab")}
-# Lines of Python; on their way to 4,700, 2,200, 1,250, 1,900 and 10,500.
-BUDGET = {"fer_utils": 5000, "fer_course": 2200, "fer_lab": 1600, "tools": 2100, "tests": 14500}
+# Lines of Python
+BUDGET = {"fer_utils": 4760, "fer_course": 2200, "fer_lab": 1470, "tools": 1900, "tests": 10500}
 MODULES = sorted(path for package in ROOMS for path in (ROOT / package).rglob("*.py"))
 
 
