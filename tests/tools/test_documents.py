@@ -65,6 +65,7 @@ def test_what_came_out_is_what_the_published_runs_say():
     pages, missing = [*READMES, "results/README.md"], []
     for images, seeds, fields, where in ((20096, range(5), {"lam": 0.2, "alpha": 1.9, "update": "eq2"}, pages),
                                          (20096, range(5), {"lam": 0.2, "alpha": 1.9, "update": "adam"}, pages[2:]),
+                                         (20096, range(5), {"lam": 0.02, "alpha": 0.5, "update": "eq2"}, pages),
                                          (4200, range(3, 8), {"lam": 0.02, "alpha": 0.5, "update": "eq2"}, pages)):
         softmax, center = runs(images, lam=0), runs(images, **fields)
         for measure in ("accuracy", "macro_f1"):
