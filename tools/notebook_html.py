@@ -39,13 +39,6 @@ def as_html(notebook):
     return exporter().from_notebook_node(notebook)[0]
 
 
-def as_notebook(markdown):
-    """A Markdown text as a notebook of one cell, so that all pages go one way."""
-    from nbformat.v4 import new_markdown_cell, new_notebook
-
-    return new_notebook(cells=[new_markdown_cell(markdown)])
-
-
 def as_mathml(formula):
     """A match of ``FORMULA`` as MathML on one line, or as it was inside code."""
     from latex2mathml.converter import convert
@@ -94,15 +87,6 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
-def unique(name, taken):
-    number, start = 0, name
-    while name in taken:
-        number += 1
-        name = f"{start}-{number}"
-    taken.add(name)
-    return name
-
-
 def is_text(path):
     try:
         return path.stat().st_size <= LARGEST and "\0" not in path.read_text(encoding="utf-8")
@@ -111,19 +95,13 @@ def is_text(path):
 
 
 def highlighted(path):
-    """A text file as HTML; None if it is none."""
+    """A text file as HTML."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
-    from pygments.lexers import TextLexer, get_lexer_for_filename
-    from pygments.util import ClassNotFound
+    from pygments.lexers import TextLexer, find_lexer_class_for_filename
 
-    if not is_text(path):
-        return None
-    try:
-        lexer = get_lexer_for_filename(path.name)
-    except ClassNotFound:
-        lexer = TextLexer()
-    return highlight(path.read_text(encoding="utf-8"), lexer, HtmlFormatter())
+    lexer = find_lexer_class_for_filename(path.name) or TextLexer
+    return highlight(path.read_text(encoding="utf-8"), lexer(), HtmlFormatter())
 
 
 def sections(title, body):

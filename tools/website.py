@@ -16,29 +16,14 @@ import re
 import shutil
 import sys
 import tomllib
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import notebook_html as inside
 from environment import ROOT, enter, parser
-from notebook_html import (
-    LABS,
-    LARGEST,
-    WEB,
-    as_html,
-    as_notebook,
-    headline,
-    highlighted,
-    is_text,
-    lab_module,
-    lab_place,
-    minutes,
-    sections,
-    slug,
-    soup,
-    unique,
-)
+from notebook_html import WEB, is_text, slug, soup
 
 LAB = "fer_course/labs/center_lab/center_lab.js"
 # What the menu shows and "next" follows: files that exist. What they link to gets a page too, outside the menu.
@@ -115,6 +100,7 @@ class Site:
             source = self.waiting.popleft()
             if source not in self.pages:
                 self.pages[source] = self._page(source)
+                self._finish(self.pages[source])
         self._check_fragments()
         for source in self.copies:
             target = folder / source
@@ -133,34 +119,31 @@ class Site:
     # One page
 
     def _page(self, source):
+        """Of a notebook, a Markdown text, a source file or a folder."""
         import nbformat
+        from nbformat.v4 import new_markdown_cell, new_notebook
 
         path = self._file(source)
         if path.suffix == ".ipynb":
             notebook = nbformat.read(path, as_version=4)
-            page = self._from_notebook(source, notebook)
-            page.minutes, page.file = minutes(notebook), path.name
-            self.copies.add(source)
-        elif source == LAB:
-            page = self._from_notebook(source, as_notebook(LAB_TEXT))
-        elif path.suffix == ".md":
-            page = self._from_notebook(source, as_notebook(path.read_text(encoding="utf-8")))
+        elif path.suffix == ".md" or source == LAB:
+            text = LAB_TEXT if source == LAB else path.read_text(encoding="utf-8")
+            notebook = new_notebook(cells=[new_markdown_cell(text)])
         else:
-            page = self._from_files(source)
-        self._finish(page)
+            return self._from_files(source, path)
+        title, summary = inside.headline(notebook)
+        page = Page(source, place(source, self.root), title, soup(inside.as_html(notebook)), summary)
+        if page.is_notebook:
+            self.copies.add(source)
+            page.minutes, page.file = inside.minutes(notebook), path.name
         return page
 
-    def _from_notebook(self, source, notebook):
-        title, summary = headline(notebook)
-        return Page(source, place(source, self.root), title, soup(as_html(notebook)), summary)
-
-    def _from_files(self, source):
+    def _from_files(self, source, path):
         """A source file, highlighted; of a folder, each of its files that is a short text."""
-        path = self.root / source
         page = Page(source, place(source, self.root), source, None)
         if path.is_file():
             self.copies.add(source)
-            page.file, shown = path.name, highlighted(path)
+            page.file, shown = path.name, inside.highlighted(path)
         else:
             shown = ""
             for part in sorted(path.iterdir()):
@@ -182,10 +165,12 @@ class Site:
             comment.extract()  # notes for teachers
         for style in body.select("style[scoped]"):
             style.decompose()
-        taken = {tag["id"] for tag in body.select("[id]")}
+        times = Counter()
         for heading in body.find_all(["h1", "h2", "h3", "h4"]):
             text = " ".join(heading.get_text().split())
-            heading["id"] = unique(slug(text), taken)
+            anchor = slug(text)
+            heading["id"] = f"{anchor}-{times[anchor]}" if times[anchor] else anchor
+            times[anchor] += 1
             if heading.name in ("h2", "h3"):
                 page.contents.append((int(heading.name[1]), heading["id"], text))
             link = body.new_tag("a", attrs={"class": "anchor", "href": f"#{heading['id']}",
@@ -233,7 +218,7 @@ class Site:
             self.warnings.append(f"{page.source}: there is no {href}; its words stay, without a link")
             return None
         if file.is_file() and not is_text(file):
-            if file.stat().st_size > LARGEST:
+            if file.stat().st_size > inside.LARGEST:
                 self.warnings.append(f"{page.source}: {href} is too large for the site; its words stay, without a link")
                 return None
             self.copies.add(target)
@@ -266,7 +251,8 @@ class Site:
         for source, page in self.pages.items():
             turn = order.index(source) if source in order else None
             text = str(page.body)
-            modules = [lab_module(name) for name in LABS if f'<div class="{lab_place(name)}"' in text]
+            modules = [inside.lab_module(name) for name in inside.LABS
+                       if f'<div class="{inside.lab_place(name)}"' in text]
             target = folder / page.place
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(environment.get_template("page.html.j2").render(
@@ -295,7 +281,7 @@ class Site:
         pages = [page for source, page in self.pages.items() if not (self.root / source).is_dir()]
         index = {"pages": [[quote(page.place), page.name] for page in pages],
                  "sections": [[number, *part] for number, page in enumerate(pages)
-                              for part in sections(page.title, page.body)]}
+                              for part in inside.sections(page.title, page.body)]}
         (folder / "search-index.js").write_text("var searchIndex = " + json.dumps(
             index, ensure_ascii=False, separators=(",", ":")) + ";\n", encoding="utf-8")
 
@@ -320,17 +306,11 @@ def policy(modules):
                       "form-action 'none'"])
 
 
-def weight(folder):
-    """Bytes of all files of a folder."""
-    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-
-
 def main(folder):
     site = Site()
     for warning in site.write(folder):
         print(warning, file=sys.stderr)
-    print(f"{len(site.pages) + 1} pages, {weight(folder) / 1e6:.1f} MB. Open {Path(folder, 'index.html')} in a "
-          "browser.")
+    print(f"{len(site.pages) + 1} pages. Open {Path(folder, 'index.html')} in a browser.")
     return 0
 
 
