@@ -1,7 +1,6 @@
 """Write what leads into the course from outside: the set-up cell of each notebook, and the README's Colab and Binder.
 
-    python tools/badges_and_setup.py            write them
-    python tools/badges_and_setup.py --check    write nothing; say which are not as they would be, and exit with 1
+    python tools/badges_and_setup.py
 
 They follow from two lines of pyproject.toml: the version, and the repository's public address, which stands nowhere
 else. As long as its owner is called OWNER there is none: the README shows no badges, and on Colab the cell says so.
@@ -9,8 +8,8 @@ else. As long as its owner is called OWNER there is none: the README shows no ba
 
 import re
 import sys
-import tomllib
 
+import environment
 from environment import ROOT, enter, parser
 from execute import find_notebooks, normalise
 
@@ -54,27 +53,20 @@ ROW = ("| {title} | [![Open {title} in Colab](https://colab.research.google.com/
 BINDER = "https://mybinder.org/v2/gh/{slug}/v{version}?urlpath=lab/tree/README.md"
 
 
-def main(check=False):
-    """Write, or only compare; returns the exit code."""
+def main():
+    """Write what is not as it should be, and say so."""
     version, address = project()
     if address is None:
         print(UNSET)
-    stale = []
     for path, text in written(version, address):
         if path.read_text(encoding="utf-8") != text:
-            stale.append(path.relative_to(ROOT).as_posix())
-            if not check:
-                path.write_text(text, encoding="utf-8")
-    if stale and check:
-        print(f"Not as pyproject.toml says: {', '.join(stale)}. Call python tools/badges_and_setup.py", file=sys.stderr)
-    elif stale:
-        print(f"Version {version}: wrote {', '.join(stale)}")
-    return int(check and bool(stale))
+            path.write_text(text, encoding="utf-8")
+            print(f"Version {version}: wrote {path.relative_to(ROOT).as_posix()}")
 
 
 def project():
     """(version, address), the address None as long as nobody has set it."""
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = environment.project()
     address = table["urls"]["Repository"]
     found = GITHUB.fullmatch(address)
     if not found:
@@ -130,8 +122,5 @@ def with_badges(readme, names, version, address):
 
 
 if __name__ == "__main__":
-    parser = parser(__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, and say what is not up to date")
-    arguments = parser.parse_args()
-    enter(arguments.here)
-    sys.exit(main(arguments.check))
+    enter(parser(__doc__).parse_args().here)
+    main()

@@ -17,14 +17,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
+import time
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import preflight
 import workshop
-from environment import ROOT, enter, parser
+from environment import ROOT, enter, parser, project
 from execute import has_injected
 
 NAME = "cl-resnet50-course"
@@ -53,7 +52,7 @@ def main():
     """Gather, write, tell; what stands in the way ends it, with a message that says what to do."""
     from fer_utils.runs.run import default_runs_dir
 
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    version = project()["version"]
     workshop.main()
     commit, stamp, files = committed(ROOT)
     files.update(stored_runs(default_runs_dir(), preflight.needed_runs()))
@@ -153,7 +152,7 @@ def write(target, files, version, commit, stamp):
     listing = [f"# {NAME} {version}, commit {commit}",
                *(f"{hashlib.sha256(contents[path]).hexdigest()}  {path}" for path in sorted(contents))]
     contents[preflight.MANIFEST] = ("\n".join(listing) + "\n").encode()
-    when = datetime.fromtimestamp(stamp, UTC).timetuple()[:6]
+    when = time.gmtime(stamp)[:6]
     with written_whole(target) as part, zipfile.ZipFile(part, "w") as archive:
         for path in sorted(contents):
             entry = zipfile.ZipInfo(f"{NAME}-{version}/{path}", when)

@@ -20,12 +20,13 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "fer_utils.stamp"
 MINIMUM = (3, 11)
 
+if sys.version_info < MINIMUM:  # before any other import of a tool fails
+    sys.exit(f"This course needs Python 3.11 or later, and this is {sys.version.split()[0]}. Name a newer one: "
+             "make course PYTHON=python3.12, or without make: python3.12 tools/course.py")
+
 
 def enter(here=False):
     """Return if this is the right Python; otherwise run the calling program again in .venv and exit as it did."""
-    if sys.version_info < MINIMUM:
-        sys.exit(f"This course needs Python 3.11 or later, and this is {sys.version.split()[0]}. Name a newer one: "
-                 "make course PYTHON=python3.12, or without make: python3.12 tools/course.py")
     os.environ.setdefault("PYTHONUTF8", "1")  # Windows: children read and print α and λ
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel before one in the home folder
     os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")  # its default puts 4 MB of JavaScript in a notebook
@@ -74,6 +75,13 @@ def run(*command):
         return subprocess.run([PYTHON, *command]).returncode
     except KeyboardInterrupt:  # the program got it too and has said what it had to say
         return 130
+
+
+def project():
+    """The table [project] of pyproject.toml."""
+    import tomllib
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def parser(description, **options):

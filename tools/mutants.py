@@ -2,7 +2,6 @@
 
     python tools/mutants.py                all of them, some minutes; the exit code is 0 if every one was noticed
     python tools/mutants.py --only sign    one of them
-    python tools/mutants.py --list         what they are
 
 They are faults that people make: those of published implementations, and of the threads in which people look for them.
 The repository stays as it is. Whoever rewrites a line that a fault changes, or renames the tests that notice it,
@@ -151,10 +150,6 @@ def run_tests(folder, tests, words):
 if __name__ == "__main__":
     parser = parser(__doc__)
     parser.add_argument("--only", metavar="FAULT", choices=MUTANTS, help="one of them, by its name")
-    parser.add_argument("--list", action="store_true", help="say what they are, and run nothing")
     arguments = parser.parse_args()
-    if arguments.list:
-        print(*(f"{name:14s} {mutant.what}" for name, mutant in MUTANTS.items()), sep="\n")
-        sys.exit()
     enter(arguments.here)
     sys.exit(main(arguments.only))

@@ -18,13 +18,12 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 from course import read_minutes
-from environment import MINIMUM, PYTHON, ROOT, VENV, parser, works
+from environment import PYTHON, ROOT, VENV, parser, project, works
 from execute import execute, find_notebooks
 
 MANIFEST = "MANIFEST.sha256"  # of a workshop bundle
@@ -54,15 +53,6 @@ class Check(NamedTuple):
 
 
 # The machine and what is installed
-
-
-def check_python(version=sys.version_info):
-    told, wanted = ".".join(map(str, version[:3])), ".".join(map(str, MINIMUM))
-    if tuple(version[:2]) < MINIMUM:
-        return Check("no", "Python", f"{told}, and the course needs {wanted} or later",
-                     "Install a newer one (python.org, or conda create -n course python=3.12), and call it by name: "
-                     f"python{wanted} tools/preflight.py")
-    return Check("yes", "Python", f"{told} ({sys.executable})")
 
 
 def memory():
@@ -269,12 +259,9 @@ def minute_lines(minutes):
 
 def checks(offline):
     """The table, line after line; what cannot be seen without the line before is left out."""
-    yield (python := check_python())
-    if python.state == "no":
-        return
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    yield Check("yes", "Python", f"{sys.version.split()[0]} ({sys.executable})")
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    ranges = project["dependencies"] + project["optional-dependencies"]["notebooks"]
+    ranges = project()["dependencies"] + project()["optional-dependencies"]["notebooks"]
     packages = check_packages(ranges, pins, versions())
     home = Path(os.environ.get("FER_UTILS_RUNS") or ROOT / "runs")
     yield check_disk(home, packages.state != "no")
@@ -286,7 +273,7 @@ def checks(offline):
     if packages.state != "no":
         yield check_memory(*memory())
         yield check_widgets()
-        yield (kernel := check_kernel(project["version"]))
+        yield (kernel := check_kernel(project()["version"]))
         if kernel.state == "yes":
             yield check_runs(home, needed_runs())
 

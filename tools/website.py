@@ -15,14 +15,13 @@ import posixpath
 import re
 import shutil
 import sys
-import tomllib
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import notebook_html as inside
-from environment import ROOT, enter, parser
+from environment import ROOT, enter, parser, project
 from notebook_html import WEB, is_text, slug, soup
 
 LAB = "fer_course/labs/center_lab/center_lab.js"
@@ -101,7 +100,6 @@ class Site:
             if source not in self.pages:
                 self.pages[source] = self._page(source)
                 self._finish(self.pages[source])
-        self._check_fragments()
         for source in self.copies:
             target = folder / source
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -218,35 +216,21 @@ class Site:
             self.warnings.append(f"{page.source}: there is no {href}; its words stay, without a link")
             return None
         if file.is_file() and not is_text(file):
-            if file.stat().st_size > inside.LARGEST:
-                self.warnings.append(f"{page.source}: {href} is too large for the site; its words stay, without a link")
-                return None
             self.copies.add(target)
             return relative(page, target)
         self.waiting.append(target)
         return relative(page, place(target, self.root)) + fragment
-
-    def _check_fragments(self):
-        anchors = {page.place: {tag["id"] for tag in page.body.select("[id]")} for page in self.pages.values()}
-        for page in self.pages.values():
-            for link in page.body.select('a[href*="#"]'):
-                path, _, fragment = link["href"].partition("#")
-                target = posixpath.normpath(posixpath.join(posixpath.dirname(page.place), unquote(path)))
-                if ":" not in path and fragment not in anchors[target if path else page.place]:
-                    self.warnings.append(f"{page.source}: there is no heading #{fragment} in {path or 'this page'}")
-                    link["href"] = path or "#main"
 
     # The folder
 
     def _write_pages(self, folder, menu):
         from jinja2 import Environment, FileSystemLoader
 
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, trim_blocks=True, lstrip_blocks=True)
         environment.globals.update(menu={title: [self.pages[source] for source in sources]
                                          for title, sources in menu.items() if sources},
                                    pages=self.pages, note=self.note,
-                                   repository=project.get("urls", {}).get("Repository", ""))
+                                   repository=project()["urls"]["Repository"])
         order = [source for sources in menu.values() for source in sources]
         for source, page in self.pages.items():
             turn = order.index(source) if source in order else None
