@@ -4,11 +4,8 @@
 
 In it are the files of the last commit (without tests and the large networks of results/), the runs with which the
 notebooks start, the notebooks for students and instructors, the pages in build/ where they were made, a START page,
-and a manifest with the SHA-256 of every file, which ``python tools/preflight.py`` compares in the unpacked folder. The
-faces are not in it: drawing them takes seconds. Nor is anything of a run on real data, nor the packages, which are
-installed beforehand.
-
-The same commit, runs and pages give the same zip, byte for byte.
+and a manifest with the SHA-256 of every file, which ``python tools/preflight.py`` compares in the unpacked folder.
+Nothing of a run on real data is in it. The same commit, runs and pages give the same zip, byte for byte.
 """
 
 import hashlib
@@ -66,16 +63,15 @@ def committed(root):
     """(commit, its time in seconds, {path: bytes}) of what git has at HEAD, but for ``LEFT_OUT``."""
     def git(*arguments):
         command = ["git", "-c", "core.autocrlf=false", "-c", "core.eol=lf", *arguments]  # one zip on every system
-        return subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
+        return subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True).stdout
 
     try:
         commit, stamp = git("show", "-s", "--format=%H %ct", "HEAD").decode().split()
         changed = git("status", "--porcelain", "--untracked-files=no").decode().splitlines()
         archive = git("archive", "--format=tar", "HEAD")
     except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip()
-        sys.exit(f"{root}: a bundle is packed from a git checkout, and git cannot read one here ({said or error}). "
-                 "Clone the repository, and call this there.")
+        sys.exit(f"{root}: a bundle is packed from a git checkout, and git cannot read one here ({error}). Clone the "
+                 "repository, and call this there.")
     if changed:
         print(f"Not committed, and so not in the bundle as they are now: {', '.join(line[3:] for line in changed)}")
     files = {}

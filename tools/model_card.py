@@ -14,10 +14,9 @@ TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main():
-    """Write the table; returns the exit code."""
+    """Write the table."""
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"{PAGE} is up to date.")
-    return 0
 
 
 def filled(page):
@@ -65,4 +64,4 @@ def _percent(row):
 
 if __name__ == "__main__":
     enter(parser(__doc__).parse_args().here)
-    raise SystemExit(main())
+    main()

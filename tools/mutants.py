@@ -14,15 +14,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from environment import ROOT, enter, parser
 
 
-@dataclass(frozen=True)
-class Mutant:
+class Mutant(NamedTuple):
     """A fault: ``new`` in place of ``old`` in ``file``; ``tests``, a pattern below tests/, should notice it.
 
     ``words``: what pytest's -k chooses of these tests, where all of them would take long.

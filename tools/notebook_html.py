@@ -11,7 +11,7 @@ from environment import ROOT
 
 WEB = ROOT / "tools" / "web"
 LARGEST = 1_000_000  # bytes of a file that a page links to
-LABS = ("center_lab", "results_lab")
+LABS = ("center-lab", "results-lab")  # the CSS classes of the elements in which they live
 # Code comes first, so that a dollar in it is none of ours.
 FORMULA = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$`\n]+)\$", re.DOTALL)
 # Without JavaScript the pictures stay where they are.
@@ -51,14 +51,9 @@ def as_mathml(formula):
 
 def lab_module(name):
     """A lab's JavaScript, behind what the labs share, and the line that starts every such lab of a page."""
-    labs = ROOT / "fer_course" / "labs"
-    texts = [path.read_text(encoding="utf-8") for path in (labs / "lab.js", labs / name / f"{name}.js")]
-    return f"\n{''.join(texts)}{LAB_START.format(place=lab_place(name))}"
-
-
-def lab_place(name):
-    """The CSS class of the elements in which a lab lives."""
-    return name.replace("_", "-")
+    labs, folder = ROOT / "fer_course" / "labs", name.replace("-", "_")
+    texts = [path.read_text(encoding="utf-8") for path in (labs / "lab.js", labs / folder / f"{folder}.js")]
+    return f"\n{''.join(texts)}{LAB_START.format(place=name)}"
 
 
 def headline(notebook):

@@ -55,20 +55,10 @@ class Check(NamedTuple):
 # The machine and what is installed
 
 
-def memory():
-    """(total, available) bytes, a container's limit counted where there is one."""
+def check_memory():
     import psutil
 
     total, available = psutil.virtual_memory()[:2]
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        return min(total, limit), min(available, limit - used)
-    except (OSError, ValueError):
-        return total, available
-
-
-def check_memory(total, available):
     told = f"{available / 1e9:.1f} GB free of {total / 1e9:.1f} GB"
     if available < KERNEL_GB * 1e9:
         return Check("no", "memory", f"{told}; a notebook needs {KERNEL_GB:g} GB",
@@ -249,14 +239,6 @@ def lines(check, width=80):
                                  break_long_words=False, break_on_hyphens=False)
 
 
-def minute_lines(minutes):
-    """How long each notebook took here last. ``minutes``: of ``course.read_minutes``."""
-    yield "\nMinutes that each notebook took here last (its first cell says what to expect):"
-    for path in find_notebooks():
-        took = f"{minutes[path.stem]:8.1f}" if path.stem in minutes else "     not measured here yet: make course does"
-        yield f"  {path.stem[:2]} {path.stem[3:].replace('_', ' '):<26}{took}"
-
-
 def checks(offline):
     """The table, line after line; what cannot be seen without the line before is left out."""
     yield Check("yes", "Python", f"{sys.version.split()[0]} ({sys.executable})")
@@ -271,7 +253,7 @@ def checks(offline):
         yield check_network()
     yield packages
     if packages.state != "no":
-        yield check_memory(*memory())
+        yield check_memory()
         yield check_widgets()
         yield (kernel := check_kernel(project()["version"]))
         if kernel.state == "yes":
@@ -280,11 +262,14 @@ def checks(offline):
 
 def main(offline=False):
     """Check, print, return the exit code."""
-    crosses = []
+    crosses, minutes = [], read_minutes()
     for check in checks(offline):
         print(*lines(check), sep="\n", flush=True)
         crosses += [check.name] if check.state == "no" else []
-    print(*minute_lines(read_minutes()), sep="\n")
+    print("\nMinutes that each notebook took here last (its first cell says what to expect):")
+    for path in find_notebooks():
+        took = f"{minutes[path.stem]:8.1f}" if path.stem in minutes else "     not measured here yet: make course does"
+        print(f"  {path.stem[:2]} {path.stem[3:].replace('_', ' '):<26}{took}")
     print(f"\n{len(crosses)} to mend: {', '.join(crosses)}." if crosses else
           "\nReady" + (", also without a network." if offline else "."))
     return 1 if crosses else 0

@@ -35,14 +35,6 @@ MENU = {
     "Reference": ["docs/glossary.md", "docs/datasheet.md", "docs/model_card.md"],
 }
 NAMES = {"README.md": "About the course", "README.ko.md": "한국어", LAB: "The lab alone"}  # shorter than their headings
-LAB_TEXT = """# The lab of centre loss
-
-Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to
-their centres; a batch of points moves the centres at each of 60 steps. Hollow: where the points began. Lines: the paths
-of the centres. [Notebook 3](../../../notebooks/03_center_loss_derivation.ipynb) explains it.
-
-<div class="center-lab" data-options="{}"><p>The lab needs JavaScript, and no network.</p></div>
-"""
 NUMBER = re.compile(r"[-−+±\d., %]*|NaN|nan|None")
 UNIT = re.compile(r"(?<=\d) (?=%|(?:min|ms|s|GB|MB|MiB|px)\b)")  # no number parts from its unit
 
@@ -63,18 +55,6 @@ class Page:
     @property
     def name(self):
         return NAMES.get(self.source, self.title)
-
-    @property
-    def language(self):
-        return "ko" if self.source.endswith(".ko.md") else "en"
-
-    @property
-    def is_notebook(self):
-        return self.source.endswith(".ipynb")
-
-    @property
-    def up(self):
-        return "../" * self.place.count("/")
 
 
 class Site:
@@ -125,13 +105,13 @@ class Site:
         if path.suffix == ".ipynb":
             notebook = nbformat.read(path, as_version=4)
         elif path.suffix == ".md" or source == LAB:
-            text = LAB_TEXT if source == LAB else path.read_text(encoding="utf-8")
-            notebook = new_notebook(cells=[new_markdown_cell(text)])
+            text = WEB / "center_lab.md" if source == LAB else path
+            notebook = new_notebook(cells=[new_markdown_cell(text.read_text(encoding="utf-8"))])
         else:
             return self._from_files(source, path)
         title, summary = inside.headline(notebook)
         page = Page(source, place(source, self.root), title, soup(inside.as_html(notebook)), summary)
-        if page.is_notebook:
+        if path.suffix == ".ipynb":
             self.copies.add(source)
             page.minutes, page.file = inside.minutes(notebook), path.name
         return page
@@ -226,23 +206,21 @@ class Site:
     def _write_pages(self, folder, menu):
         from jinja2 import Environment, FileSystemLoader
 
+        menu = {title: [self.pages[source] for source in sources] for title, sources in menu.items() if sources}
+        order = [page for pages in menu.values() for page in pages]
+        around = {page.source: (before, after)
+                  for before, page, after in zip([None, *order], order, [*order[1:], None])}
         environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        environment.globals.update(menu={title: [self.pages[source] for source in sources]
-                                         for title, sources in menu.items() if sources},
-                                   pages=self.pages, note=self.note,
+        environment.globals.update(menu=menu, pages=self.pages, note=self.note,
                                    repository=project()["urls"]["Repository"])
-        order = [source for sources in menu.values() for source in sources]
         for source, page in self.pages.items():
-            turn = order.index(source) if source in order else None
+            before, after = around.get(source, (None, None))
             text = str(page.body)
-            modules = [inside.lab_module(name) for name in inside.LABS
-                       if f'<div class="{inside.lab_place(name)}"' in text]
+            modules = [inside.lab_module(name) for name in inside.LABS if f'<div class="{name}"' in text]
             target = folder / page.place
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(environment.get_template("page.html.j2").render(
-                page=page, body=text, modules=modules, policy=policy(modules),
-                before=self.pages[order[turn - 1]] if turn else None,
-                after=self.pages[order[turn + 1]] if turn is not None and turn + 1 < len(order) else None,
+                page=page, body=text, modules=modules, policy=policy(modules), before=before, after=after,
             ), encoding="utf-8")
         readme = self.pages.get("README.md")
         front = Page("", "index.html", readme.title if readme else "The course", None, readme.summary if readme else "")
@@ -259,9 +237,9 @@ class Site:
                                           f"{style}", encoding="utf-8")
         shutil.copyfile(WEB / "site.js", folder / "site.js")
         if any(page.body.select_one(".live-figure") for page in self.pages.values()):
-            import plotly
+            from plotly.offline import get_plotlyjs
 
-            shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", folder / "plotly.min.js")
+            (folder / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
         pages = [page for source, page in self.pages.items() if not (self.root / source).is_dir()]
         index = {"pages": [[quote(page.place), page.name] for page in pages],
                  "sections": [[number, *part] for number, page in enumerate(pages)
@@ -295,7 +273,6 @@ def main(folder):
     for warning in site.write(folder):
         print(warning, file=sys.stderr)
     print(f"{len(site.pages) + 1} pages. Open {Path(folder, 'index.html')} in a browser.")
-    return 0
 
 
 if __name__ == "__main__":
@@ -303,4 +280,4 @@ if __name__ == "__main__":
     parser.add_argument("--to", metavar="FOLDER", type=os.path.abspath, default=ROOT / "build" / "site")
     arguments = parser.parse_args()
     enter(arguments.here)
-    sys.exit(main(arguments.to))
+    main(arguments.to)
