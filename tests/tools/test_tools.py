@@ -1,8 +1,8 @@
 """The programs in tools/: what they write into a notebook, and that none of them waits for ever."""
 
 import html
-import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +18,11 @@ from notebook_html import as_html, headline
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
+WITHOUT_HELP = ("environment", "execute", "notebook_html", "pin_versions")  # the second and the third are not called
+OLD_PYTHON = """
+import runpy, sys
+sys.version_info, sys.modules["tomllib"], sys.argv = (3, 10, 9), None, sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")"""
 
 
 def notebook(folder, *sources):
@@ -26,25 +31,15 @@ def notebook(folder, *sources):
     return path
 
 
-def test_every_tool_is_imported_without_doing_anything_and_says_how_to_call_it(capsys):
-    for name in NAMES:
-        spec = importlib.util.spec_from_file_location(f"tool_{name}", TOOLS / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        assert f"python tools/{name}.py" in module.__doc__ or "not called by itself" in module.__doc__, name
-    assert capsys.readouterr().out == ""
-
-
-WITHOUT_HELP = ("environment", "execute", "notebook_html", "pin_versions")
-
-
-def test_every_tool_has_help_that_needs_no_environment(tmp_path):
+def test_every_tool_has_help_that_needs_no_environment_and_tells_an_old_python_so(tmp_path):
     wrong = []
     for name in set(NAMES) - set(WITHOUT_HELP):
-        answer = subprocess.run([sys.executable, "-S", TOOLS / f"{name}.py", "--help"], cwd=tmp_path,
-                                capture_output=True, text=True)  # -S: as before the first set-up
-        wrong += [] if answer.returncode == 0 and f"tools/{name}.py" in answer.stdout else [name]
-    assert not wrong
+        path = TOOLS / f"{name}.py"
+        for call, words in (([path, "--help"], f"tools/{name}.py"), (["-c", OLD_PYTHON, path], "needs Python 3.11")):
+            answer = subprocess.run([sys.executable, "-S", *call], cwd=tmp_path, capture_output=True, text=True,
+                                    env={**os.environ, "PYTHONPATH": str(TOOLS)})  # -S: as before the first set-up
+            wrong += [] if words in answer.stdout + answer.stderr else [f"{name}: {answer}"]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_normalise_keeps_what_a_reader_sees_and_drops_the_rest():
@@ -52,7 +47,7 @@ def test_normalise_keeps_what_a_reader_sees_and_drops_the_rest():
                         metadata={"image/png": {"alt": "Three clouds of points"}})
     cell = new_code_cell("f()", execution_count=9, outputs=[
         new_output("stream", name="stdout", text="a\n"), new_output("stream", name="stderr", text="a warning"),
-        new_output("stream", name="stdout", text="b\n"), figure,
+        new_output("stream", name="stdout", text="b\n"), figure, new_output("display_data", {WIDGET: {}}),
         new_output("execute_result", {"text/plain": "5"}, execution_count=9)])
     cell.metadata.update(tags=[], papermill={"duration": 1}, execution={"iopub.status.busy": "12:00"})
     tagged = new_code_cell("g()", metadata={"tags": ["parameters"]})
@@ -84,44 +79,32 @@ def test_execute_writes_a_normalised_copy_and_leaves_the_original(tmp_path):
     assert [file.name for file in (tmp_path / "build").iterdir()] == ["toy.ipynb"]
 
 
-def test_a_cell_that_hangs_is_stopped_and_named(tmp_path):
-    with pytest.raises(NotebookFailed, match=r"toy.ipynb, cell \[1\] took longer than 1 s"):
-        execute(notebook(tmp_path, "import time; time.sleep(6000)", "2"), tmp_path / "out.ipynb", timeout=1)
-    assert not (tmp_path / "out.ipynb").exists() and (tmp_path / "unfinished-out.ipynb").exists()
-
-
-def test_a_cell_has_a_limit_without_being_asked(tmp_path, monkeypatch):
-    import papermill
-
-    seen = {}
-    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **options: seen.update(options) or new_notebook())
-    execute(notebook(tmp_path, "1"), tmp_path / "out.ipynb")
-    assert seen["execution_timeout"] == CELL_SECONDS
-
-
-def test_a_cell_that_raises_or_kills_its_kernel_is_named(tmp_path):
-    for source, message in (("raise ValueError('no such face')", "stopped with ValueError: no such face"),
-                            ("import os; os._exit(1)", "lost its kernel")):
+def test_a_cell_that_hangs_raises_or_kills_its_kernel_is_named(tmp_path, monkeypatch):
+    for source, timeout, message in (("import time; time.sleep(6000)", 1, "took longer than 1 s"),
+                                     ("raise ValueError('no such face')", 60, "stopped with ValueError: no such face"),
+                                     ("import os; os._exit(1)", 60, "lost its kernel")):
         with pytest.raises(NotebookFailed, match=rf"toy.ipynb, cell \[2\] {message}"):
-            execute(notebook(tmp_path, "1", source), tmp_path / "out.ipynb")
+            execute(notebook(tmp_path, "1", source), tmp_path / "out.ipynb", timeout=timeout)
+        assert not (tmp_path / "out.ipynb").exists() and (tmp_path / "unfinished-out.ipynb").exists()
+    seen = {}
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **options: seen.update(options) or new_notebook())
+    execute(notebook(tmp_path, "1"), tmp_path / "out.ipynb")
+    assert seen["execution_timeout"] == CELL_SECONDS  # a limit without being asked
 
 
-def test_page_describes_its_pictures():
-    figure = new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "Where λ < 1 & α < 2"}})
-    page = as_html(new_notebook(cells=[new_code_cell("f()", outputs=[figure])]))
-    (picture,) = re.findall("<img [^>]*>", page)
-    assert html.unescape(re.search('alt="(.*?)"', picture)[1]) == "Where λ < 1 & α < 2"
+# Pages
 
 
-def test_page_puts_the_place_of_the_live_lab_around_its_picture():
+def test_page_describes_its_pictures_and_has_a_place_for_each_lab():
     options = {"alpha": 1.9, "update": "eq2"}
     lab = {"module": "center_lab", "options": options}
-    pictures = [new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "words", **lab}})
+    alt = "Where λ < 1 & α < 2"
+    pictures = [new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": alt, **lab}})
                 for lab in ({"lab": lab}, {}, {"lab": lab})]
     page = as_html(new_notebook(cells=[new_code_cell("f()", outputs=pictures)]))
-    opening = r'<div class="center-lab" data-options=(["\'])(.*?)\1>\s*<div[^>]*>\s*<img alt="words"'
+    assert [html.unescape(words) for words in re.findall('<img [^>]*alt="(.*?)"', page)] == 3 * [alt]
+    opening = r'<div class="center-lab" data-options=(["\'])(.*?)\1>\s*<div[^>]*>\s*<img '
     assert [json.loads(html.unescape(values)) for _, values in re.findall(opening, page)] == [options, options]
-    assert page.count("<img ") == 3
 
 
 def test_page_draws_formulas_itself_and_asks_no_other_host():
@@ -133,6 +116,16 @@ def test_page_draws_formulas_itself_and_asks_no_other_host():
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
 
 
+def test_headline_is_the_title_and_the_first_paragraph():
+    for text, found in (("# 03 · Where *Eq. 2* comes from\n\nA step of `alpha`,\n[see](x.md) Fig. 1. And on.\n\nMore.",
+                         ("03 · Where Eq. 2 comes from", "A step of alpha, see Fig. 1. And on.")),
+                        ("# Alone", ("Alone", ""))):
+        assert headline(new_notebook(cells=[new_markdown_cell(text)])) == found
+
+
+# make course, make test, and the environment
+
+
 def executed(path, output):
     nbformat.write(new_notebook(cells=[new_markdown_cell("# 3 · As it ran here")]), output)
 
@@ -140,7 +133,7 @@ def executed(path, output):
 def test_course_renders_what_it_executed(tmp_path, monkeypatch):
     monkeypatch.setattr(course, "BUILD", tmp_path)
     monkeypatch.setattr(course, "execute", executed)
-    assert course.main(["03"]) == 0
+    course.main(["03"])
     assert list(course.read_minutes()) == ["03_center_loss_derivation"]
     first, third = (next((tmp_path / "site" / "notebooks").glob(f"{name}*.html")).read_text("utf-8")
                     for name in ("01", "03"))
@@ -162,10 +155,10 @@ def test_course_stores_outputs_where_it_is_asked_to_and_leaves_what_failed(tmp_p
     monkeypatch.setattr(course, "BUILD", tmp_path / "build")
     monkeypatch.setattr(course, "find_notebooks", lambda only: paths)
     monkeypatch.setattr(course, "execute", fails_second)
-    assert course.main(store=True) == 1
-    assert "As it ran here" in paths[0].read_text("utf-8") and paths[1].read_text() == "as it was"
-    paths[0].write_text("as it was")
-    assert course.main() == 1 and paths[0].read_text() == "as it was"
+    for store, first in ((False, "as it was"), (True, "As it ran here")):
+        with pytest.raises(SystemExit, match="failed\nno"):
+            course.main(store=store)
+        assert first in paths[0].read_text("utf-8") and paths[1].read_text() == "as it was"
 
 
 def test_tests_side_by_side_come_first_and_what_fails_there_is_the_end(monkeypatch):
@@ -189,19 +182,12 @@ def test_tests_side_by_side_come_first_and_what_fails_there_is_the_end(monkeypat
     assert "--nbval" not in asked[0][0] and asked[1][0][-1] == "stress"
 
 
-def test_headline_is_the_title_and_the_first_paragraph():
-    text = "# 03 · Where *Eq. 2* comes from\n\nA step of `alpha`,\n[see](x.md) Fig. 1. And on.\n\nMore."
-    title, paragraph = headline(new_notebook(cells=[new_markdown_cell(text)]))
-    assert (title, paragraph) == ("03 · Where Eq. 2 comes from", "A step of alpha, see Fig. 1. And on.")
-    assert headline(new_notebook(cells=[new_markdown_cell("# Alone")])) == ("Alone", "")
-
-
-def test_environment_is_made_once_and_again_when_its_files_change(tmp_path, monkeypatch):
-    called = []
+def test_environment_is_made_once_and_again_when_its_files_change_or_it_failed(tmp_path, monkeypatch):
+    called, codes = [], [1, 0, 0]
 
     def pip(command, **_):
-        called.append([str(part) for part in command])
-        return subprocess.CompletedProcess(command, 0)
+        called.append(command)
+        return subprocess.CompletedProcess(command, codes.pop(0))
 
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text("one")
@@ -209,18 +195,11 @@ def test_environment_is_made_once_and_again_when_its_files_change(tmp_path, monk
     monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
     monkeypatch.setattr(environment, "works", lambda: True)
     monkeypatch.setattr(environment.subprocess, "run", pip)
-    environment.prepare()
-    environment.prepare()
-    assert len(called) == 1 and "constraints.txt" in called[0]
-    (tmp_path / "constraints.txt").write_text("two")
-    environment.prepare()
-    assert len(called) == 2
-
-
-def test_a_failed_installation_ends_with_advice_and_is_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
-    monkeypatch.setattr(environment, "works", lambda: True)
-    monkeypatch.setattr(environment.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1))
     with pytest.raises(SystemExit, match="call the same command again"):
         environment.prepare()
-    assert not (tmp_path / "stamp").exists()
+    environment.prepare()
+    environment.prepare()
+    assert len(called) == 2 and "constraints.txt" in called[0]
+    (tmp_path / "constraints.txt").write_text("two")
+    environment.prepare()
+    assert len(called) == 3
