@@ -23,8 +23,7 @@ def text(name):
 
 
 def pins():
-    lines = [line.partition("#")[0].strip() for line in text("constraints.txt").splitlines()]
-    return dict(line.split("==") for line in lines if line)
+    return dict(line.split("==") for line in text("constraints.txt").splitlines()[1:])
 
 
 def conda(name):
@@ -36,6 +35,11 @@ def conda(name):
 
 def extras_in(argument):
     return set(re.search(r"\.\[([\w,]+)\]", argument)[1].split(","))
+
+
+def commands(name):
+    """The lines of a shell script that do something, in words."""
+    return [shlex.split(line) for line in text(name).splitlines() if line and not line.startswith("#")]
 
 
 def test_every_direct_dependency_is_pinned_within_its_range():
@@ -56,14 +60,11 @@ def test_every_folder_of_the_package_is_installed_and_none_of_its_files_is_ignor
     assert not [name for folder in folders for name in folder.relative_to(ROOT).parts if f"{name}/" in ignored]
 
 
-def test_constraints_pin_no_machine_and_no_cuda():
+def test_pins_name_no_machine_and_no_cuda_and_serve_the_oldest_python():
+    """Debian 12 has 3.11.2; a pin that wants 3.11.5 passes here and fails there."""
     assert len(pins()) > 100, "constraints.txt holds the direct dependencies only"
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", line) for line in text("constraints.txt").splitlines()[1:])
     assert not [name for name in pins() if name.startswith(("nvidia-", "cuda-", "triton"))]
-
-
-def test_pins_serve_the_oldest_python():
-    """Debian 12 has 3.11.2; a pin that wants 3.11.5 passes here and fails there."""
     oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
     for name, version in pins().items():
         try:
@@ -79,14 +80,9 @@ def test_conda_and_binder_agree_with_pyproject():
     python, installed = conda("environment.yml")
     binder_python, binder_installed = conda("binder/environment.yml")
     assert python == binder_python and python in SpecifierSet(PROJECT["requires-python"])
-    assert len(installed) == 1 and extras_in(installed[0]) == set(EXTRAS)
+    assert len(installed) == 1 and extras_in(installed[0]) == set(EXTRAS) == extras_in(text("tools/environment.py"))
     assert not binder_installed, "Binder installs in postBuild, where the repository is there"
     assert extras_in(text("binder/postBuild")) == {"notebooks"}, "Binder's visitors run notebooks and no tests"
-
-
-def commands(name):
-    """The lines of a shell script that do something, in words."""
-    return [shlex.split(line) for line in text(name).splitlines() if line and not line.startswith("#")]
 
 
 def test_binder_gets_the_pinned_cpu_wheels_of_torch():
@@ -108,10 +104,6 @@ def test_binder_trains_what_its_notebooks_load_and_opens_the_readme_as_a_page():
     assert viewers == {"markdown": "Markdown Preview"} and "binder/overrides.json" in text("binder/postBuild")
 
 
-def test_tools_install_what_pyproject_offers():
-    assert extras_in(text("tools/environment.py")) == set(EXTRAS)
-
-
 def test_one_python_minimum():
     import environment
 
@@ -120,13 +112,9 @@ def test_one_python_minimum():
     assert PROJECT["requires-python"].removeprefix(">=") in workflow["jobs"]["course"]["strategy"]["matrix"]["python"]
 
 
-def test_readme_names_both_commands_in_both_forms():
-    readme = text("README.md")
-    for command in ("make course", "make test", "tools/course.py", "tools/test.py"):
-        assert command in readme, f"README.md does not say {command!r}"
-
-
-def test_makefile_only_calls_tools():
+def test_makefile_only_calls_tools_and_the_readme_names_both_commands_in_both_forms():
+    missing = {"make course", "make test", "tools/course.py", "tools/test.py"}
+    assert not [command for command in missing if command not in text("README.md")]
     recipes = [line.strip() for line in text("Makefile").splitlines() if line.startswith("\t")]
     for recipe in recipes:
         called = re.fullmatch(r"\$\(PYTHON\) (tools/\w+\.py)( .*)?", recipe)

@@ -38,15 +38,6 @@ def test_a_fault_is_noticed_when_tests_fail_that_passed_without_it(monkeypatch, 
     assert faulty == [False, True][:len(codes)]
 
 
-def test_what_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(SystemExit, match="sign: .* stands 0 times"):
-        mutants.with_fault("nothing of it", "sign")
-    with pytest.raises(SystemExit, match="no fault 'sing'; choose one of plus-one, sign"):
-        mutants.main("sing")
-    with pytest.raises(SystemExit, match=r"There is no tests/utils/test_none\*"):
-        mutants.run_tests(tmp_path, "utils/test_none*.py", "")
-
-
 @pytest.mark.stress
 def test_every_fault_is_noticed():
     assert mutants.main() == 0
