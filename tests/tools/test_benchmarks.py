@@ -33,13 +33,3 @@ def test_ours_is_eq_2_and_the_others_are_sgd_on_the_loss_without_its_half(benchm
         loss.update_centers(leaf, labels)
         assert torch.allclose(features.grad, leaf.grad, atol=1e-6)
         assert torch.allclose(centers, loss.centers, atol=1e-6) and centers.any()
-
-
-def test_the_table_has_a_line_for_each_way_and_size(benchmark, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "SIZES", [(6, 3, 4), (6, 20, 4)])
-    monkeypatch.setattr(benchmark, "memory", lambda *_: 1.5)
-    benchmark.main(CPU, 1)
-    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| 6, ")]
-    assert [line[1] for line in lines] == 2 * list(benchmark.NAMES.values())
-    assert all(float(line[2]) > 0 and float(line[4].replace(",", "")) > 0 for line in lines)
-    assert [line[3] for line in lines if line[1] == "ours"] == ["1", "1"]

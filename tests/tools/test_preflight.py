@@ -15,7 +15,6 @@ import nbformat
 import numpy as np
 import preflight
 import torch
-from environment import project
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from preflight import Check
 from safetensors.torch import save_file
@@ -29,74 +28,68 @@ ROOT = Path(__file__).resolve().parents[2]
 GB = 10**9
 
 
+def seen(target, value, check, *arguments):
+    """What a check says where the function ``target`` returns ``value``."""
+    with patch(target, lambda *_, **__: value):
+        return check(*arguments)
+
+
 def packages(**found):
     return preflight.check_packages(["numpy>=2.0", "torch>=2.9"], {"numpy": "2.1", "torch": "2.14.1"}, found)
 
 
-CHECKS = [  # (check, its state, what it finds, what it advises)
-    (lambda: memory(16, 8), "yes", "8.0 GB free of 16.0 GB", ""),
-    (lambda: memory(8, 1.2), "no", "1.2 GB free of 8.0 GB", "Close other programs"),
-    (lambda: memory(2, 1.2), "no", "1.2 GB free of 2.0 GB", "too small for the trainings"),
-    (lambda: memory(4, 2), "aside", "one notebook at a time", ""),
-    (lambda: disk(2.5, True), "yes", f"2.5 GB free in {re.escape(str(ROOT))}$", ""),
-    (lambda: disk(1.5, True), "no", "2 GB are needed$", "FER_UTILS_RUNS"),
-    (lambda: disk(4, False), "no", "5 GB are needed, packages included", "Free some space"),
-    (lambda: packages(numpy="2.1", torch="2.14.1+cu130"), "yes", "all 2", ""),
-    (lambda: packages(numpy="2.0", torch="2.14.1"), "aside", r"numpy 2.0 \(tested: 2.1\)$", ""),
-    (lambda: packages(numpy="2.1"), "no", "1 of 2 .*torch is missing", "tools/environment.py"),
-    (lambda: packages(numpy="1.26", torch="2.9"), "no", "numpy 1.26 is older than 2.0", "-c constraints.txt"),
-    (lambda: widgets("anywidget"), "no", "part of jupyterlab-widgets:", "reload the page"),
-    (preflight.check_widgets, "yes", "sliders will move", ""),
-    (lambda: preflight.check_kernel(__version__), "yes", f"imports fer_utils {re.escape(__version__)} of this", ""),
-    (lambda: kernel("/another", "/x", "1"), "no", "another Python, /another", "ipykernel install"),
-    (lambda: kernel(sys.prefix, "/y", "1"), "no", "fer_utils 1 from /y/fer_utils", "--no-deps"),
-    (lambda: kernel(sys.prefix, "/x", "2"), "no", "fer_utils 2 from .*; this folder has 1", "--no-deps"),
-    (lambda: failing_kernel(), "no", "no_such_package", "--no-deps"),
-    (preflight.check_network, "no", "could not be switched off", "Wi-Fi"),
-]
+def memory(total, available):
+    return seen("psutil.virtual_memory", [total * GB, available * GB], preflight.check_memory)
 
 
-def memory(*gigabytes):
-    with patch("psutil.virtual_memory", lambda: [gigabyte * GB for gigabyte in gigabytes]):
-        return preflight.check_memory()
-
-
-def disk(gigabytes, installed):
-    with patch("shutil.disk_usage", lambda _: SimpleNamespace(free=gigabytes * GB)):
-        return preflight.check_disk(ROOT / "not" / "there", installed)
-
-
-def widgets(*found):
-    with patch("jupyterlab_server.config.get_federated_extensions", lambda _: dict.fromkeys(found)):
-        return preflight.check_widgets()
+def disk(free, installed):
+    return seen("shutil.disk_usage", SimpleNamespace(free=free * GB), preflight.check_disk, ROOT / "not" / "there",
+                installed)
 
 
 def kernel(prefix, folder, version):
     """What is said of a kernel that prints this, in the folder /x with version 1."""
     printed = new_output("stream", text=f"{prefix}\n{folder}/fer_utils/__init__.py\n{version}\n")
-    with patch("preflight.execute", lambda *_, **__: SimpleNamespace(cells=[new_code_cell(outputs=[printed])])):
-        return preflight.check_kernel("1", Path("/x"))
+    notebook = new_notebook(cells=[new_code_cell(outputs=[printed])])
+    return seen("preflight.execute", notebook, preflight.check_kernel, "1", Path("/x"))
 
 
-def failing_kernel():
-    with patch("preflight.PROBE", "import no_such_package"):
-        return preflight.check_kernel("1")
+CHECKS = [  # (check, its state, what it finds, what it advises)
+    (memory(16, 8), "yes", "8.0 GB free of 16.0 GB", ""),
+    (memory(8, 1.2), "no", "1.2 GB free of 8.0 GB", "Close other programs"),
+    (memory(2, 1.2), "no", "1.2 GB free of 2.0 GB", "too small for the trainings"),
+    (memory(4, 2), "aside", "one notebook at a time", ""),
+    (disk(2.5, True), "yes", f"2.5 GB free in {re.escape(str(ROOT))}$", ""),
+    (disk(1.5, True), "no", "2 GB are needed$", "FER_UTILS_RUNS"),
+    (disk(4, False), "no", "5 GB are needed, packages included", "Free some space"),
+    (packages(numpy="2.1", torch="2.14.1+cu130"), "yes", "all 2", ""),
+    (packages(numpy="2.0", torch="2.14.1"), "aside", r"numpy 2.0 \(tested: 2.1\)$", ""),
+    (packages(numpy="2.1"), "no", "1 of 2 .*torch is missing", "tools/environment.py"),
+    (packages(numpy="1.26", torch="2.9"), "no", "numpy 1.26 is older than 2.0", "-c constraints.txt"),
+    (seen("jupyterlab_server.config.get_federated_extensions", ["anywidget"], preflight.check_widgets), "no",
+     "part of jupyterlab-widgets:", "reload the page"),
+    (kernel("/another", "/x", "1"), "no", "another Python, /another", "ipykernel install"),
+    (kernel(sys.prefix, "/y", "1"), "no", "fer_utils 1 from /y/fer_utils", "--no-deps"),
+    (kernel(sys.prefix, "/x", "2"), "no", "fer_utils 2 from .*; this folder has 1", "--no-deps"),
+]
 
 
-def test_each_check_says_how_it_is_and_each_cross_what_to_do():
+def test_each_check_says_how_it_is_and_each_cross_what_to_do(monkeypatch):
+    monkeypatch.setattr(preflight, "PROBE", "import no_such_package")
+    here = [(preflight.check_kernel("1"), "no", "no_such_package", "--no-deps"),
+            (preflight.check_network(), "no", "could not be switched off", "Wi-Fi")]
     wrong = []
-    for call, state, found, advice in CHECKS:
-        check = call()
+    for check, state, found, advice in CHECKS + here:
         if check.state != state or not re.search(found, check.found) or not re.search(advice, check.advice) or (
                 bool(check.advice) != (state == "no")):
             wrong.append(f"{check} where {state}, {found!r} and {advice!r} belong")
     assert not wrong, "\n".join(wrong)
 
 
-def test_this_environment_has_the_packages_that_pyproject_asks_for():
-    ranges = project()["dependencies"] + project()["optional-dependencies"]["notebooks"]
-    assert all(re.fullmatch(r"[\w-]+>=[\d.]+", requirement) for requirement in ranges)
-    assert {requirement.partition(">=")[0] for requirement in ranges} <= preflight.versions().keys()
+def test_this_environment_is_ready():
+    found = {check.name: (check.state, check.found) for check in preflight.checks(offline=False)}
+    assert "no" not in {found[name][0] for name in ("Python", "packages", "widgets", "kernel", "stored runs")}, found
+    assert found["kernel"][1] == f"a notebook runs, and imports fer_utils {__version__} of this folder"
 
 
 def test_a_bundle_is_whole_edited_or_damaged(tmp_path):
@@ -148,38 +141,33 @@ def test_a_stored_run_is_missing_found_or_damaged(tmp_path):
 # The network off
 
 
-def inside(code):
-    """A Python that has the network switched off."""
+REFUSED = """
+import socket, subprocess, sys, urllib.request
+import preflight
+for call in (lambda: socket.create_connection(("192.0.2.1", 80), timeout=5),
+             lambda: socket.getaddrinfo("example.org", 80), lambda: socket.gethostbyname("example.org"),
+             lambda: urllib.request.urlopen("http://example.org", timeout=5),
+             lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 53))):
+    try:
+        call()
+    except OSError as error:
+        print("the network is off for this check" in str(error))
+child = "import socket; socket.getaddrinfo('example.org', 1)"
+print(b"is off" in subprocess.run([sys.executable, "-c", child], capture_output=True).stderr)
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(("localhost", server.getsockname()[1]), timeout=60)
+print(len(socket.getaddrinfo(None, 80)) > 0, preflight.check_network().state)
+"""
+
+
+def test_with_the_network_off_other_hosts_are_refused_in_children_too_and_this_machine_answers():
     place = os.pathsep.join([str(ROOT / "tools" / "offline"), str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run([sys.executable, "-c", f"import socket, subprocess, sys, urllib.request\n{code}"],
-                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": place})
-
-
-def test_with_the_network_off_other_hosts_are_refused_in_children_too():
-    calls = ["socket.create_connection(('192.0.2.1', 80), timeout=5)", "socket.getaddrinfo('example.org', 80)",
-             "socket.gethostbyname('example.org')", "urllib.request.urlopen('http://example.org', timeout=5)",
-             "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
-             "subprocess.run([sys.executable, '-c', 'import socket; socket.getaddrinfo(\"example.org\", 1)'], check=1)"]
-    answers = {call: inside(call) for call in calls}
-    assert not [call for call, answer in answers.items()
-                if answer.returncode != 1 or "the network is off for this check" not in answer.stderr]
-
-
-def test_with_the_network_off_this_machine_still_answers_and_the_table_says_so():
-    answer = inside("server = socket.create_server(('127.0.0.1', 0))\n"
-                    "socket.create_connection(('localhost', server.getsockname()[1]), timeout=60)\n"
-                    "import preflight; print(len(socket.getaddrinfo(None, 80)) > 0, preflight.check_network().state)")
-    assert answer.stdout == "True yes\n", answer.stderr
+    answer = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True,
+                            env={**os.environ, "PYTHONPATH": place})
+    assert answer.stdout.split() == [*6 * ["True"], "True", "yes"], answer.stderr
 
 
 # What is printed
-
-
-def test_lines_fit_into_80_columns_and_keep_every_word():
-    printed = list(preflight.lines(Check("no", "packages", "numpy " * 40, "python -m pip install " * 12)))
-    assert all(len(line) <= 80 for line in printed)
-    assert printed[0].startswith("✗ packages     numpy") and "               → python -m pip" in "\n".join(printed)
-    assert " ".join(printed).split().count("numpy") == 40 and " ".join(printed).split().count("install") == 12
 
 
 def test_the_table_ends_with_what_is_to_mend_and_an_exit_code(tmp_path, monkeypatch, capsys):
@@ -200,5 +188,5 @@ def test_the_table_ends_with_what_is_to_mend_and_an_exit_code(tmp_path, monkeypa
 def test_without_any_package_it_says_what_to_do_and_stops():
     answer = subprocess.run([sys.executable, "-S", ROOT / "tools" / "preflight.py", "--here"], capture_output=True,
                             text=True, encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": ""})
-    assert answer.returncode == 1 and "Traceback" not in answer.stderr
-    assert "✗ packages" in answer.stdout and "1 to mend: packages." in answer.stdout and "kernel" not in answer.stdout
+    assert answer.returncode == 1 and "Traceback" not in answer.stderr and "kernel" not in answer.stdout
+    assert "1 to mend: packages." in answer.stdout

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import course
 import environment
@@ -14,7 +15,7 @@ import nbformat
 import pytest
 from execute import CELL_SECONDS, WIDGET, NotebookFailed, execute, normalise
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from notebook_html import as_html, headline
+from notebook_html import as_html
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
@@ -23,12 +24,6 @@ OLD_PYTHON = """
 import runpy, sys
 sys.version_info, sys.modules["tomllib"], sys.argv = (3, 10, 9), None, sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")"""
-
-
-def notebook(folder, *sources):
-    path = folder / "toy.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
-    return path
 
 
 def test_every_tool_has_help_that_needs_no_environment_and_tells_an_old_python_so(tmp_path):
@@ -68,28 +63,25 @@ def test_normalise_keeps_what_a_reader_sees_and_drops_the_rest():
     assert json.dumps(normalise(clean)) == once
 
 
-def test_execute_writes_a_normalised_copy_and_leaves_the_original(tmp_path):
-    path = notebook(tmp_path, "import os, sys; print(os.getcwd())", "print('no', file=sys.stderr)\n6 * 7")
-    before = path.read_bytes()
-    execute(path, tmp_path / "build" / "toy.ipynb")
-    where, answer = nbformat.read(tmp_path / "build" / "toy.ipynb", as_version=4).cells
-    assert Path(where.outputs[0].text.strip()).resolve() == tmp_path.resolve()
-    assert len(answer.outputs) == 1 and answer.outputs[0].data["text/plain"] == "42"
-    assert path.read_bytes() == before
-    assert [file.name for file in (tmp_path / "build").iterdir()] == ["toy.ipynb"]
+def test_execute_writes_a_normalised_copy_and_names_the_cell_that_hangs_raises_or_kills_its_kernel(tmp_path):
+    path, out = tmp_path / "toy.ipynb", tmp_path / "build" / "toy.ipynb"
 
+    def call(source, timeout=CELL_SECONDS):
+        cells = [new_code_cell("import os, sys; print(os.getcwd()); print('no', file=sys.stderr)"), new_code_cell(source)]
+        nbformat.write(new_notebook(cells=cells), path)
+        execute(path, out, timeout=timeout)
 
-def test_a_cell_that_hangs_raises_or_kills_its_kernel_is_named(tmp_path, monkeypatch):
     for source, timeout, message in (("import time; time.sleep(6000)", 1, "took longer than 1 s"),
                                      ("raise ValueError('no such face')", 60, "stopped with ValueError: no such face"),
-                                     ("import os; os._exit(1)", 60, "lost its kernel")):
+                                     ("os._exit(1)", 60, "lost its kernel")):
         with pytest.raises(NotebookFailed, match=rf"toy.ipynb, cell \[2\] {message}"):
-            execute(notebook(tmp_path, "1", source), tmp_path / "out.ipynb", timeout=timeout)
-        assert not (tmp_path / "out.ipynb").exists() and (tmp_path / "unfinished-out.ipynb").exists()
-    seen = {}
-    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **options: seen.update(options) or new_notebook())
-    execute(notebook(tmp_path, "1"), tmp_path / "out.ipynb")
-    assert seen["execution_timeout"] == CELL_SECONDS  # a limit without being asked
+            call(source, timeout)
+        assert not out.exists() and (tmp_path / "build" / "unfinished-toy.ipynb").exists()
+    call("6 * 7")
+    where, answer = nbformat.read(out, as_version=4).cells
+    assert len(where.outputs) == 1 and Path(where.outputs[0].text.strip()).resolve() == tmp_path.resolve()
+    assert answer.outputs[0].data["text/plain"] == "42" and "papermill" not in out.read_text()
+    assert not nbformat.read(path, as_version=4).cells[1].outputs and len(list(out.parent.iterdir())) == 1
 
 
 # Pages
@@ -116,13 +108,6 @@ def test_page_draws_formulas_itself_and_asks_no_other_host():
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
 
 
-def test_headline_is_the_title_and_the_first_paragraph():
-    for text, found in (("# 03 · Where *Eq. 2* comes from\n\nA step of `alpha`,\n[see](x.md) Fig. 1. And on.\n\nMore.",
-                         ("03 · Where Eq. 2 comes from", "A step of alpha, see Fig. 1. And on.")),
-                        ("# Alone", ("Alone", ""))):
-        assert headline(new_notebook(cells=[new_markdown_cell(text)])) == found
-
-
 # make course, make test, and the environment
 
 
@@ -142,53 +127,35 @@ def test_course_renders_what_it_executed(tmp_path, monkeypatch):
 
 
 def test_course_stores_outputs_where_it_is_asked_to_and_leaves_what_failed(tmp_path, monkeypatch):
-    paths = [tmp_path / "01_good.ipynb", tmp_path / "02_bad.ipynb"]
-    for path in paths:
-        path.write_text("as it was")
-
-    def fails_second(path, output):
-        if path == paths[1]:
-            raise NotebookFailed("no")
-        executed(path, output)
-
+    good, bad = tmp_path / "01_good.ipynb", tmp_path / "02_bad.ipynb"
     (tmp_path / "build").mkdir()
     monkeypatch.setattr(course, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(course, "find_notebooks", lambda only: paths)
-    monkeypatch.setattr(course, "execute", fails_second)
+    monkeypatch.setattr(course, "find_notebooks", lambda only: [good, bad])
     for store, first in ((False, "as it was"), (True, "As it ran here")):
+        good.write_text("as it was")
+        bad.write_text("as it was")
+        monkeypatch.setattr(course, "execute", Mock(side_effect=[executed(good, tmp_path / "build" / good.name),
+                                                                 NotebookFailed("no")]))
         with pytest.raises(SystemExit, match="failed\nno"):
             course.main(store=store)
-        assert first in paths[0].read_text("utf-8") and paths[1].read_text() == "as it was"
+        assert first in good.read_text("utf-8") and bad.read_text() == "as it was"
 
 
-def test_tests_side_by_side_come_first_and_what_fails_there_is_the_end(monkeypatch):
+@pytest.mark.parametrize("codes, code", [([0, 0], 0), ([1], 1), ([0, 1], 1), ([5, 0], 0), ([0, 5], 0), ([5, 5], 5)])
+def test_tests_side_by_side_come_first_and_what_fails_there_is_the_end(monkeypatch, codes, code):
     import test as tool
 
-    asked, codes = [], []
+    run = Mock(side_effect=[subprocess.CompletedProcess("pytest", code) for code in codes])
     monkeypatch.setattr(tool, "missing", lambda: ())
-    monkeypatch.setattr(tool.subprocess, "run", lambda command, **options: asked.append((command, options["env"]))
-                        or subprocess.CompletedProcess(command, codes.pop(0)))
-    for given, calls, code in (([0, 0], 2, 0), ([1], 1, 1), ([0, 1], 2, 1), ([5, 0], 2, 0), ([0, 5], 2, 0),
-                               ([5, 5], 2, 5)):
-        asked.clear()
-        codes[:] = given
-        assert tool.main(False, False, ["-x"]) == code and len(asked) == calls
-    (quick, one_thread), (serial, _) = asked
-    assert {"-n", "loadfile", "-x"} <= set(quick) and one_thread["OMP_NUM_THREADS"] == "1"
-    assert {"--nbval", "-x", "course and not stress"} <= set(serial) and "-n" not in serial
-    asked.clear()
-    codes[:] = [0, 0]
-    assert tool.main(True, False, []) == tool.main(False, True, []) == 0
-    assert "--nbval" not in asked[0][0] and asked[1][0][-1] == "stress"
+    monkeypatch.setattr(tool.subprocess, "run", run)
+    assert tool.main(False, False, ["-x"]) == code and run.call_count == len(codes)
+    quick, serial = run.call_args_list[0], run.call_args_list[-1]
+    assert {"-n", "loadfile", "-x"} <= set(quick.args[0]) and quick.kwargs["env"]["OMP_NUM_THREADS"] == "1"
+    assert len(codes) == 1 or {"--nbval", "-x", "course and not stress"} <= set(serial.args[0])
 
 
 def test_environment_is_made_once_and_again_when_its_files_change_or_it_failed(tmp_path, monkeypatch):
-    called, codes = [], [1, 0, 0]
-
-    def pip(command, **_):
-        called.append(command)
-        return subprocess.CompletedProcess(command, codes.pop(0))
-
+    pip = Mock(side_effect=[subprocess.CompletedProcess("pip", code) for code in (1, 0, 0)])
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text("one")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
@@ -199,7 +166,7 @@ def test_environment_is_made_once_and_again_when_its_files_change_or_it_failed(t
         environment.prepare()
     environment.prepare()
     environment.prepare()
-    assert len(called) == 2 and "constraints.txt" in called[0]
+    assert pip.call_count == 2 and "constraints.txt" in pip.call_args.args[0]
     (tmp_path / "constraints.txt").write_text("two")
     environment.prepare()
-    assert len(called) == 3
+    assert pip.call_count == 3
