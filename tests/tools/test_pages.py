@@ -21,23 +21,19 @@ def without_code(text):
     return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
 
 
-def test_every_page_ends_by_telling_where_to_go_next():
-    lost = []
-    for name in PAGES:
-        found = NEXT.search(read(name).strip().split("\n\n")[-1])
-        if not found or not (ROOT / name).parent.joinpath(found[1]).exists():
-            lost.append(name)
-    assert not lost
+def prose(path, last=0):
+    """The text of a notebook's cells, or of the last ones."""
+    cells = nbformat.read(path, as_version=4).cells[-last:]
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
-def test_every_notebook_leads_to_the_next_one():
-    lost, paths = [], find_notebooks()
-    for path, after in zip(paths, [*paths[1:], None]):
-        cells = nbformat.read(path, as_version=4).cells[-3:]
-        found = NEXT.search("\n".join(cell.source for cell in cells if cell.cell_type == "markdown"))
-        if not found or not (path.parent / found[1]).exists() or after and found[1].split("/")[-1] != after.name:
-            lost.append(path.name)
-    assert not lost
+def test_every_page_and_every_notebook_ends_by_telling_where_to_go_next():
+    ends = {ROOT / name: read(name).strip().split("\n\n")[-1] for name in PAGES}
+    notebooks = find_notebooks()
+    ends |= {path: prose(path, last=3) for path in notebooks}
+    found = {path: NEXT.search(end) for path, end in ends.items()}
+    assert not [path for path, next_ in found.items() if not next_ or not (path.parent / next_[1]).exists()]
+    assert [found[path][1] for path in notebooks[:-1]] == [path.name for path in notebooks[1:]]
 
 
 # The glossary
@@ -52,8 +48,7 @@ def test_each_term_of_the_glossary_is_explained_in_both_languages_and_names_its_
     names, wrong = [term["english"].casefold() for term in TERMS], []
     assert names == sorted(names) and len(set(names)) == len(names)
     for term in TERMS:
-        cells = nbformat.read(ROOT / "docs" / term["target"], as_version=4).cells
-        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        text = prose(ROOT / "docs" / term["target"])
         right = {"English": term["meaning"].endswith(".") and not re.search("[가-힣]", term["meaning"]),
                  "Korean": term["sense"].endswith("니다.") and re.search("[가-힣]", term["sense"]),
                  "section": re.search(rf"^##? {re.escape(term['section'])} (· )?{re.escape(term['title'])}$", text,
@@ -75,15 +70,7 @@ def test_the_korean_readme_has_the_same_commands():
     assert not [command for command in commands if command not in korean and command not in optional]
 
 
-def test_the_korean_readme_leads_to_the_same_notebooks_in_the_same_order():
-    linked = re.findall(r"^\| \[(\d) · [^\]]+\]\(notebooks/(\S+?)\)", read("README.ko.md"), re.MULTILINE)
-    assert [name for _, name in linked] == [path.name for path in find_notebooks()]
-    assert [int(number) for number, _ in linked] == list(range(1, len(linked) + 1))
-    assert "](README.md)" in read("README.ko.md") and "](README.ko.md)" in read("README.md")
-
-
 def test_the_korean_readme_has_no_number_that_is_not_in_the_english_pages():
-    english = without_code(read("README.md") + read("results/README.md")) + "".join(
-        cell.source for path in find_notebooks() for cell in nbformat.read(path, as_version=4).cells)
+    english = without_code(read("README.md") + read("results/README.md")) + "".join(map(prose, find_notebooks()))
     numbers = re.findall(r"(?<![\w.=,])\d[\d,]*\.\d+(?![A-Za-z\d.])|\d,\d{3}", without_code(read("README.ko.md")))
     assert len(numbers) > 8 and not [number for number in numbers if number not in english]

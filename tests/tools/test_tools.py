@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -66,22 +67,23 @@ def test_normalise_keeps_what_a_reader_sees_and_drops_the_rest():
 def test_execute_writes_a_normalised_copy_and_names_the_cell_that_hangs_raises_or_kills_its_kernel(tmp_path):
     path, out = tmp_path / "toy.ipynb", tmp_path / "build" / "toy.ipynb"
 
-    def call(source, timeout=CELL_SECONDS):
-        cells = [new_code_cell("import os, sys; print(os.getcwd()); print('no', file=sys.stderr)"), new_code_cell(source)]
-        nbformat.write(new_notebook(cells=cells), path)
-        execute(path, out, timeout=timeout)
+    def call(source, **options):
+        first = "import os, sys; print(os.getcwd()); print('no', file=sys.stderr)"
+        nbformat.write(new_notebook(cells=[new_code_cell(first), new_code_cell(source)]), path)
+        execute(path, out, **options)
 
     for source, timeout, message in (("import time; time.sleep(6000)", 1, "took longer than 1 s"),
                                      ("raise ValueError('no such face')", 60, "stopped with ValueError: no such face"),
                                      ("os._exit(1)", 60, "lost its kernel")):
         with pytest.raises(NotebookFailed, match=rf"toy.ipynb, cell \[2\] {message}"):
-            call(source, timeout)
+            call(source, timeout=timeout)
         assert not out.exists() and (tmp_path / "build" / "unfinished-toy.ipynb").exists()
     call("6 * 7")
     where, answer = nbformat.read(out, as_version=4).cells
     assert len(where.outputs) == 1 and Path(where.outputs[0].text.strip()).resolve() == tmp_path.resolve()
     assert answer.outputs[0].data["text/plain"] == "42" and "papermill" not in out.read_text()
     assert not nbformat.read(path, as_version=4).cells[1].outputs and len(list(out.parent.iterdir())) == 1
+    assert signature(execute).parameters["timeout"].default == CELL_SECONDS
 
 
 # Pages
