@@ -105,7 +105,6 @@ NOT_WHOLE = [
     ({"task": TASK.replace("*5 minutes · ★★☆*", "")}, "5 minutes"),
     ({"task": TASK.replace("★★☆", "★★")}, "three stars"),
     ({"stub": STUB.replace("checks.eq1(mine)", "mine")}, "last line of its stub is not its check"),
-    ({"solution": SOLUTION.replace("```python", "```")}, "one block of ```python"),
     ({"answer": ANSWER + "\n```\n\n```python\nmore = 1"}, "one block of ```python"),
     ({"solution": SOLUTION.replace("<details><summary>Solution</summary>", "")}, "is folded"),
     ({"answer": ANSWER + "\nchecks.eq1(mine)"}, "does not repeat the check"),

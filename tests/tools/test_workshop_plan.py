@@ -38,18 +38,12 @@ def test_the_sections_and_commands_that_are_named_exist():
     assert all((ROOT / "tools" / f"{name}.py").exists() for name in tools)
 
 
-def literals():
-    """Every piece of text in the programs of package and tools, with adjacent ones joined, as Python joins them."""
-    for path in [*ROOT.glob("fer_*/**/*.py"), *(ROOT / "tools").glob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
-
-
 def test_enough_mishaps_are_named_and_the_course_s_own_messages_are_as_it_says_them():
     mishaps = rows("What usually goes wrong")[1:]
     assert len(mishaps) >= 10 and all(len(row) == 3 and all(row) for row in mishaps)
-    known = list(literals())
+    programs = [*ROOT.glob("fer_*/**/*.py"), *(ROOT / "tools").glob("*.py")]
+    known = [str(node.value) for path in programs for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Constant)]
     own = [row[0].strip("`") for row in mishaps if row[0].startswith(("`FerError", "`This course", "`The install"))]
     assert len(own) >= 8
     for message in own:
