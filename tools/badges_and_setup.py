@@ -1,7 +1,6 @@
 """Write what leads into the course from outside: the set-up cell of each notebook, and the README's Colab and Binder.
 
-    python tools/badges_and_setup.py            write them
-    python tools/badges_and_setup.py --check    write nothing; say which are not as they would be, and exit with 1
+    python tools/badges_and_setup.py
 
 They follow from two lines of pyproject.toml: the version, and the repository's public address, which stands nowhere
 else. As long as its owner is called OWNER there is none: the README shows no badges, and on Colab the cell says so.
@@ -9,16 +8,15 @@ else. As long as its owner is called OWNER there is none: the README shows no ba
 
 import re
 import sys
-import tomllib
 
-from environment import ROOT, enter, parser
+from environment import ROOT, enter, parser, project
 from execute import find_notebooks, normalise
 
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)/?")
 NOBODY = "OWNER"  # pyproject.toml's owner until somebody publishes the repository
 UNSET = (f"The repository has no public address yet. Put it into pyproject.toml, [project.urls], instead of the one "
          f"with {NOBODY}; then call python tools/badges_and_setup.py and publish the tag that it names.")
-UPGRADED = ("plotly>=6.0",)  # Colab's own is older; nothing that torch or numpy would follow
+UPGRADED = "plotly>=6.0"  # Colab's own is older; nothing that torch or numpy would follow
 
 CELL = """\
 # On Colab this fetches the course and leaves Colab's torch and numpy alone.
@@ -31,7 +29,7 @@ import fer_utils  # not found? In the course's folder: python tools/environment.
 fer_utils.require_version("{version}")"""
 COLAB = """\
     !curl -sSfL {address}/archive/refs/tags/v{version}.tar.gz | tar xz -C /content
-    %pip install -q --no-deps {folder} {upgraded}
+    %pip install -q --no-deps {folder} "{upgraded}"
     %cd -q {folder}/notebooks"""
 NO_COLAB = """\
     raise RuntimeError("This copy has no public address yet: Colab can't fetch it.")"""
@@ -54,33 +52,24 @@ ROW = ("| {title} | [![Open {title} in Colab](https://colab.research.google.com/
 BINDER = "https://mybinder.org/v2/gh/{slug}/v{version}?urlpath=lab/tree/README.md"
 
 
-def main(check=False):
-    """Write, or only compare; returns the exit code."""
-    version, address = project()
+def main():
+    """Write what is not as it should be, and say so."""
+    address = checked(project()["urls"]["Repository"])
     if address is None:
         print(UNSET)
-    stale = []
-    for path, text in written(version, address):
+    for path, text in written(project()["version"], address):
         if path.read_text(encoding="utf-8") != text:
-            stale.append(path.relative_to(ROOT).as_posix())
-            if not check:
-                path.write_text(text, encoding="utf-8")
-    if stale and check:
-        print(f"Not as pyproject.toml says: {', '.join(stale)}. Call python tools/badges_and_setup.py", file=sys.stderr)
-    elif stale:
-        print(f"Version {version}: wrote {', '.join(stale)}")
-    return int(check and bool(stale))
+            path.write_text(text, encoding="utf-8")
+            print(f"Wrote {path.relative_to(ROOT).as_posix()}")
 
 
-def project():
-    """(version, address), the address None as long as nobody has set it."""
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    address = table["urls"]["Repository"]
+def checked(address):
+    """The repository's address; None as long as nobody has set it."""
     found = GITHUB.fullmatch(address)
     if not found:
         sys.exit(f"pyproject.toml, [project.urls]: Repository = {address!r} is no address that Colab and Binder read; "
                  "it must be https://github.com/owner/name")
-    return table["version"], None if found[1].startswith(f"{NOBODY}/") else f"https://github.com/{found[1]}"
+    return None if found[1].startswith(f"{NOBODY}/") else f"https://github.com/{found[1]}"
 
 
 def written(version, address):
@@ -108,11 +97,10 @@ def with_setup(notebook, stem, version, address):
 
 def setup(version, address):
     """The source of the set-up cell. What pip gets is named one by one: with --no-deps it installs nothing else."""
-    upgraded = " ".join(f'"{requirement}"' for requirement in UPGRADED)
     colab = NO_COLAB
     if address:
         folder = f"/content/{address.rpartition('/')[2]}-{version}"  # so GitHub names it in its archive of a tag
-        colab = COLAB.format(version=version, address=address, folder=folder, upgraded=upgraded)
+        colab = COLAB.format(version=version, address=address, folder=folder, upgraded=UPGRADED)
     return CELL.format(version=version, colab=colab)
 
 
@@ -130,8 +118,5 @@ def with_badges(readme, names, version, address):
 
 
 if __name__ == "__main__":
-    parser = parser(__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, and say what is not up to date")
-    arguments = parser.parse_args()
-    enter(arguments.here)
-    sys.exit(main(arguments.check))
+    enter(parser(__doc__).parse_args().here)
+    main()

@@ -4,11 +4,8 @@
 
 In it are the files of the last commit (without tests and the large networks of results/), the runs with which the
 notebooks start, the notebooks for students and instructors, the pages in build/ where they were made, a START page,
-and a manifest with the SHA-256 of every file, which ``python tools/preflight.py`` compares in the unpacked folder. The
-faces are not in it: drawing them takes seconds. Nor is anything of a run on real data, nor the packages, which are
-installed beforehand.
-
-The same commit, runs and pages give the same zip, byte for byte.
+and a manifest with the SHA-256 of every file, which ``python tools/preflight.py`` compares in the unpacked folder.
+Nothing of a run on real data is in it. The same commit, runs and pages give the same zip, byte for byte.
 """
 
 import hashlib
@@ -17,19 +14,20 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
+import time
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import preflight
-from environment import ROOT, enter, parser
+import workshop
+from environment import ROOT, enter, parser, project
 from execute import has_injected
 
 NAME = "cl-resnet50-course"
 LEFT_OUT = ("results/networks/", "tests/", ".")  # how the paths begin of what is large, or for contributors alone
 RUN_FILES = ("config.json", "environment.json", "history.json", "metrics.json", "predictions.npz")
 WEIGHTS = "model.safetensors"
+STUDENT = "build/workshop/student/"
 PACKED = (".png", ".npz", ".zip")  # not worth compressing again
 SMALL_FACES = 64  # so many test faces must get the same answers from a network in half precision
 STEPS = [
@@ -42,55 +40,38 @@ STEPS = [
      ["python tools/preflight.py --offline"]),
     ("Begin",
      "Open {first} in the browser's list. A cell that trains finds a stored run and says so.",
-     [".venv/bin/jupyter lab {folder}", r".venv\Scripts\jupyter lab {folder}   (Windows)"]),
+     [".venv/bin/jupyter lab build/workshop/student",
+      r".venv\Scripts\jupyter lab build/workshop/student   (Windows)"]),
 ]
 
 
-class Refused(Exception):
-    """The bundle cannot be made; the message says why, and what to do."""
-
-
 def main():
-    """Gather, write, tell; returns the exit code."""
-    try:
-        version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-        workshop()
-        commit, stamp, files = committed(ROOT)
-        from fer_utils.runs.run import default_runs_dir
+    """Gather, write, tell; what stands in the way ends it, with a message that says what to do."""
+    from fer_utils.runs.run import default_runs_dir
 
-        with tempfile.TemporaryDirectory() as folder:
-            files.update(stored_runs(default_runs_dir(), preflight.needed_runs(), Path(folder)))
-            files.update(pages(ROOT))
-            target = ROOT / "build" / f"{NAME}-{version}.zip"
-            count = write(target, files, version, commit, stamp)
-    except Refused as error:
-        print(error, file=sys.stderr)
-        return 1
+    version = project()["version"]
+    workshop.main()
+    commit, stamp, files = committed(ROOT)
+    files.update(stored_runs(default_runs_dir(), preflight.needed_runs()))
+    files.update(pages(ROOT))
+    target = ROOT / "build" / f"{NAME}-{version}.zip"
+    count = write(target, files, version, commit, stamp)
     print(f"{target}: {count} files, {target.stat().st_size / 1e6:.0f} MB")
-    return 0
-
-
-def workshop():
-    """Write the notebooks of students and instructors anew, where the program for it is there."""
-    program = ROOT / "tools" / "workshop.py"
-    if program.exists() and subprocess.run([sys.executable, program, "--here"], cwd=ROOT).returncode:
-        raise Refused("tools/workshop.py failed, see above: the notebooks for students and instructors are not made.")
 
 
 def committed(root):
     """(commit, its time in seconds, {path: bytes}) of what git has at HEAD, but for ``LEFT_OUT``."""
     def git(*arguments):
         command = ["git", "-c", "core.autocrlf=false", "-c", "core.eol=lf", *arguments]  # one zip on every system
-        return subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
+        return subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True).stdout
 
     try:
         commit, stamp = git("show", "-s", "--format=%H %ct", "HEAD").decode().split()
         changed = git("status", "--porcelain", "--untracked-files=no").decode().splitlines()
         archive = git("archive", "--format=tar", "HEAD")
     except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip()
-        raise Refused(f"{root}: a bundle is packed from a git checkout, and git cannot read one here "
-                      f"({said or error}). Clone the repository, and call this there.") from error
+        sys.exit(f"{root}: a bundle is packed from a git checkout, and git cannot read one here ({error}). Clone the "
+                 "repository, and call this there.")
     if changed:
         print(f"Not committed, and so not in the bundle as they are now: {', '.join(line[3:] for line in changed)}")
     files = {}
@@ -101,55 +82,56 @@ def committed(root):
     return commit, int(stamp), files
 
 
-def stored_runs(home, needed, scratch):
-    """{path in the bundle: bytes or the path of a file} of the runs that the notebooks ask for.
+def stored_runs(home, needed):
+    """{path in the bundle: bytes} of the runs that the notebooks ask for. ``needed``: of ``preflight.needed_runs``.
 
-    ``needed``: of ``preflight.needed_runs``. A network goes along where a notebook asks it; in half precision, which
-    halves it, where it then gives the same answers bit for bit. Raises ``Refused`` where a run is missing or damaged,
-    and for one on real data.
+    A network goes along where a notebook asks it. A run that is missing, damaged or on real data is refused.
     """
     from fer_utils.runs.run import load_run
 
-    home, files = Path(home), {}
-    states = {name: preflight.state_of(home / name, about["network"]) for name, about in needed.items()}
+    files = {}
+    states = {name: preflight.state_of(home / name, notebooks) for name, notebooks in needed.items()}
     bad = {name: state for name, state in states.items() if state != "found"}
     if bad:
-        numbers = sorted({number for name in bad for number in needed[name]["notebooks"]} - {"06"})  # it trains nothing
-        raise Refused("These runs of the notebooks are not in " + f"{home}:\n"
-                      + "\n".join(f"  {name}: {state}" for name, state in bad.items())
-                      + f"\npython tools/course.py --only {' '.join(numbers)} trains them (delete damaged ones first).")
-    for name, about in needed.items():
+        numbers = sorted({number for name in bad for number in needed[name]} - {"06"})  # it trains nothing
+        sys.exit("\n".join([f"These runs of the notebooks are not in {home}:",
+                            *(f"  {name}: {state}" for name, state in bad.items()),
+                            f"python tools/course.py --only {' '.join(numbers)} trains them (delete damaged ones "
+                            "first)."]))
+    for name, notebooks in needed.items():
         run = load_run(home / name)
         if run.config["dataset"] != "synthetic":
-            raise Refused(f"{run.folder}: a run on {run.config['dataset']}; only runs on the drawn faces are packed.")
+            sys.exit(f"{run.folder}: a run on {run.config['dataset']}; only runs on the drawn faces are packed.")
         for part in RUN_FILES:
             files[f"runs/{name}/{part}"] = (run.folder / part).read_bytes()
-        if about["network"]:
-            files[f"runs/{name}/{WEIGHTS}"] = narrow(run, scratch / name) or run.folder / WEIGHTS
+        if preflight.ASKS_NETWORKS in notebooks:
+            files[f"runs/{name}/{WEIGHTS}"] = weights(run)
     return files
 
 
-def narrow(run, folder):
-    """The run's network in half precision, as a file in ``folder``; None where it would give other answers."""
+def weights(run):
+    """The run's network as the bytes of a file; in half precision where it then gives the same answers bit for bit."""
     import numpy as np
 
     from fer_lab import half_precision
     from fer_utils.evaluation import predict
     from fer_utils.model import CLResNet50
 
-    path = half_precision.export_half(run, folder) / half_precision.WEIGHTS
     images = np.random.default_rng(0).integers(0, 256, (SMALL_FACES, 48, 48), np.uint8)
-    small = CLResNet50(len(run.config["classes"]), backbone=run.config["recipe"]["backbone"], weights=str(path)).eval()
-    answers = [predict(network, images, **run.config["inputs"]) for network in (run.model, small)]
-    return path if all(np.array_equal(one, other) for one, other in zip(*answers)) else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = half_precision.export_half(run, Path(folder) / "half") / half_precision.WEIGHTS
+        small = CLResNet50(len(run.config["classes"]), backbone=run.config["recipe"]["backbone"], weights=str(path))
+        answers = [predict(network, images, **run.config["inputs"]) for network in (run.model, small.eval())]
+        same = all(np.array_equal(one, other) for one, other in zip(*answers))
+        return (path if same else run.folder / WEIGHTS).read_bytes()
 
 
 def pages(root):
-    """{path: file} of what build/ holds for readers: the workshop's notebooks and the site.
+    """{path: bytes} of what build/ holds for readers: the workshop's notebooks and the site.
 
     A notebook to which parameters were given from outside may show faces of real people: it stays here.
     """
-    return {path.relative_to(root).as_posix(): path
+    return {path.relative_to(root).as_posix(): path.read_bytes()
             for folder in ("workshop", "site") for path in sorted((root / "build" / folder).rglob("*"))
             if path.is_file() and ".ipynb_checkpoints" not in path.parts
             and not (path.suffix == ".ipynb" and has_injected(path))}
@@ -158,17 +140,15 @@ def pages(root):
 def write(target, files, version, commit, stamp):
     """Write the zip, whole or not at all, with START pages and manifest; returns how many files are in it.
 
-    ``files``: {path: bytes or the path of a file}; ``stamp``: seconds, the time that every file in it gets.
+    ``files``: {path: bytes}; ``stamp``: seconds, the time that every file in it gets.
     """
     from fer_utils.atomic import written_whole
 
-    files = {**files, **start(files, version)}
-    contents = {path: content if isinstance(content, bytes) else Path(content).read_bytes()
-                for path, content in files.items()}
+    contents = {**files, **start(files, version)}
     listing = [f"# {NAME} {version}, commit {commit}",
                *(f"{hashlib.sha256(contents[path]).hexdigest()}  {path}" for path in sorted(contents))]
     contents[preflight.MANIFEST] = ("\n".join(listing) + "\n").encode()
-    when = datetime.fromtimestamp(stamp, UTC).timetuple()[:6]
+    when = time.gmtime(stamp)[:6]
     with written_whole(target) as part, zipfile.ZipFile(part, "w") as archive:
         for path in sorted(contents):
             entry = zipfile.ZipInfo(f"{NAME}-{version}/{path}", when)
@@ -182,14 +162,9 @@ def start(files, version):
     """START.txt and START.html: what to do, in three steps."""
     from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-    student = sorted(path for path in files if path.startswith("build/workshop/student/") and path.endswith(".ipynb"))
-    notebooks = student or sorted(path for path in files if path.startswith("notebooks/") and path.endswith(".ipynb"))
-    if not notebooks:
-        raise Refused("There is no notebook to be packed.")
-    folder, _, first = notebooks[0].rpartition("/")
+    first = min(path for path in files if path.startswith(STUDENT)).removeprefix(STUDENT)
     title = f"CL-ResNet50, rebuilt: the course, {version}"
-    steps = [(head, text.format(first=first, folder=folder), [line.format(folder=folder) for line in commands])
-             for head, text, commands in STEPS]
+    steps = [(head, text.format(first=first), commands) for head, text, commands in STEPS]
     links = [(path, words) for path, words in (
         ("build/site/index.html", "the site of the course"),
         ("docs/workshop.md", "the plan of a workshop"), ("README.md", "what all this is")) if path in files]
@@ -201,6 +176,5 @@ def start(files, version):
 
 if __name__ == "__main__":
     parser = parser(__doc__)
-    arguments = parser.parse_args()
-    enter(arguments.here)
-    sys.exit(main())
+    enter(parser.parse_args().here)
+    main()

@@ -1,30 +1,24 @@
 """Remove what the tools made and can make again: build/ and caches.
 
-    python tools/clean.py          trained runs and .venv stay
-    python tools/clean.py --all    remove them too
+    python tools/clean.py    trained runs and .venv stay
 """
 
-import argparse
 import shutil
 
-from environment import ROOT
+from environment import ROOT, parser
 
-CACHES = ("build", ".pytest_cache", ".ruff_cache", ".hypothesis", "fer_utils.egg-info")
+MADE = ("build", ".pytest_cache", ".ruff_cache", ".hypothesis", "fer_utils.egg-info", "notebooks/.ipynb_checkpoints")
+ROOMS = ("fer_utils", "fer_course", "fer_lab", "tools", "tests")
 
 
-def main(everything=False):
+def main():
     """Remove the folders, saying which."""
-    folders = [ROOT / name for name in CACHES + (("runs", ".venv") if everything else ())]
-    for room in ("fer_utils", "fer_course", "fer_lab", "tools", "tests"):
-        folders.append(ROOT / room / "__pycache__")
-    folders.append(ROOT / "notebooks" / ".ipynb_checkpoints")
-    for folder in folders:
+    for folder in [*(ROOT / name for name in MADE), *(ROOT / room / "__pycache__" for room in ROOMS)]:
         if folder.exists():
             print(f"Removing {folder}")
             shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="remove runs/ and .venv as well")
-    main(parser.parse_args().all)
+    parser(__doc__).parse_args()
+    main()

@@ -19,7 +19,7 @@ from website import Site
 
 
 def main(only=(), store=False):
-    """Execute, store, render; returns the exit code."""
+    """Execute, store, render."""
     minutes = read_minutes()
     for path in find_notebooks(only):
         print(f"{path.stem:<32}", end=" ", flush=True)
@@ -27,9 +27,7 @@ def main(only=(), store=False):
         try:
             execute(path, BUILD / path.name)
         except NotebookFailed as error:
-            print("failed", flush=True)
-            print(error, file=sys.stderr)
-            return 1
+            sys.exit(f"failed\n{error}")
         minutes[path.stem] = round((monotonic() - start) / 60, 1)
         (BUILD / "minutes.json").write_text(json.dumps(minutes, indent=1))
         if store:
@@ -41,8 +39,7 @@ def main(only=(), store=False):
     executed = {f"notebooks/{path.name}": path for path in BUILD.glob("[0-9]*.ipynb")
                 if path.stem in minutes and not has_injected(path)}
     Site(executed=executed, note=foot(minutes)).write(BUILD / "site")
-    print(f"{peak_memory()}Open {BUILD / 'site' / 'index.html'} in a browser.")
-    return 0
+    print(f"Open {BUILD / 'site' / 'index.html'} in a browser.")
 
 
 def read_minutes():
@@ -60,20 +57,10 @@ def foot(minutes):
             f"torch {torch.__version__}.")
 
 
-def peak_memory():
-    """A line with the most memory that one kernel held; empty on Windows."""
-    try:
-        import resource
-    except ImportError:
-        return ""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return f"Largest kernel: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 2**30:.1f} GiB\n"
-
-
 if __name__ == "__main__":
     parser = parser(__doc__)
     parser.add_argument("--only", nargs="+", default=(), metavar="NUMBER", help="run these notebooks only")
     parser.add_argument("--store", action="store_true", help="store the outputs in notebooks/")
     arguments = parser.parse_args()
     enter(arguments.here)
-    sys.exit(main(arguments.only, arguments.store))
+    main(arguments.only, arguments.store)

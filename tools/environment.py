@@ -8,7 +8,6 @@ environment themselves (conda, for example) gives a tool --here: then nothing is
 """
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -20,12 +19,13 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "fer_utils.stamp"
 MINIMUM = (3, 11)
 
+if sys.version_info < MINIMUM:  # before any other import of a tool fails
+    sys.exit(f"This course needs Python 3.11 or later, and this is {sys.version.split()[0]}. Name a newer one: "
+             "make course PYTHON=python3.12, or without make: python3.12 tools/course.py")
+
 
 def enter(here=False):
     """Return if this is the right Python; otherwise run the calling program again in .venv and exit as it did."""
-    if sys.version_info < MINIMUM:
-        sys.exit(f"This course needs Python 3.11 or later, and this is {sys.version.split()[0]}. Name a newer one: "
-                 "make course PYTHON=python3.12, or without make: python3.12 tools/course.py")
     os.environ.setdefault("PYTHONUTF8", "1")  # Windows: children read and print α and λ
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel before one in the home folder
     os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")  # its default puts 4 MB of JavaScript in a notebook
@@ -37,9 +37,9 @@ def enter(here=False):
 
 def prepare():
     """Make .venv and install the pinned packages, unless that was done already for these very files."""
-    wanted = fingerprint()
+    wanted = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "constraints.txt"))
     usable = works()
-    if usable and STAMP.exists() and STAMP.read_text() == wanted:
+    if usable and STAMP.exists() and STAMP.read_text(encoding="utf-8") == wanted:
         return
     if not usable:
         print(f"Making {VENV}", flush=True)
@@ -53,13 +53,7 @@ def prepare():
         sys.exit("The installation failed; pip's last lines say why. Most often the network was away or the disk is "
                  "full (README.md has the line for CPU-only wheels, which are much smaller). Mend that and call the "
                  "same command again.")
-    STAMP.write_text(wanted)
-
-
-def fingerprint():
-    """What the installation depends on, as one hash."""
-    content = b"\0".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
-    return hashlib.sha256(content).hexdigest()
+    STAMP.write_text(wanted, encoding="utf-8")
 
 
 def works():
@@ -76,10 +70,17 @@ def run(*command):
         return 130
 
 
-def parser(description, **options):
+def project():
+    """The table [project] of pyproject.toml."""
+    import tomllib
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def parser(description):
     """An argument parser with what all tools share: help that is the docstring, and --here."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--here", action="store_true", help="use the Python that runs this, and install nothing")
     return parser
 

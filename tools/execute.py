@@ -66,10 +66,12 @@ def execute(notebook, output, parameters=None, timeout=CELL_SECONDS):
 
 def normalise(notebook):
     """Drop from an executed notebook, in place, all that differs from run to run or from machine to machine."""
-    for name in ("papermill", "widgets"):  # timings and paths; a widget's whole state, 5 MB for a plotly figure
-        notebook.metadata.pop(name, None)
-    notebook.metadata["kernelspec"] = dict(KERNEL)
-    notebook.metadata["language_info"] = {"name": "python"}
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+    from nbformat import from_dict
+
+    join = CoalesceStreamsPreprocessor().preprocess_cell
+    # gone: timings and paths; the whole state of a widget, 5 MB for a plotly figure
+    notebook.metadata = from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     for cell in notebook.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
@@ -78,7 +80,8 @@ def normalise(notebook):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
         cell.execution_count = count
-        cell.outputs = _joined(out for out in cell.outputs if out.get("name") != "stderr" and not _is_bare_widget(out))
+        cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr" and not _is_bare_widget(out)]
+        join(cell, {}, count)  # how a kernel cuts what a cell prints into pieces is chance
         for output in cell.outputs:
             if "execution_count" in output:
                 output["execution_count"] = count
@@ -96,14 +99,3 @@ def _is_bare_widget(output):
     """A widget without a picture, such as a progress bar, leaves nothing to read."""
     kinds = set(output.get("data", {}))
     return WIDGET in kinds and not any(kind.startswith("image/") for kind in kinds)
-
-
-def _joined(outputs):
-    """How a kernel cuts what a cell prints into pieces is chance: join neighbours."""
-    result = []
-    for output in outputs:
-        if result and output.output_type == result[-1].output_type == "stream":
-            result[-1].text += output.text
-        else:
-            result.append(output)
-    return result

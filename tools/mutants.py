@@ -2,7 +2,6 @@
 
     python tools/mutants.py                all of them, some minutes; the exit code is 0 if every one was noticed
     python tools/mutants.py --only sign    one of them
-    python tools/mutants.py --list         what they are
 
 They are faults that people make: those of published implementations, and of the threads in which people look for them.
 The repository stays as it is. Whoever rewrites a line that a fault changes, or renames the tests that notice it,
@@ -15,15 +14,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from environment import ROOT, enter, parser
 
 
-@dataclass(frozen=True)
-class Mutant:
+class Mutant(NamedTuple):
     """A fault: ``new`` in place of ``old`` in ``file``; ``tests``, a pattern below tests/, should notice it.
 
     ``words``: what pytest's -k chooses of these tests, where all of them would take long.
@@ -104,8 +102,6 @@ MUTANTS = {
 
 def main(only=None):
     """Every fault in turn, or one; returns the exit code."""
-    if only is not None and only not in MUTANTS:
-        sys.exit(f"There is no fault {only!r}; choose one of {', '.join(MUTANTS)}.")
     missed = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
@@ -152,11 +148,7 @@ def run_tests(folder, tests, words):
 
 if __name__ == "__main__":
     parser = parser(__doc__)
-    parser.add_argument("--only", metavar="FAULT", help="one of them, by its name")
-    parser.add_argument("--list", action="store_true", help="say what they are, and run nothing")
+    parser.add_argument("--only", metavar="FAULT", choices=MUTANTS, help="one of them, by its name")
     arguments = parser.parse_args()
-    if arguments.list:
-        print(*(f"{name:14s} {mutant.what}" for name, mutant in MUTANTS.items()), sep="\n")
-        sys.exit()
     enter(arguments.here)
     sys.exit(main(arguments.only))

@@ -11,7 +11,7 @@ from environment import ROOT
 
 WEB = ROOT / "tools" / "web"
 LARGEST = 1_000_000  # bytes of a file that a page links to
-LABS = ("center_lab", "results_lab")
+LABS = ("center-lab", "results-lab")  # the CSS classes of the elements in which they live
 # Code comes first, so that a dollar in it is none of ours.
 FORMULA = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$`\n]+)\$", re.DOTALL)
 # Without JavaScript the pictures stay where they are.
@@ -39,13 +39,6 @@ def as_html(notebook):
     return exporter().from_notebook_node(notebook)[0]
 
 
-def as_notebook(markdown):
-    """A Markdown text as a notebook of one cell, so that all pages go one way."""
-    from nbformat.v4 import new_markdown_cell, new_notebook
-
-    return new_notebook(cells=[new_markdown_cell(markdown)])
-
-
 def as_mathml(formula):
     """A match of ``FORMULA`` as MathML on one line, or as it was inside code."""
     from latex2mathml.converter import convert
@@ -58,14 +51,9 @@ def as_mathml(formula):
 
 def lab_module(name):
     """A lab's JavaScript, behind what the labs share, and the line that starts every such lab of a page."""
-    labs = ROOT / "fer_course" / "labs"
-    texts = [path.read_text(encoding="utf-8") for path in (labs / "lab.js", labs / name / f"{name}.js")]
-    return f"\n{''.join(texts)}{LAB_START.format(place=lab_place(name))}"
-
-
-def lab_place(name):
-    """The CSS class of the elements in which a lab lives."""
-    return name.replace("_", "-")
+    labs, folder = ROOT / "fer_course" / "labs", name.replace("-", "_")
+    texts = [path.read_text(encoding="utf-8") for path in (labs / "lab.js", labs / folder / f"{folder}.js")]
+    return f"\n{''.join(texts)}{LAB_START.format(place=name)}"
 
 
 def headline(notebook):
@@ -94,15 +82,6 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
-def unique(name, taken):
-    number, start = 0, name
-    while name in taken:
-        number += 1
-        name = f"{start}-{number}"
-    taken.add(name)
-    return name
-
-
 def is_text(path):
     try:
         return path.stat().st_size <= LARGEST and "\0" not in path.read_text(encoding="utf-8")
@@ -111,19 +90,13 @@ def is_text(path):
 
 
 def highlighted(path):
-    """A text file as HTML; None if it is none."""
+    """A text file as HTML."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
-    from pygments.lexers import TextLexer, get_lexer_for_filename
-    from pygments.util import ClassNotFound
+    from pygments.lexers import TextLexer, find_lexer_class_for_filename
 
-    if not is_text(path):
-        return None
-    try:
-        lexer = get_lexer_for_filename(path.name)
-    except ClassNotFound:
-        lexer = TextLexer()
-    return highlight(path.read_text(encoding="utf-8"), lexer, HtmlFormatter())
+    lexer = find_lexer_class_for_filename(path.name) or TextLexer
+    return highlight(path.read_text(encoding="utf-8"), lexer(), HtmlFormatter())
 
 
 def sections(title, body):

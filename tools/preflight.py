@@ -18,13 +18,12 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 from course import read_minutes
-from environment import MINIMUM, PYTHON, ROOT, VENV, parser, works
+from environment import PYTHON, ROOT, VENV, parser, project, works
 from execute import execute, find_notebooks
 
 MANIFEST = "MANIFEST.sha256"  # of a workshop bundle
@@ -33,8 +32,11 @@ RUNS_GB, INSTALLED_GB = 2.0, 3.0  # all runs and a checkpoint; the packages, wit
 EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab-widgets", "anywidget": "anywidget"}
 NAMED_RUN = re.compile(r"^(synthetic-\S+): (?:new|loaded)", re.MULTILINE)  # what a cell prints of a run that it got
 ASKS_NETWORKS = "06"  # the notebook that asks the networks themselves, not only what they once answered
-PROBE = ("import sys, fer_utils\nprint(sys.prefix, fer_utils.__file__, fer_utils.__version__, sep='\\n')",
-         "from fer_course import labs\nfrom fer_utils import model, plots\n6 * 7")
+PROBE = """\
+import sys, fer_utils
+from fer_course import labs
+from fer_utils import model, plots
+print(sys.prefix, fer_utils.__file__, fer_utils.__version__, sep="\\n")"""
 SIGNS = {"yes": "✓", "no": "✗", "aside": "–"}
 INSTALL = ("In this folder, without a network: python -m pip install --no-deps --no-build-isolation -e . "
            "Or with one: python tools/environment.py")
@@ -50,36 +52,13 @@ class Check(NamedTuple):
     advice: str = ""
 
 
-# What Python alone can see
+# The machine and what is installed
 
 
-def check_python(version=sys.version_info):
-    told, wanted = ".".join(map(str, version[:3])), ".".join(map(str, MINIMUM))
-    if tuple(version[:2]) < MINIMUM:
-        return Check("no", "Python", f"{told}, and the course needs {wanted} or later",
-                     "Install a newer one (python.org, or conda create -n course python=3.12), and call it by name: "
-                     f"python{wanted} tools/preflight.py")
-    return Check("yes", "Python", f"{told} ({sys.executable})")
+def check_memory():
+    import psutil
 
-
-def memory():
-    """(total, available) bytes, a container's limit counted where there is one; None before psutil is there."""
-    try:
-        import psutil
-    except ImportError:
-        return None, None
     total, available = psutil.virtual_memory()[:2]
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        return min(total, limit), min(available, limit - used)
-    except (OSError, ValueError):
-        return total, available
-
-
-def check_memory(total, available):
-    if total is None:
-        return Check("aside", "memory", "seen once the packages are there; 4 GB are enough")
     told = f"{available / 1e9:.1f} GB free of {total / 1e9:.1f} GB"
     if available < KERNEL_GB * 1e9:
         return Check("no", "memory", f"{told}; a notebook needs {KERNEL_GB:g} GB",
@@ -91,11 +70,11 @@ def check_memory(total, available):
     return Check("yes", "memory", told)
 
 
-def check_disk(folder, installed, usage=shutil.disk_usage):
+def check_disk(folder, installed):
     """``folder``: where runs are kept, which may be yet to be made; ``installed``: whether the packages are there."""
     while not folder.exists():
         folder = folder.parent
-    free, needed = usage(folder).free, RUNS_GB + (0 if installed else INSTALLED_GB)
+    free, needed = shutil.disk_usage(folder).free, RUNS_GB + (0 if installed else INSTALLED_GB)
     told = f"{free / 1e9:.1f} GB free in {folder}"
     if free < needed * 1e9:
         return Check("no", "disk", f"{told}; {needed:g} GB are needed" + ("" if installed else ", packages included"),
@@ -103,11 +82,9 @@ def check_disk(folder, installed, usage=shutil.disk_usage):
     return Check("yes", "disk", told)
 
 
-def versions(ranges):
-    """{name: installed version or None} of requirements as pyproject.toml has them, each "name>=version"."""
-    names = [requirement.partition(">=")[0] for requirement in ranges]
-    there = {re.sub(r"[-_.]+", "-", each.name).lower(): each.version for each in metadata.distributions()}
-    return {name: there.get(name) for name in names}
+def versions():
+    """{name: version} of all that is installed, the names as pyproject.toml has them."""
+    return {re.sub(r"[-_.]+", "-", each.name).lower(): each.version for each in metadata.distributions()}
 
 
 def numbers(version):
@@ -116,49 +93,37 @@ def numbers(version):
 
 
 def check_packages(ranges, pins, found):
-    """``pins``: {name: the version that the tests passed with}; ``found``: of ``versions``."""
+    """``ranges``: each "name>=version"; ``pins``: {name: the version that the tests passed with}; ``found``: of
+    ``versions``."""
     bad, other = [], []
     for requirement in ranges:
         name, least = requirement.split(">=")
-        if found[name] is None:
+        if name not in found:
             bad.append(f"{name} is missing")
         elif numbers(found[name]) < numbers(least):
             bad.append(f"{name} {found[name]} is older than {least}")
         elif numbers(found[name]) != numbers(pins[name]):
             other.append(f"{name} {found[name]} (tested: {pins[name]})")
-    if not any(found.values()):
-        return Check("no", "packages", "none of the course's packages is in this Python",
-                     "With a network: python tools/environment.py makes .venv and installs them, once, in some "
-                     "minutes. Then call this again.")
     if bad:
-        return Check("no", "packages", f"{len(bad)} of {len(ranges)} need attention: {'; '.join(bad)}",
-                     "With a network: python tools/environment.py; in an environment of your own: "
-                     'python -m pip install -c constraints.txt -e ".[notebooks]"')
+        return Check("no", "packages", f"{len(bad)} of {len(ranges)} need attention: {first_of(bad)}",
+                     "With a network: python tools/environment.py, once, some minutes; in an environment of your own: "
+                     'python -m pip install -c constraints.txt -e ".[notebooks]". Then call this again.')
     if other:
         return Check("aside", "packages", f"in their ranges, but other than tested: {', '.join(other)}")
     return Check("yes", "packages", f"all {len(ranges)} as they were tested")
 
 
-def check_widgets(found=None):
-    """``found``: the names of JupyterLab's extensions that are installed."""
-    if found is None:
-        from jupyter_core.paths import jupyter_path
+def check_widgets():
+    from jupyter_core.paths import jupyter_path
+    from jupyterlab_server.config import get_federated_extensions
 
-        homes = [Path(home) for home in jupyter_path("labextensions")]
-        found = {path.parent.relative_to(home).as_posix() for home in homes for pattern in ("*", "@*/*")
-                 for path in home.glob(f"{pattern}/package.json")}
+    found = get_federated_extensions(jupyter_path("labextensions"))
     missing = [package for name, package in EXTENSIONS.items() if name not in found]
     if missing:
         return Check("no", "widgets", f"JupyterLab does not find its part of {' and '.join(missing)}: sliders would "
                      "stay still", f"python -m pip install --force-reinstall --no-deps {' '.join(missing)}, in the "
                      "Python that runs JupyterLab; then reload the page in the browser.")
     return Check("yes", "widgets", "JupyterLab finds ipywidgets and anywidget: sliders will move")
-
-
-def check_chromium():
-    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
-        return Check("yes", "chromium", "found: the tests of the labs will run, too")
-    return Check("aside", "chromium", "none; only the tests of the labs want it, any browser shows the course")
 
 
 def check_bundle(root=ROOT):
@@ -170,9 +135,9 @@ def check_bundle(root=ROOT):
         if not there or hashlib.sha256((root / path).read_bytes()).hexdigest() != digest:
             (edited if there and path.endswith((".ipynb", ".md")) else broken).append(path)
     if broken:
-        return Check("no", "bundle", f"{len(broken)} of {len(lines)} files are missing or damaged: "
-                     f"{', '.join(broken[:3])}{', …' * (len(broken) > 3)}", "Unpack the zip again into a new folder.")
-    since = f"; edited since: {', '.join(edited[:3])}{', …' * (len(edited) > 3)}" if edited else ""
+        return Check("no", "bundle", f"{len(broken)} of {len(lines)} files are missing or damaged: {first_of(broken)}",
+                     "Unpack the zip again into a new folder.")
+    since = f"; edited since: {first_of(edited)}" if edited else ""
     return Check("yes", "bundle", f"all {len(lines)} files as they were packed{since}")
 
 
@@ -191,18 +156,18 @@ def check_network():
 
 
 def check_kernel(version, root=ROOT):
-    """A notebook of two cells, run as the course runs its own: does its kernel import this package?"""
+    """A notebook of one cell, run as the course runs its own: does its kernel import this package?"""
     import nbformat
 
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "tiny.ipynb"
-            nbformat.write(nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, PROBE)]), path)
-            first, _ = execute(path, Path(folder) / "out.ipynb", timeout=300).cells
+            nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PROBE)]), path)
+            (cell,) = execute(path, Path(folder) / "out.ipynb", timeout=300).cells
     except Exception as error:  # whatever a broken installation leads to
         return Check("no", "kernel", f"a notebook did not run: {short(error)}",
                      f"{KERNELS} If an import failed: {INSTALL}")
-    prefix, package, found = first.outputs[0]["text"].splitlines()
+    prefix, package, found = cell.outputs[0]["text"].splitlines()
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
         return Check("no", "kernel", f"the kernel python3 belongs to another Python, {prefix}", KERNELS)
     if Path(package).resolve().parent.parent != root.resolve() or found != version:
@@ -211,33 +176,29 @@ def check_kernel(version, root=ROOT):
     return Check("yes", "kernel", f"a notebook runs, and imports fer_utils {version} of this folder")
 
 
-def needed_runs(notebooks=None):
-    """{name of a run's folder: {"notebooks": those that ask for it, "network": whether they ask its network}}, as the
-    notebooks' stored outputs name them."""
+def needed_runs():
+    """{name of a run's folder: numbers of the notebooks that ask for it}, as their stored outputs name them."""
     needed = {}
-    for path in notebooks or find_notebooks():
+    for path in find_notebooks():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         printed = "\n".join("".join(out.get("text", "")) for cell in cells for out in cell.get("outputs", ()))
         for name in dict.fromkeys(NAMED_RUN.findall(printed)):
-            needed.setdefault(name, {"notebooks": [], "network": False})["notebooks"].append(path.stem[:2])
-    for about in needed.values():
-        about["network"] = ASKS_NETWORKS in about["notebooks"]
+            needed.setdefault(name, []).append(path.stem[:2])
     return needed
 
 
-def state_of(folder, network):
-    """"missing", "found", or what is wrong with a finished run. ``network``: its weights must be there, too."""
+def state_of(folder, notebooks):
+    """"missing", "found", or what is wrong with a finished run that these notebooks ask for."""
     from safetensors import safe_open
 
     from fer_utils.runs.run import load_run
 
-    folder = Path(folder)
     if not (folder / "metrics.json").exists():
         return "missing"
     try:
         run = load_run(folder)
         _ = len(run.history), len(run.predictions["labels"]), run.metrics["accuracy"], run.origin  # reads them all
-        if network or (folder / "model.safetensors").exists():
+        if ASKS_NETWORKS in notebooks or (folder / "model.safetensors").exists():
             safe_open(folder / "model.safetensors", "pt")  # compares the file's length with what its head asks for
     except Exception as error:  # whatever damaged bytes lead the readers of the formats to
         return short(error)
@@ -246,19 +207,23 @@ def state_of(folder, network):
 
 def check_runs(home, needed):
     """The runs that the notebooks start from; ``needed``: of ``needed_runs``."""
-    states = {name: state_of(home / name, about["network"]) for name, about in needed.items()}
+    states = {name: state_of(home / name, notebooks) for name, notebooks in needed.items()}
     damaged = [f"{name}: {state}" for name, state in states.items() if state not in ("found", "missing")]
     if damaged:
         return Check("no", "stored runs", f"damaged in {home}: {'; '.join(damaged)}",
                      "Unpack them again from the bundle, or delete their folders: a notebook trains what it misses.")
     missing = [name for name, state in states.items() if state == "missing"]
-    numbers = sorted({number for name in missing for number in needed[name]["notebooks"]})
+    numbers = sorted({number for name in missing for number in needed[name]})
     told = f"{', '.join(numbers)} will train what they miss" if missing else "no notebook has to train"
     return Check("aside" if missing else "yes", "stored runs",
                  f"{len(states) - len(missing)} of {len(states)} in {home}; {told}")
 
 
 # The table
+
+
+def first_of(names):
+    return ", ".join(names[:3]) + ", …" * (len(names) > 3)
 
 
 def short(error):
@@ -274,46 +239,37 @@ def lines(check, width=80):
                                  break_long_words=False, break_on_hyphens=False)
 
 
-def minute_lines(minutes):
-    """How long each notebook took here last. ``minutes``: of ``course.read_minutes``."""
-    yield "\nMinutes that each notebook took here last (its first cell says what to expect):"
-    for path in find_notebooks():
-        took = f"{minutes[path.stem]:8.1f}" if path.stem in minutes else "     not measured here yet: make course does"
-        yield f"  {path.stem[:2]} {path.stem[3:].replace('_', ' '):<26}{took}"
-
-
 def checks(offline):
     """The table, line after line; what cannot be seen without the line before is left out."""
-    yield (python := check_python())
-    if python.state == "no":
-        return
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    yield Check("yes", "Python", f"{sys.version.split()[0]} ({sys.executable})")
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    ranges = project["dependencies"] + project["optional-dependencies"]["notebooks"]
-    packages = check_packages(ranges, pins, versions(ranges))
+    ranges = project()["dependencies"] + project()["optional-dependencies"]["notebooks"]
+    packages = check_packages(ranges, pins, versions())
     home = Path(os.environ.get("FER_UTILS_RUNS") or ROOT / "runs")
-    yield check_memory(*memory())
     yield check_disk(home, packages.state != "no")
     if (ROOT / MANIFEST).exists():
         yield check_bundle()
-    yield check_chromium()
     if offline:
         yield check_network()
     yield packages
     if packages.state != "no":
+        yield check_memory()
         yield check_widgets()
-        yield (kernel := check_kernel(project["version"]))
+        yield (kernel := check_kernel(project()["version"]))
         if kernel.state == "yes":
             yield check_runs(home, needed_runs())
 
 
 def main(offline=False):
     """Check, print, return the exit code."""
-    crosses = []
+    crosses, minutes = [], read_minutes()
     for check in checks(offline):
         print(*lines(check), sep="\n", flush=True)
         crosses += [check.name] if check.state == "no" else []
-    print(*minute_lines(read_minutes()), sep="\n")
+    print("\nMinutes that each notebook took here last (its first cell says what to expect):")
+    for path in find_notebooks():
+        took = f"{minutes[path.stem]:8.1f}" if path.stem in minutes else "     not measured here yet: make course does"
+        print(f"  {path.stem[:2]} {path.stem[3:].replace('_', ' '):<26}{took}")
     print(f"\n{len(crosses)} to mend: {', '.join(crosses)}." if crosses else
           "\nReady" + (", also without a network." if offline else "."))
     return 1 if crosses else 0

@@ -5,7 +5,6 @@
 
 import base64
 import io
-import sys
 
 from environment import ROOT, enter, parser
 
@@ -36,4 +35,4 @@ def main():
 if __name__ == "__main__":
     parser = parser(__doc__)
     enter(parser.parse_args().here)
-    sys.exit(main())
+    main()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from environment import ROOT, enter, parser
-from execute import BUILD, CELL_SECONDS, NotebookFailed, execute, find_notebooks
+from execute import BUILD, CELL_SECONDS, execute, find_notebooks
 
 TRAINING = ("02", "04", "05")  # the notebooks that train; the others load
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]  # a file's tests share what its fixtures made
@@ -31,11 +31,7 @@ def main(fast, stress, further):
         return code
     for path in missing():
         print(f"Training first: {path.stem}", flush=True)
-        try:
-            execute(path, BUILD / path.name)
-        except NotebookFailed as error:
-            print(error, file=sys.stderr)
-            return 1
+        execute(path, BUILD / path.name)
     last = pytest("tests", *NOTEBOOKS, "-m", "course and not stress", *further)
     return code if last == NOTHING_CHOSEN else last
 

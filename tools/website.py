@@ -15,30 +15,14 @@ import posixpath
 import re
 import shutil
 import sys
-import tomllib
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from environment import ROOT, enter, parser
-from notebook_html import (
-    LABS,
-    LARGEST,
-    WEB,
-    as_html,
-    as_notebook,
-    headline,
-    highlighted,
-    is_text,
-    lab_module,
-    lab_place,
-    minutes,
-    sections,
-    slug,
-    soup,
-    unique,
-)
+import notebook_html as inside
+from environment import ROOT, enter, parser, project
+from notebook_html import WEB, is_text, slug, soup
 
 LAB = "fer_course/labs/center_lab/center_lab.js"
 # What the menu shows and "next" follows: files that exist. What they link to gets a page too, outside the menu.
@@ -51,14 +35,6 @@ MENU = {
     "Reference": ["docs/glossary.md", "docs/datasheet.md", "docs/model_card.md"],
 }
 NAMES = {"README.md": "About the course", "README.ko.md": "한국어", LAB: "The lab alone"}  # shorter than their headings
-LAB_TEXT = """# The lab of centre loss
-
-Three classes of points that move freely in the plane. Cross-entropy drives them outwards, λ times centre loss to
-their centres; a batch of points moves the centres at each of 60 steps. Hollow: where the points began. Lines: the paths
-of the centres. [Notebook 3](../../../notebooks/03_center_loss_derivation.ipynb) explains it.
-
-<div class="center-lab" data-options="{}"><p>The lab needs JavaScript, and no network.</p></div>
-"""
 NUMBER = re.compile(r"[-−+±\d., %]*|NaN|nan|None")
 UNIT = re.compile(r"(?<=\d) (?=%|(?:min|ms|s|GB|MB|MiB|px)\b)")  # no number parts from its unit
 
@@ -79,18 +55,6 @@ class Page:
     @property
     def name(self):
         return NAMES.get(self.source, self.title)
-
-    @property
-    def language(self):
-        return "ko" if self.source.endswith(".ko.md") else "en"
-
-    @property
-    def is_notebook(self):
-        return self.source.endswith(".ipynb")
-
-    @property
-    def up(self):
-        return "../" * self.place.count("/")
 
 
 class Site:
@@ -115,7 +79,7 @@ class Site:
             source = self.waiting.popleft()
             if source not in self.pages:
                 self.pages[source] = self._page(source)
-        self._check_fragments()
+                self._finish(self.pages[source])
         for source in self.copies:
             target = folder / source
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,34 +97,31 @@ class Site:
     # One page
 
     def _page(self, source):
+        """Of a notebook, a Markdown text, a source file or a folder."""
         import nbformat
+        from nbformat.v4 import new_markdown_cell, new_notebook
 
         path = self._file(source)
         if path.suffix == ".ipynb":
             notebook = nbformat.read(path, as_version=4)
-            page = self._from_notebook(source, notebook)
-            page.minutes, page.file = minutes(notebook), path.name
-            self.copies.add(source)
-        elif source == LAB:
-            page = self._from_notebook(source, as_notebook(LAB_TEXT))
-        elif path.suffix == ".md":
-            page = self._from_notebook(source, as_notebook(path.read_text(encoding="utf-8")))
+        elif path.suffix == ".md" or source == LAB:
+            text = WEB / "center_lab.md" if source == LAB else path
+            notebook = new_notebook(cells=[new_markdown_cell(text.read_text(encoding="utf-8"))])
         else:
-            page = self._from_files(source)
-        self._finish(page)
+            return self._from_files(source, path)
+        title, summary = inside.headline(notebook)
+        page = Page(source, place(source, self.root), title, soup(inside.as_html(notebook)), summary)
+        if path.suffix == ".ipynb":
+            self.copies.add(source)
+            page.minutes, page.file = inside.minutes(notebook), path.name
         return page
 
-    def _from_notebook(self, source, notebook):
-        title, summary = headline(notebook)
-        return Page(source, place(source, self.root), title, soup(as_html(notebook)), summary)
-
-    def _from_files(self, source):
+    def _from_files(self, source, path):
         """A source file, highlighted; of a folder, each of its files that is a short text."""
-        path = self.root / source
         page = Page(source, place(source, self.root), source, None)
         if path.is_file():
             self.copies.add(source)
-            page.file, shown = path.name, highlighted(path)
+            page.file, shown = path.name, inside.highlighted(path)
         else:
             shown = ""
             for part in sorted(path.iterdir()):
@@ -182,10 +143,12 @@ class Site:
             comment.extract()  # notes for teachers
         for style in body.select("style[scoped]"):
             style.decompose()
-        taken = {tag["id"] for tag in body.select("[id]")}
+        times = Counter()
         for heading in body.find_all(["h1", "h2", "h3", "h4"]):
             text = " ".join(heading.get_text().split())
-            heading["id"] = unique(slug(text), taken)
+            anchor = slug(text)
+            heading["id"] = f"{anchor}-{times[anchor]}" if times[anchor] else anchor
+            times[anchor] += 1
             if heading.name in ("h2", "h3"):
                 page.contents.append((int(heading.name[1]), heading["id"], text))
             link = body.new_tag("a", attrs={"class": "anchor", "href": f"#{heading['id']}",
@@ -233,46 +196,31 @@ class Site:
             self.warnings.append(f"{page.source}: there is no {href}; its words stay, without a link")
             return None
         if file.is_file() and not is_text(file):
-            if file.stat().st_size > LARGEST:
-                self.warnings.append(f"{page.source}: {href} is too large for the site; its words stay, without a link")
-                return None
             self.copies.add(target)
             return relative(page, target)
         self.waiting.append(target)
         return relative(page, place(target, self.root)) + fragment
-
-    def _check_fragments(self):
-        anchors = {page.place: {tag["id"] for tag in page.body.select("[id]")} for page in self.pages.values()}
-        for page in self.pages.values():
-            for link in page.body.select('a[href*="#"]'):
-                path, _, fragment = link["href"].partition("#")
-                target = posixpath.normpath(posixpath.join(posixpath.dirname(page.place), unquote(path)))
-                if ":" not in path and fragment not in anchors[target if path else page.place]:
-                    self.warnings.append(f"{page.source}: there is no heading #{fragment} in {path or 'this page'}")
-                    link["href"] = path or "#main"
 
     # The folder
 
     def _write_pages(self, folder, menu):
         from jinja2 import Environment, FileSystemLoader
 
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        menu = {title: [self.pages[source] for source in sources] for title, sources in menu.items() if sources}
+        order = [page for pages in menu.values() for page in pages]
+        around = {page.source: (before, after)
+                  for before, page, after in zip([None, *order], order, [*order[1:], None])}
         environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        environment.globals.update(menu={title: [self.pages[source] for source in sources]
-                                         for title, sources in menu.items() if sources},
-                                   pages=self.pages, note=self.note,
-                                   repository=project.get("urls", {}).get("Repository", ""))
-        order = [source for sources in menu.values() for source in sources]
+        environment.globals.update(menu=menu, pages=self.pages, note=self.note,
+                                   repository=project()["urls"]["Repository"])
         for source, page in self.pages.items():
-            turn = order.index(source) if source in order else None
+            before, after = around.get(source, (None, None))
             text = str(page.body)
-            modules = [lab_module(name) for name in LABS if f'<div class="{lab_place(name)}"' in text]
+            modules = [inside.lab_module(name) for name in inside.LABS if f'<div class="{name}"' in text]
             target = folder / page.place
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(environment.get_template("page.html.j2").render(
-                page=page, body=text, modules=modules, policy=policy(modules),
-                before=self.pages[order[turn - 1]] if turn else None,
-                after=self.pages[order[turn + 1]] if turn is not None and turn + 1 < len(order) else None,
+                page=page, body=text, modules=modules, policy=policy(modules), before=before, after=after,
             ), encoding="utf-8")
         readme = self.pages.get("README.md")
         front = Page("", "index.html", readme.title if readme else "The course", None, readme.summary if readme else "")
@@ -289,13 +237,13 @@ class Site:
                                           f"{style}", encoding="utf-8")
         shutil.copyfile(WEB / "site.js", folder / "site.js")
         if any(page.body.select_one(".live-figure") for page in self.pages.values()):
-            import plotly
+            from plotly.offline import get_plotlyjs
 
-            shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", folder / "plotly.min.js")
+            (folder / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
         pages = [page for source, page in self.pages.items() if not (self.root / source).is_dir()]
         index = {"pages": [[quote(page.place), page.name] for page in pages],
                  "sections": [[number, *part] for number, page in enumerate(pages)
-                              for part in sections(page.title, page.body)]}
+                              for part in inside.sections(page.title, page.body)]}
         (folder / "search-index.js").write_text("var searchIndex = " + json.dumps(
             index, ensure_ascii=False, separators=(",", ":")) + ";\n", encoding="utf-8")
 
@@ -320,18 +268,11 @@ def policy(modules):
                       "form-action 'none'"])
 
 
-def weight(folder):
-    """Bytes of all files of a folder."""
-    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-
-
 def main(folder):
     site = Site()
     for warning in site.write(folder):
         print(warning, file=sys.stderr)
-    print(f"{len(site.pages) + 1} pages, {weight(folder) / 1e6:.1f} MB. Open {Path(folder, 'index.html')} in a "
-          "browser.")
-    return 0
+    print(f"{len(site.pages) + 1} pages. Open {Path(folder, 'index.html')} in a browser.")
 
 
 if __name__ == "__main__":
@@ -339,4 +280,4 @@ if __name__ == "__main__":
     parser.add_argument("--to", metavar="FOLDER", type=os.path.abspath, default=ROOT / "build" / "site")
     arguments = parser.parse_args()
     enter(arguments.here)
-    sys.exit(main(arguments.to))
+    main(arguments.to)

@@ -30,13 +30,15 @@ from execute import BUILD, find_notebooks
 
 WORKSHOP = BUILD / "workshop"
 HEADING = re.compile(r"### Exercise (?P<number>\d+\.\d+) · (?P<title>.+)\n+"
-                     r"\*(?P<minutes>\d+) minutes? · (?P<stars>★+)(?P<pale>☆*)\*\n")
+                     r"\*(?P<minutes>\d+) minutes? · (?=[★☆]{3}\*\n)(?P<stars>★+)☆*\*\n")
 SECTION = re.compile(r"^## (\d+\.\d+ )?Exercises\b", re.MULTILINE)
 SOLUTION = re.compile(r"<details>\s*<summary>Solution</summary>(.*)</details>", re.DOTALL)
+CHECK = re.compile(r"^checks\.(\w+)\(.*\)\s*\Z", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$\n?", re.DOTALL | re.MULTILINE)
 COMMENT = re.compile(r"<!-- instructor:(.*?)-->", re.DOTALL)
 READING = re.compile(r"\*\*Minutes:\*\*\s+(?P<read>\d+)\s+to\s+read.*?(?P<run>(under\s+)?\d+)\s+to\s+run", re.DOTALL)
 QUOTE = "**For the instructor.**"
+ROLES = ["exercise", "stub", "solution"]  # the tags of an exercise's cells, in their order
 
 
 class Malformed(ValueError):
@@ -45,13 +47,12 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise. ``check``: the check's name; ``call``: the check as the stub's last statement writes it."""
+    """One exercise. ``call``: the check, as the stub's last statement writes it; ``check``: its name."""
 
     number: str
     title: str
     minutes: int
     stars: int
-    stub: str
     solution: str
     explanation: str
     check: str
@@ -61,20 +62,16 @@ class Exercise:
 def exercises(notebook):
     """The ``Exercise``s of a notebook, in order; ``Malformed`` if one is not whole."""
     found, cells = [], notebook.cells
-    for here, cell in enumerate(cells):
-        kinds, before = tags(cell), [tags(other) for other in cells[max(here - 2, 0):here]]
-        if "exercise" in kinds:
-            found.append(_exercise(cell, *(cells[here + 1:here + 3] + [None, None])[:2]))
+    roles = [next((role for role in ROLES if role in tags(cell)), None) for cell in cells]
+    for here, (cell, role) in enumerate(zip(cells, roles)):
+        if role == "exercise":
+            if roles[here:here + 3] != ROLES:
+                raise Malformed(f"{_title(cell)}: after the task belong two cells with the tags stub and solution.")
+            found.append(_exercise(*cells[here:here + 3]))
+        elif role and roles[here - 1] != ROLES[ROLES.index(role) - 1]:
+            raise Malformed(f"A {role} stands alone; before it belongs its exercise:\n{cell.source}")
         elif cell.cell_type == "markdown" and re.search(r"^### Exercise ", cell.source, re.MULTILINE):
             raise Malformed(f"{_title(cell)}: the cell lacks the tag exercise.")
-        elif "stub" in kinds and not (before and "exercise" in before[-1]):
-            raise Malformed(f"A stub stands alone; before it belongs its exercise:\n{cell.source}")
-        elif "solution" in kinds and not (len(before) == 2 and "exercise" in before[0]):
-            raise Malformed(f"A solution stands alone; before it belong its exercise and stub:\n{cell.source}")
-    chapter = found[0].number.split(".")[0] if found else ""
-    for count, exercise in enumerate(found, 1):
-        if exercise.number != f"{chapter}.{count}":
-            raise Malformed(f"Exercise {exercise.number} should be {chapter}.{count}: they are numbered in order.")
     return found
 
 
@@ -82,11 +79,11 @@ def student(notebook):
     """A copy for students: without solutions and comments for the instructor; stubs, hints and outputs stay."""
     exercises(notebook)  # refuses what is not whole
     version = copy.deepcopy(notebook)
-    version.cells = [cell for cell in version.cells if "solution" not in tags(cell)]
     for cell in version.cells:
         if cell.cell_type == "markdown":
             cell.source = _between_paragraphs(cell.source, lambda text: "")
-    version.cells = [cell for cell in version.cells if cell.cell_type != "markdown" or cell.source]
+    version.cells = [cell for cell in version.cells
+                     if "solution" not in tags(cell) and (cell.cell_type != "markdown" or cell.source)]
     return version
 
 
@@ -107,7 +104,7 @@ def instructor(notebook, measured=None):
             cell.source = f"**Solution.** {next(explained).explanation}"
         if cell.cell_type == "markdown":
             cell.source = _between_paragraphs(cell.source, _quote)
-    table = nbformat.v4.new_markdown_cell(_table(tasks, _reading(notebook), measured), id="instructor-minutes")
+    table = nbformat.v4.new_markdown_cell(_table(tasks, notebook.cells[0].source, measured), id="instructor-minutes")
     version.cells.insert(1, table)
     return version
 
@@ -152,42 +149,23 @@ def tags(cell):
 
 def _exercise(task, stub, solution):
     heading, name = HEADING.search(task.source), _title(task)
-    if not heading or len(heading["stars"] + heading["pale"]) != 3:
+    if not heading:
         raise Malformed(f'{name}: it begins with "### Exercise 3.2 · Title", and the next line is "*5 minutes · ★★☆*", '
                         "with three stars, filled or not.")
-    if stub is None or stub.cell_type != "code" or "stub" not in tags(stub):
-        raise Malformed(f"{name}: the cell after the task is no code cell with the tag stub.")
-    if solution is None or solution.cell_type != "markdown" or "solution" not in tags(solution):
-        raise Malformed(f"{name}: the cell after the stub is no markdown cell with the tag solution.")
-    check, call, before = _check(stub.source, name)
-    folded = SOLUTION.fullmatch(solution.source.strip())
-    if not folded:
-        raise Malformed(f'{name}: its solution is not folded in "<details><summary>Solution</summary> ... </details>".')
-    blocks = BLOCK.findall(folded[1])
-    if len(blocks) != 1:
-        raise Malformed(f"{name}: its solution has {len(blocks)} blocks of ```python; it should have one.")
-    if "checks." in blocks[0]:
-        raise Malformed(f"{name}: its solution repeats the check, which stays where it is, below.")
-    return Exercise(heading["number"], heading["title"].strip(), int(heading["minutes"]), len(heading["stars"]),
-                    before, blocks[0].strip(), BLOCK.sub("", folded[1]).strip(), check, call)
-
-
-def _check(source, name):
-    """(check's name, its call, what stands before) of a stub."""
-    try:
-        last = ast.parse(source).body[-1]
-    except (SyntaxError, IndexError) as error:
-        raise Malformed(f"{name}: its stub is no Python: {error}.") from error
-    call = last.value if isinstance(last, ast.Expr) else None
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
-            and getattr(call.func.value, "id", None) == "checks"):
+    check = CHECK.search(stub.source)
+    if not check:
         raise Malformed(f"{name}: the last line of its stub is not its check, checks.NAME(...).")
-    before = "\n".join(source.splitlines()[:last.lineno - 1])
-    return call.func.attr, ast.get_source_segment(source, last), before.strip()
+    folded = SOLUTION.fullmatch(solution.source.strip())
+    blocks = BLOCK.findall(solution.source)
+    if not folded or len(blocks) != 1 or "checks." in blocks[0]:
+        raise Malformed(f"{name}: its solution is folded in <details><summary>Solution</summary> ... </details>, and "
+                        "has one block of ```python, which does not repeat the check.")
+    return Exercise(heading["number"], heading["title"].strip(), int(heading["minutes"]), len(heading["stars"]),
+                    blocks[0].strip(), BLOCK.sub("", folded[1]).strip(), check[1], check[0].strip())
 
 
 def _title(cell):
-    return cell.source.strip().partition("\n")[0].lstrip("# ") or "An empty exercise"
+    return cell.source.strip().partition("\n")[0].lstrip("# ")
 
 
 def _between_paragraphs(source, unfolded):
@@ -204,17 +182,12 @@ def _quote(text):
     return "\n".join(f"> {line.strip()}".rstrip() for line in lines)
 
 
-def _reading(notebook):
-    """(minutes to read it, minutes to run it) as the notebook itself says, the first a number, the second a text."""
-    texts = [cell.source for cell in notebook.cells[:3] if cell.cell_type == "markdown"]
-    found = READING.search("\n\n".join(texts))
-    if not found:
+def _table(tasks, opening, measured):
+    """The minutes to run and to read the notebook, as its opening says, and those of its exercises."""
+    said = READING.search(opening)
+    if not said:
         raise Malformed('The opening has no line "**Minutes:** 30 to read, 1 to run".')
-    return int(found["read"]), found["run"]
-
-
-def _table(tasks, reading, measured):
-    (read, run), exercised = reading, sum(task.minutes for task in tasks)
+    read, run, exercised = int(said["read"]), said["run"], sum(task.minutes for task in tasks)
     if measured is not None:
         run = f"{run}; here, last time: {measured:g}"
     rows = [f"| {task.number} · {task.title} | {task.minutes} | {'★' * task.stars}{'☆' * (3 - task.stars)} |"
@@ -242,7 +215,7 @@ def _run(source, names):
 
 
 def main(only=()):
-    """Write both versions of each notebook; returns the exit code."""
+    """Write both versions of each notebook."""
     import nbformat
 
     minutes = read_minutes()
@@ -260,7 +233,6 @@ def main(only=()):
             nbformat.write(version, WORKSHOP / name / path.name)
         print(f"{path.stem:<32} {len(tasks)} exercises, {sum(task.minutes for task in tasks)} minutes", flush=True)
     print(f"They are in {WORKSHOP}: student/ and instructor/.")
-    return 0
 
 
 if __name__ == "__main__":
@@ -268,4 +240,4 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", metavar="NUMBER", help="write these notebooks only")
     arguments = parser.parse_args()
     enter(arguments.here)
-    sys.exit(main(arguments.names))
+    main(arguments.names)

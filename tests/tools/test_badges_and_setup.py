@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import sys
-import tomllib
 from importlib.metadata import requires
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,7 @@ import badges_and_setup as writer
 import execute
 import nbformat
 import pytest
-from execute import find_notebooks
+from environment import project
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from packaging.requirements import Requirement
 from shell import ipython, run
@@ -23,12 +22,11 @@ import fer_utils
 from fer_utils.errors import FerError
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = project()
 VERSION = fer_utils.__version__
 ADDRESS = "https://github.com/someone/course-of-hers"
-TEXTS = {".py", ".md", ".toml", ".yml", ".yaml", ".cff", ".txt", ".ipynb", ".js", ".html", ".json", ".csv", ""}
-GENERATED_OR_OTHERS = {".git", ".venv", "build", "runs", "__pycache__", "checkpoints", "shared", "fer_utils.egg-info",
-                       ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"}
+PLACES = ("*.*", ".github/**/*", *(f"{folder}/**/*" for folder in (
+    "benchmarks", "binder", "docs", "fer_course", "fer_lab", "fer_utils", "notebooks", "results", "tests", "tools")))
 
 # What Colab has installed of our dependencies, and of theirs: its published list of February 2026
 COLAB_PYTHON = "3.12"
@@ -43,37 +41,23 @@ COLAB = {"accelerate": "1.12.0", "anywidget": "0.9.21", "filelock": "3.24.3", "j
 
 
 def test_notebooks_and_readme_are_as_generated():
-    stale = [path.name for path, text in writer.written(*writer.project()) if path.read_text(encoding="utf-8") != text]
+    address = writer.checked(PROJECT["urls"]["Repository"])
+    stale = [path.name for path, text in writer.written(VERSION, address) if path.read_text(encoding="utf-8") != text]
     assert not stale, f"call python tools/badges_and_setup.py: it would change {', '.join(stale)}"
-    assert writer.project()[0] == VERSION and writer.main(check=True) == 0
-
-
-def test_each_notebook_has_one_set_up_cell_behind_its_opening_and_nothing_stored_in_it():
-    for path in find_notebooks():
-        cells = nbformat.read(path, as_version=4).cells
-        places = [place for place, cell in enumerate(cells) if "setup" in cell.metadata.get("tags", [])]
-        assert places == [1] and cells[0].cell_type == "markdown", path.stem
-        assert cells[1].id == f"{path.stem[:2]}-setup" and cells[1].outputs == [], path.stem
+    assert PROJECT["version"] == VERSION
 
 
 def test_the_address_stands_in_pyproject_and_else_only_where_it_was_generated():
-    address = PROJECT["urls"]["Repository"]
-    slug = address.removeprefix("https://github.com/")
+    slug = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
     generated = dict(writer.written(VERSION, None))  # as they would be without any address
-    found = []
-    for path in ROOT.rglob("*"):
-        inside = path.relative_to(ROOT)
-        if GENERATED_OR_OTHERS & set(inside.parts) or path.suffix not in TEXTS or not path.is_file():
-            continue
-        text = generated.get(path) or path.read_text(encoding="utf-8", errors="replace")
-        if slug in text:
-            found.append(inside.as_posix())
+    found = [path.name for place in PLACES for path in ROOT.glob(place) if path.is_file()
+             and slug in (generated.get(path) or path.read_text(encoding="utf-8", errors="replace"))]
     assert found == ["pyproject.toml"]
 
 
-def test_a_set_up_cell_is_put_in_replaced_and_moved_and_nothing_else_is_touched():
-    shown = new_code_cell("6 * 7", id="b", execution_count=1, outputs=[
-        new_output("execute_result", {"text/plain": "42"}, execution_count=1)])
+def test_a_set_up_cell_is_put_behind_the_opening_and_nothing_else_is_touched():
+    result = new_output("execute_result", {"text/plain": "42"}, execution_count=1)
+    shown = new_code_cell("6 * 7", id="b", execution_count=1, outputs=[result])
     old = new_code_cell("old", id="c", metadata={"tags": ["setup"]}, execution_count=2)
     notebook = new_notebook(cells=[new_markdown_cell("# T", id="a"), shown, old])
     once = nbformat.writes(writer.with_setup(notebook, "09_toy", VERSION, ADDRESS))
@@ -85,11 +69,11 @@ def test_a_set_up_cell_is_put_in_replaced_and_moved_and_nothing_else_is_touched(
 
 
 README = "# T\n\n<!-- doors -->\nold\n<!-- end -->\n\nmore\n"
-NAMES = {"01_data.ipynb": "1 · Data", "02_baseline.ipynb": "2 · Baseline"}
 
 
 def test_badges_lead_to_the_tag_of_each_notebook_and_to_binder():
-    text = writer.with_badges(README, NAMES, "1.2.3", ADDRESS)
+    names = {"01_data.ipynb": "1 · Data", "02_baseline.ipynb": "2 · Baseline"}
+    text = writer.with_badges(README, names, "1.2.3", ADDRESS)
     links = re.findall(r"\]\((https://[^)]+)\)", text)
     colab = "https://colab.research.google.com/github/someone/course-of-hers/blob/v1.2.3/notebooks/"
     assert [link for link in links if "svg" not in link] == [
@@ -97,62 +81,33 @@ def test_badges_lead_to_the_tag_of_each_notebook_and_to_binder():
         colab + "01_data.ipynb", colab + "02_baseline.ipynb"]
     assert "old" not in text and text.endswith("<!-- end -->\n\nmore\n")
     assert all(len(words) > 10 for words in re.findall(r"!\[(.*?)\]", text)), "a badge without words"
-    assert writer.with_badges(text, NAMES, "1.2.3", ADDRESS) == text
-
-
-def test_without_an_address_no_badge_is_shown():
-    assert writer.with_badges(README, NAMES, "1.2.3", None) == README.replace("old\n", "")
-
-
-def test_a_readme_without_its_markers_is_refused():
-    for text in ("no markers", README + README):
+    assert writer.with_badges(text, names, "1.2.3", ADDRESS) == text
+    for broken in ("no markers", README + README):
         with pytest.raises(SystemExit, match="times, and needs them once"):
-            writer.with_badges(text, NAMES, "1.2.3", ADDRESS)
+            writer.with_badges(broken, names, "1.2.3", ADDRESS)
 
 
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    """A course of one notebook; call it with an address."""
-    (tmp_path / "README.md").write_text(README)
-    (tmp_path / "notebooks").mkdir()
-    notebook = new_notebook(cells=[new_markdown_cell("# 1 · Toy", id="a"), new_code_cell("1", id="b")])
-    nbformat.write(notebook, tmp_path / "notebooks" / "01_toy.ipynb")
+def test_a_call_writes_what_follows_from_the_address_and_no_link_as_long_as_nobody_owns_it(
+        tmp_path, monkeypatch, capsys):
+    readme, notebook = tmp_path / "README.md", tmp_path / "01_toy.ipynb"
+    readme.write_text(README)
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# 1 · Toy", id="a"), new_code_cell("1", id="b")]), notebook)
     monkeypatch.setattr(writer, "ROOT", tmp_path)
-    monkeypatch.setattr(execute, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(execute, "NOTEBOOKS", tmp_path)
 
-    def with_address(address):
-        (tmp_path / "pyproject.toml").write_text(
-            f'[project]\nversion = "1.2.3"\n[project.urls]\nRepository = "{address}"\n')
-        return tmp_path
-    return with_address
+    def call(address):
+        monkeypatch.setattr(writer, "project", lambda: {"version": "1.2.3", "urls": {"Repository": address}})
+        writer.main()
+        return readme.read_text() + notebook.read_text()
 
-
-def test_check_says_what_is_stale_and_a_call_mends_it(course, capsys):
-    folder = course(ADDRESS)
-    assert writer.main(check=True) == 1
-    assert "notebooks/01_toy.ipynb, README.md. Call python tools/badges_and_setup.py" in capsys.readouterr().err
-    assert (folder / "README.md").read_text() == README, "check has written"
-    assert writer.main() == 0 and writer.main(check=True) == 0
-    setup = nbformat.read(folder / "notebooks" / "01_toy.ipynb", as_version=4).cells[1].source
-    assert f"{ADDRESS}/archive/refs/tags/v1.2.3.tar.gz" in setup and 'require_version("1.2.3")' in setup
-    course("https://github.com/someone/moved")
-    assert writer.main(check=True) == 1 and writer.main() == 0
-    assert "course-of-hers" not in (folder / "README.md").read_text()
-
-
-def test_as_long_as_nobody_owns_the_address_that_is_said_and_no_link_written(course, capsys):
-    folder = course(f"https://github.com/{writer.NOBODY}/course")
-    assert writer.main() == 0
-    assert "no public address yet. Put it into pyproject.toml" in capsys.readouterr().out
-    written = (folder / "README.md").read_text() + (folder / "notebooks" / "01_toy.ipynb").read_text()
+    assert f"{ADDRESS}/archive/refs/tags/v1.2.3.tar.gz" in call(ADDRESS)
+    assert "course-of-hers" not in call("https://github.com/someone/moved")
+    written = call(f"https://github.com/{writer.NOBODY}/course")
     assert writer.NOBODY not in written and "https://" not in written
-
-
-def test_an_address_that_colab_cannot_read_is_refused(course):
+    assert "no public address yet. Put it into pyproject.toml" in capsys.readouterr().out
     for address in ("http://github.com/a/b", "https://example.org/a/b", "https://github.com/a", "a/b"):
-        course(address)
         with pytest.raises(SystemExit, match="must be https://github.com/owner/name"):
-            writer.project()
+            call(address)
 
 
 # What the cell does
@@ -167,8 +122,6 @@ def visited(tmp_path, monkeypatch):
     def visit(source, colab, loaded=False):
         if colab:
             monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
-        else:
-            monkeypatch.delitem(sys.modules, "google.colab", raising=False)
         if not loaded:
             monkeypatch.delitem(sys.modules, "fer_utils")
         with ipython(tmp_path) as shell:
@@ -179,13 +132,6 @@ def visited(tmp_path, monkeypatch):
     return visit
 
 
-def test_the_cell_is_short_and_two_lines_are_all_that_a_reader_elsewhere_needs():
-    for address in (ADDRESS, None):
-        lines = writer.setup(VERSION, address).splitlines()
-        assert len(lines) <= 10 and max(map(len, lines)) <= 120
-    assert len(writer.setup("10.20.30", "https://github.com/" + 15 * "o" + "/cl-resnet50").splitlines()[4]) <= 120
-
-
 def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(visited, capsys):
     for address in (ADDRESS, None):
         assert visited(writer.setup(VERSION, address), colab=False) == (None, [], [])
@@ -194,46 +140,29 @@ def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(visited, caps
 
 def test_on_colab_the_tag_is_fetched_and_pip_gets_the_package_alone(visited):
     error, (fetch, pip), went = visited(writer.setup(VERSION, ADDRESS), colab=True)
-    assert error is None
     folder = f"/content/course-of-hers-{VERSION}"  # GitHub's archive of the tag v1.2.3 of x/y holds the folder y-1.2.3
-    assert shlex.split(fetch) == ["curl", "-sSfL", f"{ADDRESS}/archive/refs/tags/v{VERSION}.tar.gz", "|", "tar", "xz",
-                                  "-C", "/content"]
-    words = shlex.split(pip)
-    words = words[words.index("pip") + 1:]
-    named = [word for word in words[1:] if not word.startswith("-")]
-    assert words[0] == "install" and "--no-deps" in words and "-U" not in words and "--upgrade" not in words
-    assert named == [folder, *writer.UPGRADED]
-    assert not {Requirement(name).name for name in named[1:]} & {"torch", "torchvision", "torchaudio", "numpy"}
-    assert [Path(place).as_posix() for place in went] == [f"{folder}/notebooks"]
+    assert error is None and [Path(place).as_posix() for place in went] == [f"{folder}/notebooks"]
+    assert fetch == f"curl -sSfL {ADDRESS}/archive/refs/tags/v{VERSION}.tar.gz | tar xz -C /content"
+    words = shlex.split(pip)  # no -U, and nothing that torch or numpy would follow
+    assert words[words.index("pip") + 1:] == ["install", "-q", "--no-deps", folder, "plotly>=6.0"]
 
 
-def test_on_colab_a_second_call_installs_nothing(visited):
+def test_a_second_call_installs_nothing_and_another_version_or_no_address_is_an_error(visited):
     assert visited(writer.setup(VERSION, ADDRESS), colab=True, loaded=True) == (None, [], [])
-
-
-def test_another_version_is_refused_on_colab_and_elsewhere(visited, capsys):
-    error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=True, loaded=True)
-    assert isinstance(error, FerError) and not called
-    assert f"belongs to fer_utils 9.0.0, and fer_utils {VERSION} is loaded" in capsys.readouterr().out
-    error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=False)
-    assert type(error).__name__ == "FerError" and "python tools/environment.py" in str(error) and not called
-
-
-def test_on_colab_without_an_address_the_cell_says_so_and_calls_nothing(visited):
     error, called, went = visited(writer.setup(VERSION, None), colab=True)
     assert isinstance(error, RuntimeError) and "no public address" in str(error) and not called and not went
+    error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=False, loaded=True)
+    assert isinstance(error, FerError) and "belongs to fer_utils 9.0.0" in str(error) and not called
 
 
 def test_colab_has_all_that_the_cell_does_not_bring():
     """--no-deps is right only if Colab has the rest, in versions that our ranges take."""
-    needed = [Requirement(line) for line in PROJECT["dependencies"]]
-    needed += [Requirement(line) for line in PROJECT["optional-dependencies"]["notebooks"]
-               if Requirement(line).name in ("anywidget", "kagglehub")]  # the others serve JupyterLab and the tools
-    unmet = {str(requirement) for requirement in needed
+    needed = [*PROJECT["dependencies"], *(line for line in PROJECT["optional-dependencies"]["notebooks"]
+                                          if line.startswith(("anywidget", "kagglehub")))]  # the others: JupyterLab
+    unmet = {str(requirement) for requirement in map(Requirement, needed)
              if requirement.name not in COLAB or not requirement.specifier.contains(COLAB[requirement.name])}
-    assert unmet == set(writer.UPGRADED)
+    assert unmet == {writer.UPGRADED}
     assert COLAB_PYTHON in Requirement(f"python{PROJECT['requires-python']}").specifier
-    for upgraded in map(Requirement, writer.UPGRADED):
-        for needs in map(Requirement, requires(upgraded.name)):
-            if needs.marker is None or needs.marker.evaluate({"extra": ""}):
-                assert needs.specifier.contains(COLAB[needs.name]), f"{upgraded.name} needs {needs}, unlike Colab"
+    for needs in map(Requirement, requires(Requirement(writer.UPGRADED).name)):
+        if needs.marker is None or needs.marker.evaluate({"extra": ""}):
+            assert needs.specifier.contains(COLAB[needs.name]), f"{writer.UPGRADED} needs {needs}, unlike Colab"

@@ -9,6 +9,7 @@ import torch
 from fer_utils.center_loss import CenterLoss
 
 PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "center_loss.py"
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -19,37 +20,16 @@ def benchmark():
     return module
 
 
-@pytest.mark.parametrize("way", ["matrix", "rows"])
-def test_the_other_ways_are_sgd_on_the_loss_without_its_half(benchmark, way):
-    cpu = torch.device("cpu")
-    features, labels = benchmark.batch((12, 30, 5), cpu)
-    step, centers = benchmark.WAYS[way](30, 5, cpu)
-    loss = CenterLoss(30, 5, update="sgd", alpha=2 * benchmark.RATE)
+@pytest.mark.parametrize("way, update, half", [("ours", "eq2", 1), ("matrix", "sgd", 2), ("rows", "sgd", 2)])
+def test_ours_is_eq_2_and_the_others_are_sgd_on_the_loss_without_its_half(benchmark, way, update, half):
+    features, labels = benchmark.batch((12, 30, 5), CPU)
+    step, centers = benchmark.WAYS[way](30, 5, CPU)
+    loss = CenterLoss(30, 5, update=update, alpha=half * benchmark.RATE)
     for _ in range(3):
         features.grad = None
         step(features, labels)
         leaf = features.detach().clone().requires_grad_()
-        (2 * benchmark.LAM * loss(leaf, labels)).backward()
+        (half * benchmark.LAM * loss(leaf, labels)).backward()
         loss.update_centers(leaf, labels)
         assert torch.allclose(features.grad, leaf.grad, atol=1e-6)
         assert torch.allclose(centers, loss.centers, atol=1e-6) and centers.any()
-
-
-def test_ours_moves_the_centers_by_eq_2(benchmark):
-    cpu = torch.device("cpu")
-    features, labels = benchmark.batch((12, 30, 5), cpu)
-    step, centers = benchmark.WAYS["ours"](30, 5, cpu)
-    step(features, labels)
-    loss = CenterLoss(30, 5, alpha=benchmark.RATE)
-    loss.update_centers(features, labels)
-    assert torch.equal(centers, loss.centers) and features.grad.any()
-
-
-def test_the_table_has_a_line_for_each_way_and_size(benchmark, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "SIZES", [(6, 3, 4), (6, 20, 4)])
-    monkeypatch.setattr(benchmark, "memory", lambda *_: 1.5)
-    benchmark.main(torch.device("cpu"), 1)
-    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| 6, ")]
-    assert [line[1] for line in lines] == 2 * list(benchmark.NAMES.values())
-    assert all(float(line[2]) > 0 and float(line[4].replace(",", "")) > 0 for line in lines)
-    assert [line[3] for line in lines if line[1] == "ours"] == ["1", "1"]

@@ -1,10 +1,11 @@
-"""The documents as a whole: short READMEs, and each fact in one place. What a README repeats is compared here with the
-place that it comes from."""
+"""The documents as a whole: short READMEs, and what a README repeats is what stands in the place that it comes from;
+each page tells where to go next, and the Korean README keeps in step. test_website.py tests their links."""
 
 import json
 import re
 from pathlib import Path
 
+import nbformat
 import torch
 from execute import find_notebooks
 from website import MENU
@@ -16,17 +17,21 @@ ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.ko.md")
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
              for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*.md")]}
-MINUTES = re.compile(r"\*\*Minutes:\*\* (\d+) to read[^,]*, ((?:under )?\d+) to run")
-ONE_PLACE = {  # what only these pages may say
-    r"largest kernel|kernel \| [\d.]+ GiB": {"docs/setup.md"},
-    r"6 min 45 s|2 min 15 s": {"docs/setup.md"},
-    r"\d GB of disk|디스크 \d GB": set(READMES),
-    r"\d times as long|images/s": {"docs/benchmarks.md"},
-}
+MINUTES = re.compile(r"\*\*Minutes:\*\*\s(\d+)\sto\sread[^,]*,\s((?:under\s)?\d+)\sto\srun")
+NEXT = re.compile(r"\*\*(?:Next|다음):\*\*[^\]]*\]\(([^)#\s]+)")
+TERM = re.compile(r"^### (?P<english>.+?) · (?P<korean>.+)\n\n(?P<meaning>.+)\n\n(?P<sense>.+)\n\n"
+                  r"\*\[(?P<section>[\d.]+) (?P<title>.+)\]\((?P<target>\S+)\)\*$", re.MULTILINE)
+
+
+def prose(path, last=0):
+    """The text of a notebook's cells, or of the last ones."""
+    cells = nbformat.read(path, as_version=4).cells[-last:]
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
 def test_the_root_holds_little_and_the_readmes_are_one_page_of_the_same_length():
     assert {path.name for path in ROOT.glob("*.md")} == {*READMES, "CONTRIBUTING.md"}
+    assert "](README.md)" in DOCUMENTS["README.ko.md"] and "](README.ko.md)" in DOCUMENTS["README.md"]
     lines = {name: len(DOCUMENTS[name].splitlines()) for name in READMES}
     assert max(lines.values()) <= 120 and abs(lines["README.md"] - lines["README.ko.md"]) <= 20, lines
 
@@ -40,13 +45,48 @@ def test_every_document_is_in_the_menu_of_the_site_and_linked_from_both_readmes(
 
 
 def test_the_minutes_of_the_maps_are_those_of_the_notebooks():
-    said = {}
-    for path in find_notebooks():
-        opening = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
-        said[path.name] = " | ".join(MINUTES.search(opening.replace("\n", " ")).groups())
+    said = [(path.name, " | ".join(MINUTES.search(prose(path)).groups())) for path in find_notebooks()]
     for readme in READMES:
         rows = re.findall(r"^\| \[.+?\]\(notebooks/(\S+)\) .*\| (\d+ \| [^|]+) \|$", DOCUMENTS[readme], re.MULTILINE)
-        assert {name: times.replace("1 미만", "under 1") for name, times in rows} == said, readme
+        assert [(name, times.replace("1 미만", "under 1")) for name, times in rows] == said, readme
+
+
+def test_every_page_and_every_notebook_ends_by_telling_where_to_go_next():
+    ends = {ROOT / name: text.strip().split("\n\n")[-1] for name, text in DOCUMENTS.items()}
+    del ends[ROOT / "results/PROTOCOL.md"], ends[ROOT / "results/RUNS.md"]  # fixed beforehand, and written by a program
+    notebooks = find_notebooks()
+    ends |= {path: prose(path, last=3) for path in notebooks}
+    found = {path: NEXT.search(end) for path, end in ends.items()}
+    assert not [path for path, next_ in found.items() if not next_ or not (path.parent / next_[1]).exists()]
+    assert [found[path][1] for path in notebooks[:-1]] == [path.name for path in notebooks[1:]]
+
+
+def test_each_term_of_the_glossary_is_explained_in_both_languages_and_names_its_section():
+    terms = [found.groupdict() for found in TERM.finditer(DOCUMENTS["docs/glossary.md"])]
+    assert len(terms) == DOCUMENTS["docs/glossary.md"].count("\n### ") and 40 <= len(terms) <= 60
+    names, wrong = [term["english"].casefold() for term in terms], []
+    assert names == sorted(names) and len(set(names)) == len(names)
+    for term in terms:
+        text = prose(ROOT / "docs" / term["target"])
+        right = {"English": term["meaning"].endswith(".") and not re.search("[가-힣]", term["meaning"]),
+                 "Korean": term["sense"].endswith("니다.") and re.search("[가-힣]", term["sense"]),
+                 "section": re.search(rf"^##? {re.escape(term['section'])} (· )?{re.escape(term['title'])}$", text,
+                                      re.MULTILINE)}
+        wrong += [(term["english"], rule) for rule, holds in right.items() if not holds]
+    assert not wrong
+
+
+def test_the_korean_readme_has_the_same_commands_and_no_number_that_is_not_in_the_english_pages():
+    english, korean = (DOCUMENTS[name] for name in READMES)
+    part = english[english.index("## Two commands"):english.index("## The course")]
+    spans = re.findall(r"`((?:make|python|conda|\.venv)[^`\n]*)`", re.sub(r"```.*?```", "", part, flags=re.DOTALL))
+    commands = "\n".join([*re.findall(r"```\n(.*?)```", part, re.DOTALL), *spans]).splitlines()
+    assert len(commands) >= 7 and not {command.strip() for command in commands if command.strip() not in korean} - {
+        "make stress"}  # the slow proofs are for contributors
+    known = english + DOCUMENTS["results/README.md"] + "".join(map(prose, find_notebooks()))
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", korean, flags=re.DOTALL)
+    numbers = re.findall(r"(?<![\w.=,])\d[\d,]*\.\d+(?![A-Za-z\d.])|\d,\d{3}", text)
+    assert len(numbers) > 8 and not [number for number in numbers if number not in known]
 
 
 def runs(images, **fields):
@@ -75,13 +115,6 @@ def test_what_came_out_is_what_the_published_runs_say():
             missing += [(page, fields, measure, words) for page in where
                         if not re.search(words, " ".join(DOCUMENTS[page].split()))]
     assert not missing, missing
-
-
-def test_a_fact_stands_in_one_place():
-    twice = [(fact, name) for fact, places in ONE_PLACE.items() for name, text in DOCUMENTS.items()
-             if re.search(fact, text) and name not in places]
-    lost = [fact for fact, places in ONE_PLACE.items() if not any(re.search(fact, DOCUMENTS[name]) for name in places)]
-    assert not twice and not lost, (twice, lost)
 
 
 def test_the_centre_loss_can_be_used_as_its_page_says():

@@ -1,12 +1,12 @@
 """The programs in tools/: what they write into a notebook, and that none of them waits for ever."""
 
-import html
-import importlib
-import json
+import os
 import re
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
+from unittest.mock import Mock
 
 import course
 import environment
@@ -14,37 +14,26 @@ import nbformat
 import pytest
 from execute import CELL_SECONDS, WIDGET, NotebookFailed, execute, normalise
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from notebook_html import as_html, headline
+from notebook_html import as_html
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
+WITHOUT_HELP = ("environment", "execute", "notebook_html", "pin_versions")  # the second and the third are not called
+OLD_PYTHON = """
+import runpy, sys
+sys.version_info, sys.modules["tomllib"], sys.argv = (3, 10, 9), None, sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")"""
 
 
-def notebook(folder, *sources):
-    path = folder / "toy.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
-    return path
-
-
-def test_every_tool_is_imported_without_doing_anything_and_says_how_to_call_it(capsys):
-    for name in NAMES:
-        spec = importlib.util.spec_from_file_location(f"tool_{name}", TOOLS / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        assert f"python tools/{name}.py" in module.__doc__ or "not called by itself" in module.__doc__, name
-    assert capsys.readouterr().out == ""
-
-
-WITHOUT_HELP = ("environment", "execute", "notebook_html", "pin_versions")
-
-
-def test_every_tool_has_help_that_needs_no_environment(tmp_path):
+def test_every_tool_has_help_that_needs_no_environment_and_tells_an_old_python_so(tmp_path):
     wrong = []
     for name in set(NAMES) - set(WITHOUT_HELP):
-        answer = subprocess.run([sys.executable, "-S", TOOLS / f"{name}.py", "--help"], cwd=tmp_path,
-                                capture_output=True, text=True)  # -S: as before the first set-up
-        wrong += [] if answer.returncode == 0 and f"tools/{name}.py" in answer.stdout else [name]
-    assert not wrong
+        path = TOOLS / f"{name}.py"
+        for call, words in (([path, "--help"], f"tools/{name}.py"), (["-c", OLD_PYTHON, path], "needs Python 3.11")):
+            answer = subprocess.run([sys.executable, "-S", *call], cwd=tmp_path, capture_output=True, text=True,
+                                    env={**os.environ, "PYTHONPATH": str(TOOLS)})  # -S: as before the first set-up
+            wrong += [] if words in answer.stdout + answer.stderr else [f"{name}: {answer}"]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_normalise_keeps_what_a_reader_sees_and_drops_the_rest():
@@ -52,7 +41,7 @@ def test_normalise_keeps_what_a_reader_sees_and_drops_the_rest():
                         metadata={"image/png": {"alt": "Three clouds of points"}})
     cell = new_code_cell("f()", execution_count=9, outputs=[
         new_output("stream", name="stdout", text="a\n"), new_output("stream", name="stderr", text="a warning"),
-        new_output("stream", name="stdout", text="b\n"), figure,
+        new_output("stream", name="stdout", text="b\n"), figure, new_output("display_data", {WIDGET: {}}),
         new_output("execute_result", {"text/plain": "5"}, execution_count=9)])
     cell.metadata.update(tags=[], papermill={"duration": 1}, execution={"iopub.status.busy": "12:00"})
     tagged = new_code_cell("g()", metadata={"tags": ["parameters"]})
@@ -69,59 +58,31 @@ def test_normalise_keeps_what_a_reader_sees_and_drops_the_rest():
     printed, shown, result = clean.cells[1].outputs
     assert printed.text == "a\nb\n" and result.execution_count == 1
     assert set(shown.data) == {"image/png", "text/plain"} and shown.metadata["image/png"]["alt"]
-    once = json.dumps(clean)
-    assert json.dumps(normalise(clean)) == once
 
 
-def test_execute_writes_a_normalised_copy_and_leaves_the_original(tmp_path):
-    path = notebook(tmp_path, "import os, sys; print(os.getcwd())", "print('no', file=sys.stderr)\n6 * 7")
-    before = path.read_bytes()
-    execute(path, tmp_path / "build" / "toy.ipynb")
-    where, answer = nbformat.read(tmp_path / "build" / "toy.ipynb", as_version=4).cells
-    assert Path(where.outputs[0].text.strip()).resolve() == tmp_path.resolve()
-    assert len(answer.outputs) == 1 and answer.outputs[0].data["text/plain"] == "42"
-    assert path.read_bytes() == before
-    assert [file.name for file in (tmp_path / "build").iterdir()] == ["toy.ipynb"]
+def test_execute_writes_a_normalised_copy_and_names_the_cell_that_hangs_raises_or_kills_its_kernel(tmp_path):
+    path, out = tmp_path / "toy.ipynb", tmp_path / "build" / "toy.ipynb"
 
+    def call(source, **options):
+        first = "import os, sys; print(os.getcwd()); print('no', file=sys.stderr)"
+        nbformat.write(new_notebook(cells=[new_code_cell(first), new_code_cell(source)]), path)
+        execute(path, out, **options)
 
-def test_a_cell_that_hangs_is_stopped_and_named(tmp_path):
-    with pytest.raises(NotebookFailed, match=r"toy.ipynb, cell \[1\] took longer than 1 s"):
-        execute(notebook(tmp_path, "import time; time.sleep(6000)", "2"), tmp_path / "out.ipynb", timeout=1)
-    assert not (tmp_path / "out.ipynb").exists() and (tmp_path / "unfinished-out.ipynb").exists()
-
-
-def test_a_cell_has_a_limit_without_being_asked(tmp_path, monkeypatch):
-    import papermill
-
-    seen = {}
-    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **options: seen.update(options) or new_notebook())
-    execute(notebook(tmp_path, "1"), tmp_path / "out.ipynb")
-    assert seen["execution_timeout"] == CELL_SECONDS
-
-
-def test_a_cell_that_raises_or_kills_its_kernel_is_named(tmp_path):
-    for source, message in (("raise ValueError('no such face')", "stopped with ValueError: no such face"),
-                            ("import os; os._exit(1)", "lost its kernel")):
+    for source, timeout, message in (("import time; time.sleep(6000)", 1, "took longer than 1 s"),
+                                     ("raise ValueError('no such face')", 60, "stopped with ValueError: no such face"),
+                                     ("os._exit(1)", 60, "lost its kernel")):
         with pytest.raises(NotebookFailed, match=rf"toy.ipynb, cell \[2\] {message}"):
-            execute(notebook(tmp_path, "1", source), tmp_path / "out.ipynb")
+            call(source, timeout=timeout)
+        assert not out.exists() and (tmp_path / "build" / "unfinished-toy.ipynb").exists()
+    call("6 * 7")
+    where, answer = nbformat.read(out, as_version=4).cells
+    assert len(where.outputs) == 1 and Path(where.outputs[0].text.strip()).resolve() == tmp_path.resolve()
+    assert answer.outputs[0].data["text/plain"] == "42" and "papermill" not in out.read_text()
+    assert not nbformat.read(path, as_version=4).cells[1].outputs and len(list(out.parent.iterdir())) == 1
+    assert signature(execute).parameters["timeout"].default == CELL_SECONDS
 
 
-def test_page_describes_its_pictures():
-    figure = new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "Where λ < 1 & α < 2"}})
-    page = as_html(new_notebook(cells=[new_code_cell("f()", outputs=[figure])]))
-    (picture,) = re.findall("<img [^>]*>", page)
-    assert html.unescape(re.search('alt="(.*?)"', picture)[1]) == "Where λ < 1 & α < 2"
-
-
-def test_page_puts_the_place_of_the_live_lab_around_its_picture():
-    options = {"alpha": 1.9, "update": "eq2"}
-    lab = {"module": "center_lab", "options": options}
-    pictures = [new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "words", **lab}})
-                for lab in ({"lab": lab}, {}, {"lab": lab})]
-    page = as_html(new_notebook(cells=[new_code_cell("f()", outputs=pictures)]))
-    opening = r'<div class="center-lab" data-options=(["\'])(.*?)\1>\s*<div[^>]*>\s*<img alt="words"'
-    assert [json.loads(html.unescape(values)) for _, values in re.findall(opening, page)] == [options, options]
-    assert page.count("<img ") == 3
+# Pages
 
 
 def test_page_draws_formulas_itself_and_asks_no_other_host():
@@ -133,6 +94,9 @@ def test_page_draws_formulas_itself_and_asks_no_other_host():
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
 
 
+# make course, make test, and the environment
+
+
 def executed(path, output):
     nbformat.write(new_notebook(cells=[new_markdown_cell("# 3 · As it ran here")]), output)
 
@@ -140,7 +104,7 @@ def executed(path, output):
 def test_course_renders_what_it_executed(tmp_path, monkeypatch):
     monkeypatch.setattr(course, "BUILD", tmp_path)
     monkeypatch.setattr(course, "execute", executed)
-    assert course.main(["03"]) == 0
+    course.main(["03"])
     assert list(course.read_minutes()) == ["03_center_loss_derivation"]
     first, third = (next((tmp_path / "site" / "notebooks").glob(f"{name}*.html")).read_text("utf-8")
                     for name in ("01", "03"))
@@ -149,78 +113,46 @@ def test_course_renders_what_it_executed(tmp_path, monkeypatch):
 
 
 def test_course_stores_outputs_where_it_is_asked_to_and_leaves_what_failed(tmp_path, monkeypatch):
-    paths = [tmp_path / "01_good.ipynb", tmp_path / "02_bad.ipynb"]
-    for path in paths:
-        path.write_text("as it was")
-
-    def fails_second(path, output):
-        if path == paths[1]:
-            raise NotebookFailed("no")
-        executed(path, output)
-
+    good, bad = tmp_path / "01_good.ipynb", tmp_path / "02_bad.ipynb"
     (tmp_path / "build").mkdir()
     monkeypatch.setattr(course, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(course, "find_notebooks", lambda only: paths)
-    monkeypatch.setattr(course, "execute", fails_second)
-    assert course.main(store=True) == 1
-    assert "As it ran here" in paths[0].read_text("utf-8") and paths[1].read_text() == "as it was"
-    paths[0].write_text("as it was")
-    assert course.main() == 1 and paths[0].read_text() == "as it was"
+    monkeypatch.setattr(course, "find_notebooks", lambda only: [good, bad])
+    for store, first in ((False, "as it was"), (True, "As it ran here")):
+        good.write_text("as it was")
+        bad.write_text("as it was")
+        monkeypatch.setattr(course, "execute", Mock(side_effect=[executed(good, tmp_path / "build" / good.name),
+                                                                 NotebookFailed("no")]))
+        with pytest.raises(SystemExit, match="failed\nno"):
+            course.main(store=store)
+        assert first in good.read_text("utf-8") and bad.read_text() == "as it was"
 
 
-def test_tests_side_by_side_come_first_and_what_fails_there_is_the_end(monkeypatch):
+@pytest.mark.parametrize("codes, code", [([0, 0], 0), ([1], 1), ([0, 1], 1), ([5, 0], 0), ([0, 5], 0), ([5, 5], 5)])
+def test_tests_side_by_side_come_first_and_what_fails_there_is_the_end(monkeypatch, codes, code):
     import test as tool
 
-    asked, codes = [], []
+    run = Mock(side_effect=[subprocess.CompletedProcess("pytest", code) for code in codes])
     monkeypatch.setattr(tool, "missing", lambda: ())
-    monkeypatch.setattr(tool.subprocess, "run", lambda command, **options: asked.append((command, options["env"]))
-                        or subprocess.CompletedProcess(command, codes.pop(0)))
-    for given, calls, code in (([0, 0], 2, 0), ([1], 1, 1), ([0, 1], 2, 1), ([5, 0], 2, 0), ([0, 5], 2, 0),
-                               ([5, 5], 2, 5)):
-        asked.clear()
-        codes[:] = given
-        assert tool.main(False, False, ["-x"]) == code and len(asked) == calls
-    (quick, one_thread), (serial, _) = asked
-    assert {"-n", "loadfile", "-x"} <= set(quick) and one_thread["OMP_NUM_THREADS"] == "1"
-    assert {"--nbval", "-x", "course and not stress"} <= set(serial) and "-n" not in serial
-    asked.clear()
-    codes[:] = [0, 0]
-    assert tool.main(True, False, []) == tool.main(False, True, []) == 0
-    assert "--nbval" not in asked[0][0] and asked[1][0][-1] == "stress"
+    monkeypatch.setattr(tool.subprocess, "run", run)
+    assert tool.main(False, False, ["-x"]) == code and run.call_count == len(codes)
+    quick, serial = run.call_args_list[0], run.call_args_list[-1]
+    assert {"-n", "loadfile", "-x"} <= set(quick.args[0]) and quick.kwargs["env"]["OMP_NUM_THREADS"] == "1"
+    assert len(codes) == 1 or {"--nbval", "-x", "course and not stress"} <= set(serial.args[0])
 
 
-def test_headline_is_the_title_and_the_first_paragraph():
-    text = "# 03 · Where *Eq. 2* comes from\n\nA step of `alpha`,\n[see](x.md) Fig. 1. And on.\n\nMore."
-    title, paragraph = headline(new_notebook(cells=[new_markdown_cell(text)]))
-    assert (title, paragraph) == ("03 · Where Eq. 2 comes from", "A step of alpha, see Fig. 1. And on.")
-    assert headline(new_notebook(cells=[new_markdown_cell("# Alone")])) == ("Alone", "")
-
-
-def test_environment_is_made_once_and_again_when_its_files_change(tmp_path, monkeypatch):
-    called = []
-
-    def pip(command, **_):
-        called.append([str(part) for part in command])
-        return subprocess.CompletedProcess(command, 0)
-
+def test_environment_is_made_once_and_again_when_its_files_change_or_it_failed(tmp_path, monkeypatch):
+    pip = Mock(side_effect=[subprocess.CompletedProcess("pip", code) for code in (1, 0, 0)])
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text("one")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
     monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
     monkeypatch.setattr(environment, "works", lambda: True)
     monkeypatch.setattr(environment.subprocess, "run", pip)
-    environment.prepare()
-    environment.prepare()
-    assert len(called) == 1 and "constraints.txt" in called[0]
-    (tmp_path / "constraints.txt").write_text("two")
-    environment.prepare()
-    assert len(called) == 2
-
-
-def test_a_failed_installation_ends_with_advice_and_is_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
-    monkeypatch.setattr(environment, "works", lambda: True)
-    monkeypatch.setattr(environment.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1))
     with pytest.raises(SystemExit, match="call the same command again"):
         environment.prepare()
-    assert not (tmp_path / "stamp").exists()
+    environment.prepare()
+    environment.prepare()
+    assert pip.call_count == 2 and "constraints.txt" in pip.call_args.args[0]
+    (tmp_path / "constraints.txt").write_text("two")
+    environment.prepare()
+    assert pip.call_count == 3
