@@ -11,9 +11,9 @@ from time import perf_counter
 import torch
 
 from fer_utils.runs.run import environment
-from fer_utils.training.loop import training_step
 from fer_utils.training.recipe import get_recipe
 from fer_utils.training.setup import choose_device, make_accelerator, prepare
+from fer_utils.training.steps import training_step
 from fer_utils.transforms import augment, normalise, to_channels
 
 

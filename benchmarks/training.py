@@ -36,7 +36,6 @@ from fer_utils.center_loss import CenterLoss
 from fer_utils.evaluation import autocast
 from fer_utils.model import CLResNet50
 from fer_utils.runs.run import environment
-from fer_utils.training.loop import train_epoch
 from fer_utils.training.recipe import get_recipe
 from fer_utils.training.setup import (
     choose_device,
@@ -46,6 +45,7 @@ from fer_utils.training.setup import (
     peak_memory,
     prepare,
 )
+from fer_utils.training.steps import train_epoch
 
 BATCH = 62
 MEAN, STD = (0.5,) * 3, (0.25,) * 3

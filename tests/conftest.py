@@ -19,7 +19,7 @@ from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.runs import run
-from fer_utils.training import loop, setup
+from fer_utils.training import loop, setup, steps
 from fer_utils.training.loop import fit
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.setup import make_accelerator, prepare
@@ -151,14 +151,14 @@ def assert_same_training(assert_same_state):
 @pytest.fixture
 def steps_seen(monkeypatch):
     """(batch, labels, results) of every training step; the pieces of a batch are put together."""
-    seen, step = [], loop.training_step
+    seen, step = [], steps.training_step
 
     def watched(pieces, *args):
         results = step(pieces, *args)
         seen.append((*(torch.cat(part) for part in zip(*pieces)), results))
         return results
 
-    monkeypatch.setattr(loop, "training_step", watched)
+    monkeypatch.setattr(steps, "training_step", watched)
     return seen
 
 

@@ -1,4 +1,4 @@
-"""The loop: Eq. 3 for the network, Eq. 2 for the centres, step by step, and never a run lost."""
+"""The loop over epochs: train, validate, keep the best, and never lose a run."""
 
 import math
 import os
@@ -10,20 +10,23 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate.utils import broadcast_object_list
-from torch.nn import functional
 from tqdm.auto import tqdm
 
 from ..center_loss import CenterLoss
 from ..errors import FerError
 from ..evaluation import compactness, predict
 from ..model import CLResNet50
-from ..transforms import DRAWS, augment, normalise, to_channels
-from . import checkpoint
+from ..transforms import augment, to_channels
+from . import checkpoint, graphed_step
 from .setup import choose_device, choose_inputs, derive, make_accelerator, prepare
+from .steps import train_epoch
 
 # Raised by hand, with a line of reason, whenever ten training steps with a fixed seed change their numbers.
 # 1: the first engine. 2: on Accelerate; more recipes draw more random numbers for an image; fused optimisers.
 ENGINE = 2
+
+# Seconds between two checkpoints at least: on a GPU an epoch may take a second, and writing one takes as long.
+PAUSE = {"cuda": 20.0}
 
 
 @dataclass
@@ -38,55 +41,64 @@ class FitResult:
     inputs: dict
 
 
-def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progress=True, on_epoch=None):
+def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progress=True, on_epoch=None,
+        graphed="auto"):
     """Train by a recipe; keep the epoch that is best on the validation data.
 
     ``train`` and ``validation`` are ``FaceDataset``s; ``seed`` fixes initialisation, order and augmentation alike for
-    every λ and α. With a ``folder``, each epoch leaves a checkpoint there, and a second call goes on after the last.
-    ``on_epoch`` is called with the history (a DataFrame) after each epoch. ``progress`` shows a bar, except under CI.
-    Started by torchrun, several processes share each batch and return the same; all must see ``folder``. Batch norm's
-    statistics are of the whole batch on GPUs; on CPUs the first process's are kept. Raises ``FerError`` when a loss
-    stops being finite, memory runs out or the disk is full, and for another training's checkpoint in ``folder``.
+    every λ and α. With a ``folder``, each epoch leaves a checkpoint there (on a GPU, one every 20 s), and a second call
+    goes on after the last. ``on_epoch`` is called with the history (a DataFrame) after each epoch. ``progress`` shows a
+    bar, except under CI. ``graphed``: "auto" replays each step as a CUDA graph where it can, and says why where a GPU
+    cannot; False never does; the history's column of that name tells. Started by torchrun, several processes share each
+    batch and return the same; all must see ``folder``. Batch norm's statistics are of the whole batch on GPUs; on CPUs
+    the first process's are kept. Raises ``FerError`` when a loss stops being finite, memory runs out or the disk is
+    full, and for another training's checkpoint in ``folder``.
     """
-    accelerator = make_accelerator(choose_device(device), recipe)
+    device = choose_device(device)
+    record = graphed_step.choose(graphed, recipe, device, train, seed)
+    accelerator = make_accelerator(device, recipe)
     _check_sizes(train, recipe, accelerator)
     inputs = choose_inputs(train, recipe, {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision))
     identity = {"recipe": recipe.effective(), "seed": seed, "engine": ENGINE, "train": train.fingerprint,
                 "validation": validation.fingerprint}
     steps = len(train) // recipe.batch_size  # the incomplete batch is left out: batch norm needs company
-    kept, size, quiet = 0, steps * recipe.batch_size, not progress or bool(os.environ.get("CI"))
+    epoch, kept, size, quiet = 1, 0, steps * recipe.batch_size, not progress or bool(os.environ.get("CI"))
     gpus = [accelerator.device] if accelerator.device.type == "cuda" else []
     with checkpoint.locked(folder), torch.random.fork_rng(gpus):
         try:
             parts = prepare(recipe, seed, accelerator, steps, len(train.classes))
             history, best = _resume(folder, parts, accelerator, identity)
-            kept = len(history)
+            epoch, kept, written, improved = len(history) + 1, len(history), time.perf_counter(), False
             images, labels = _resident(train, accelerator.device)
+            replay = record and graphed_step.try_to_record(images, recipe, inputs, accelerator, parts, record)
             with tqdm(total=recipe.epochs * size, initial=len(history) * size, unit="image", unit_scale=True,
                       leave=False, disable=quiet or not accelerator.is_main_process) as bar:
-                while len(history) < min(recipe.epochs, best["epoch"] + recipe.patience):
+                while not _ended(history, best, recipe):
                     epoch, started = len(history) + 1, time.perf_counter()
                     bar.set_description(f"epoch {epoch}", refresh=False)
-                    row = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar)
+                    row = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar, replay)
                     row.update(_validate(parts, validation, inputs, recipe, accelerator, seed, epoch))
-                    history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - started})
-                    better = _monitored(row, recipe) > best["value"]
-                    if better:
+                    history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - started,
+                                    "graphed": replay is not None})
+                    if _monitored(row, recipe) > best["value"]:
                         best = {"epoch": epoch, "value": _monitored(row, recipe), "states": _best_states(parts)}
-                    if folder is not None and accelerator.is_main_process:
-                        _save(folder, parts, accelerator, best, better, identity, history)
-                    kept = len(history)
+                        improved = True
+                    due = time.perf_counter() - written >= PAUSE.get(accelerator.device.type, 0)
+                    if due or _ended(history, best, recipe):
+                        if folder is not None and accelerator.is_main_process:
+                            _save(folder, parts, accelerator, best, improved, identity, history)
+                        kept, written, improved = len(history), time.perf_counter(), False
                     bar.set_postfix_str(f"validation {_curve(history)} {100 * row['validation_accuracy']:.1f} %")
                     if accelerator.is_main_process and on_epoch is not None:
                         on_epoch(pd.DataFrame(history))
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
                 raise
-            raise FerError(f"epoch {kept + 1}: out of memory with batches of {recipe.batch_size} at "
+            raise FerError(f"epoch {epoch}: out of memory with batches of {recipe.batch_size} at "
                            f"{recipe.image_size} px; raise accumulate, or lower batch_size or image_size.") from error
         except KeyboardInterrupt:
             said = f"{kept} finished and kept in {folder}" if folder and kept else "none is kept"
-            print(f"Stopped in epoch {kept + 1}; {said}. The same call goes on from there.", file=sys.stderr)
+            print(f"Stopped in epoch {epoch}; {said}. The same call goes on from there.", file=sys.stderr)
             raise
     accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False)  # it may have patched the network's forward
     parts.network.load_state_dict(best["states"]["model"])
@@ -94,87 +106,8 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
     return FitResult(parts.network.eval(), parts.center_loss, pd.DataFrame(history), best["epoch"], inputs)
 
 
-def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar):
-    """One pass over ``images`` uint8 (N, H, W[, 3]) and ``labels`` (N,); the row of history that it makes.
-
-    Random numbers follow from seed and epoch alone, so a resumed run needs no random state. All are drawn beforehand,
-    and nothing is read back from the device before the end: a GPU never waits for Python.
-    """
-    device, size = accelerator.device, recipe.batch_size
-    rng = torch.Generator().manual_seed(derive(seed, "epoch", epoch if recipe.reshuffle else 1))
-    order = torch.randperm(len(images), generator=rng)
-    rng.manual_seed(derive(seed, "augmentation", epoch))
-    order, draws = order.to(images.device), torch.rand(len(order), DRAWS, generator=rng).to(device)
-    mixing = np.random.default_rng(derive(seed, "mixup", epoch))
-    torch.manual_seed(derive(seed, "layers", epoch, accelerator.process_index))  # for backbones with dropout
-    mean, std = (torch.tensor(inputs[name], device=device) for name in ("mean", "std"))
-    parts.model.train()
-    losses = []
-    for start in range(0, len(order) // size * size, size):
-        pieces = []
-        for share in _shares(start, size, accelerator, recipe.accumulate):  # this process's, in pieces
-            rows = order[share]
-            batch = augment(to_channels(images[rows].to(device)), recipe.image_size, draws[share], flip=recipe.flip,
-                            rotation=recipe.rotation, crop=recipe.crop, shift=recipe.shift, erase=recipe.erase)
-            pieces.append((normalise(batch, mean, std), labels[rows].to(device)))
-        mix = mixing.beta(recipe.mixup, recipe.mixup) if recipe.mixup else None
-        losses.append(training_step(pieces, recipe, accelerator, parts, mix))
-        bar.update(size)
-    means = accelerator.reduce(torch.stack(losses).mean(0), "sum").tolist()
-    if not math.isfinite(sum(means)):
-        raise FerError(f"epoch {epoch}: the loss is no longer finite (cross-entropy {means[0]}, centre loss "
-                       f"{means[1]}); lower learning_rate, lam or alpha, which makes it another training, from its "
-                       "first epoch. The epochs before this one are kept.")
-    return dict(zip(("cross_entropy", "center_loss", "train_accuracy"), means))
-
-
-def training_step(pieces, recipe, accelerator, parts, mix=None):
-    """One step of L = L_S + λ L_C (Eq. 3), then one step of the centres (Eq. 2).
-
-    ``pieces``: (batch, labels) pairs, float (b, 3, H, W) and int64 (b,), which make one batch, or this process's share
-    of it. With ``mix``, its own share, each image is mixed with its mirror place in the piece; centre loss then sees
-    the label of the larger share. Returns this process's share of cross-entropy, centre loss and accuracy, (3,).
-    """
-    seen, statistics = [], []
-    for batch, labels in pieces:
-        main = labels
-        if mix is not None:
-            batch, other = mix * batch + (1 - mix) * batch.flip(0), labels.flip(0)
-            main = labels if mix >= 0.5 else other
-        with accelerator.accumulate(parts.model):
-            with accelerator.autocast():
-                features, logits = parts.model(batch)
-            cross_entropy = _cross_entropy(logits, labels, recipe)
-            if mix is not None:
-                cross_entropy = mix * cross_entropy + (1 - mix) * _cross_entropy(logits, other, recipe)
-            center = parts.center_loss(features, main) if recipe.lam else torch.zeros_like(cross_entropy)
-            share = len(labels) / recipe.batch_size
-            # Accelerate divides by the number of pieces and averages over processes: undo both, and weigh by size.
-            loss = (cross_entropy + recipe.lam * center) * (share * len(pieces) * accelerator.num_processes)
-            accelerator.backward(loss)
-            parts.optimizer.step()  # these two wait for the last piece
-            parts.optimizer.zero_grad()
-        if recipe.lam:
-            statistics.append(parts.center_loss.class_statistics(features, main))
-        accuracy = (logits.argmax(1) == main).float().mean()
-        seen.append(share * torch.stack([cross_entropy, center, accuracy]).detach())
-    parts.scheduler.step()
-    if recipe.lam:
-        parts.center_loss.update_centers_from(*map(sum, zip(*statistics)))
-    if parts.average is not None:
-        parts.average.update_parameters(parts.network)
-    return torch.stack(seen).sum(0)
-
-
-def _cross_entropy(logits, labels, recipe):
-    return functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-
-
-def _shares(start, size, accelerator, pieces):
-    """Slices of the batch that begins at ``start``: this process's share of it, in pieces."""
-    processes, mine = accelerator.num_processes, accelerator.process_index
-    edges = start + np.linspace(0, size, processes * pieces + 1).astype(int)[mine * pieces:(mine + 1) * pieces + 1]
-    return [slice(low, high) for low, high in zip(edges[:-1], edges[1:])]
+def _ended(history, best, recipe):
+    return len(history) >= min(recipe.epochs, best["epoch"] + recipe.patience)
 
 
 def _check_sizes(train, recipe, accelerator):
@@ -203,7 +136,8 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
         changed = augment(to_channels(torch.from_numpy(np.array(images))), images.shape[1], rng, flip=recipe.flip,
                           rotation=recipe.rotation, crop=recipe.crop)
         images = (255 * changed.permute(0, 2, 3, 1).squeeze(-1)).round().byte().numpy()
-    features, probabilities = predict(parts.tested, images, **inputs)
+    many = 2048 if accelerator.device.type == "cuda" and recipe.image_size <= 64 else 256  # Python launches each batch
+    features, probabilities = predict(parts.tested, images, batch_size=many, **inputs)
     chosen = probabilities[np.arange(len(validation)), validation.labels]
     row = {"validation_cross_entropy": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
            "validation_accuracy": float((probabilities.argmax(1) == validation.labels).mean()),
@@ -211,7 +145,7 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
     row = broadcast_object_list([row])[0]
     if math.isnan(row["validation_cross_entropy"]):
         raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers; lower "
-                       "learning_rate, lam or alpha. The epochs before this one are kept.")
+                       "learning_rate, lam or alpha. What the folder holds of the epochs before stays.")
     return row
 
 

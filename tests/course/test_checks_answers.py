@@ -14,9 +14,9 @@ from fer_course.checks.small_network import SmallNetwork
 from fer_utils import datasets, evaluation, paper
 from fer_utils.center_loss import CenterLoss
 from fer_utils.emotions import EMOTIONS
-from fer_utils.training.loop import training_step
 from fer_utils.training.recipe import get_recipe
 from fer_utils.training.setup import Parts, choose_device, make_accelerator
+from fer_utils.training.steps import training_step
 
 # Notebook 1
 

@@ -16,7 +16,7 @@ from fer_utils.errors import FerError
 from fer_utils.evaluation import Compactness, compactness, confusion, predict, scores
 from fer_utils.runs import run as room
 from fer_utils.runs.run import default_runs_dir, environment, find_or_train, load_run, run_id
-from fer_utils.training import checkpoint, loop
+from fer_utils.training import checkpoint, loop, steps
 from fer_utils.training.loop import ENGINE
 from fer_utils.training.recipe import Recipe
 
@@ -244,7 +244,7 @@ def test_what_stops_the_writing_of_results_loses_no_training(train, make_recipe,
             train(make_recipe())
     assert error is KeyboardInterrupt or re.search("training is done, but its results cannot be written.*Free some",
                                                    str(caught.value))
-    monkeypatch.setattr(loop, "training_step", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr(steps, "training_step", lambda *args: pytest.fail("trained again"))
     assert train(make_recipe()).metrics["epochs"] == 2
 
 

@@ -15,7 +15,7 @@ import torch
 from conftest import TinyNetwork, refusal, train
 from safetensors import SafetensorError
 
-from fer_utils.training import checkpoint, loop
+from fer_utils.training import checkpoint, loop, steps
 from fer_utils.training.setup import make_accelerator, prepare
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -24,7 +24,7 @@ EVERYTHING = {"backbone": "tiny dropout", "optimizer": "sgd", "learning_rate": 0
               "schedule": "cosine", "warmup": 0.5, "mixup": 0.3, "label_smoothing": 0.1, "ema": 0.9, "erase": 0.5,
               "update": "adam", "center_init": "randn", "accumulate": 2, "mirror_test": True, "precision": "bf16"}
 FILES = ["best-0001.safetensors", "epoch-0002.pt", "epoch-0002.safetensors", "last.json", "lock"]
-CUTS = {"validation": (loop, "_validate", 2), "step": (loop, "training_step", 7),
+CUTS = {"validation": (loop, "_validate", 2), "step": (steps, "training_step", 7),
         "tensors": (checkpoint, "save_file", 3), "rest": (torch, "save", 2), "pointer": (Path, "replace", 8),
         "clean-up": (checkpoint, "clear", 2)}
 
@@ -239,10 +239,10 @@ def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     cpu_full = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't")
     for number, (owner, name, nth, error, words) in enumerate((
-            (loop, "training_step", 6, full, "epoch 2: out of memory with batches of 16 at 32 px; raise accumulate"),
-            (loop, "training_step", 6, cpu_full, "epoch 2: out of memory"),
+            (steps, "training_step", 6, full, "epoch 2: out of memory with batches of 16 at 32 px; raise accumulate"),
+            (steps, "training_step", 6, cpu_full, "epoch 2: out of memory"),
             (TinyNetwork, "forward", 1, full, "epoch 1: out of memory"),  # while it is built
-            (loop, "training_step", 1, RuntimeError("something else"), "no FerError but RuntimeError"))):
+            (steps, "training_step", 1, RuntimeError("something else"), "no FerError but RuntimeError"))):
         with pytest.MonkeyPatch.context() as patch:
             fail_at(patch, owner, name, nth, error)
             assert words in refusal(train, faces, make_recipe(epochs=3), folder=tmp_path / str(number))

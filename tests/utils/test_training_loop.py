@@ -11,9 +11,10 @@ from conftest import made, refusal, train
 from fer_utils.center_loss import CenterLoss
 from fer_utils.datasets import FaceDataset
 from fer_utils.evaluation import predict
-from fer_utils.training.loop import ENGINE, training_step
+from fer_utils.training.loop import ENGINE
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.setup import build, choose_device, choose_precision, make_scheduler
+from fer_utils.training.steps import training_step
 from fer_utils.transforms import normalise, to_channels
 
 

@@ -8,9 +8,10 @@ from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
 from fer_utils.training import loop
-from fer_utils.training.loop import fit, training_step
+from fer_utils.training.loop import fit
 from fer_utils.training.recipe import get_recipe
 from fer_utils.training.setup import build
+from fer_utils.training.steps import training_step
 
 
 def batch_of(n, seed=0):
