@@ -4,20 +4,22 @@
     python benchmarks/training.py --sizes 48 --rounds 9 --device cpu --threads 4
     python benchmarks/training.py --profile            where the time of a step goes
 
-Three loops take turns in one run, so that a machine that is busy for a while is busy for all; medians of the rounds.
+The loops take turns in one run, so that a machine that is busy for a while is busy for all; medians of the rounds.
 
 - ours: ``train_epoch`` with the paper's recipe, precision "auto";
+- graphed: the same, its step replayed as a CUDA graph, where there is CUDA; it is compared with ours first;
 - published: our own plain rendering of the published loop: fp32, each image by itself through PIL and torchvision's
   transforms, a DataLoader without workers, channels first, the losses read back in every step. It reads no files here,
   and what it does beside training (validation on augmented images) is left out, both in its favour;
 - ceiling: the same model, optimiser and precision as ours, on tensors of random numbers that lie on the device, with
-  nothing else: forward, cross-entropy, backward, step.
+  nothing else: forward, cross-entropy, backward, step; on a GPU all of it in one graph, Adam included.
 
 Peak memory is that of a process which runs the one loop alone: all of its main memory on a CPU, what torch allocated on
 a GPU.
 """
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
@@ -33,15 +35,16 @@ from torchvision import transforms
 from tqdm import tqdm
 
 from fer_utils.center_loss import CenterLoss
+from fer_utils.datasets import FaceDataset
 from fer_utils.evaluation import autocast
 from fer_utils.model import CLResNet50
 from fer_utils.runs.run import environment
+from fer_utils.training.graphed_step import GraphedStep, disagreement, on_gpu
 from fer_utils.training.recipe import get_recipe
 from fer_utils.training.setup import (
     choose_device,
     choose_precision,
     make_accelerator,
-    make_optimizer,
     peak_memory,
     prepare,
 )
@@ -57,15 +60,25 @@ def faces(steps):
     return chance.integers(0, 256, (steps * BATCH, 48, 48), np.uint8), np.arange(steps * BATCH) % 7
 
 
-def ours(size, device, steps):
+def ours(size, device, steps, record=None):
     recipe = get_recipe("paper", weights="random", image_size=size, epochs=1000)
     accelerator = make_accelerator(device, recipe)
     parts = prepare(recipe, 0, accelerator, steps)
     images, labels = (torch.from_numpy(array).to(accelerator.device) for array in faces(steps))
     inputs, bar, epoch = {"mean": MEAN, "std": STD}, tqdm(disable=True), 0
+    replay = record and GraphedStep(images, recipe, inputs, accelerator, parts, record)
     while True:
         epoch += 1
-        yield train_epoch(images, labels, recipe, inputs, accelerator, parts, 0, epoch, bar)
+        yield train_epoch(images, labels, recipe, inputs, accelerator, parts, 0, epoch, bar, replay)
+
+
+def graphed(size, device, steps):
+    images, labels = faces(3)
+    data = FaceDataset(images, labels, np.array([str(row) for row in labels]), "train", "random pixels")
+    reason = disagreement(data, get_recipe("paper", weights="random", image_size=size), device, on_gpu)
+    if reason:
+        sys.exit(f"{size} pixels: {reason}")
+    yield from ours(size, device, steps, on_gpu)
 
 
 class Faces(Dataset):
@@ -105,29 +118,37 @@ def published(size, device, steps):
 
 
 def ceiling(size, device, steps):
-    recipe = get_recipe("paper", weights="random", image_size=size)
+    cuda = device.type == "cuda"
     precision = choose_precision("auto", device)
     model = CLResNet50().to(device, memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(model, recipe)
+    # Adam with a constant rate may be recorded, too.
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=cuda)
     images = torch.randn(BATCH, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(BATCH, device=device) % 7
+
+    def step():
+        with autocast(precision, device):
+            logits = model(images)[1]
+        functional.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+
+    replay = on_gpu(step, optimizer.zero_grad) if cuda else lambda: (step(), optimizer.zero_grad())
     while True:
         for _ in range(steps):
-            with autocast(precision, device):
-                logits = model(images)[1]
-            functional.cross_entropy(logits.float(), labels).backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            replay()
         yield None
 
 
-LOOPS = {"ours": ours, "published": published, "ceiling": ceiling}
+LOOPS = {"ours": ours, "graphed": graphed, "published": published, "ceiling": ceiling}
 
 
 def speeds(size, device, rounds):
     """Images/s of each loop, {name: median}."""
-    steps = 20 if device.type == "cuda" else max(1, 5 * 48**2 // size**2)
-    loops = {name: loop(size, device, steps) for name, loop in LOOPS.items()}
+    cuda = device.type == "cuda"
+    steps = {name: 50 if cuda else max(1, 5 * 48**2 // size**2) for name in LOOPS if cuda or name != "graphed"}
+    if cuda:
+        steps["published"] = 10  # a GPU waits for PIL
+    loops = {name: LOOPS[name](size, device, count) for name, count in steps.items()}
     spent = {name: [] for name in loops}
     for turn in range(rounds + 1):
         for name, loop in loops.items():
@@ -135,7 +156,7 @@ def speeds(size, device, rounds):
             next(loop)
             if turn:  # the first warms up
                 spent[name].append(wait(device) - started)
-    return {name: steps * BATCH / median(seconds) for name, seconds in spent.items()}
+    return {name: steps[name] * BATCH / median(seconds) for name, seconds in spent.items()}
 
 
 def wait(device):
@@ -145,10 +166,26 @@ def wait(device):
 
 
 def peak(name, size, device):
-    """Run a loop alone; print its peak memory in MB."""
+    """The most memory of a loop that runs alone, in MB; None where the system does not tell."""
+    before = 0
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device) / 1e6
     loop = LOOPS[name](size, device, 2)
     next(loop)
-    print(peak_memory(device) or "nan")
+    found = peak_memory(device)
+    return found and found - before
+
+
+def peak_alone(name, size, device, threads):
+    """``peak``; on a CPU, whose memory is the whole process's, in a process of its own."""
+    if device.type == "cuda":
+        return peak(name, size, device)
+    alone = [sys.executable, __file__, "--alone", name, "--sizes", str(size), "--device", str(device),
+             "--threads", str(threads)]
+    return float(subprocess.run(alone, capture_output=True, text=True, check=True).stdout)
 
 
 def profile(size, device):
@@ -173,9 +210,7 @@ def main(sizes, rounds, device, threads):
     for size in sizes:
         found = speeds(size, device, rounds)
         for name, speed in found.items():
-            alone = [sys.executable, __file__, "--alone", name, "--sizes", str(size), "--device", str(device),
-                     "--threads", str(threads)]
-            memory = float(subprocess.run(alone, capture_output=True, text=True, check=True).stdout)
+            memory = peak_alone(name, size, device, threads)
             print(f"| {size} | {name} | {speed:.1f} | {100 * speed / found['ceiling']:.0f} % | "
                   f"{speed / found['published']:.2f} | {memory:,.0f} MB |", flush=True)
 
@@ -196,7 +231,7 @@ if __name__ == "__main__":
     torch.set_num_threads(chosen.threads)
     place = choose_device(chosen.device)
     if chosen.alone:
-        peak(chosen.alone, chosen.sizes[0], place)
+        print(peak(chosen.alone, chosen.sizes[0], place) or "nan")
     elif chosen.profile:
         for pixels in chosen.sizes:
             shares = list(profile(pixels, place).items())[:10]

@@ -126,6 +126,7 @@ def test_nothing_is_read_back_from_a_device():
         loss.update_centers_from(*loss.class_statistics(features, labels))
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 @pytest.mark.parametrize("update", RULES)
 def test_a_gpu_gives_the_same_and_its_host_never_waits(update):

@@ -53,6 +53,12 @@ def fail_at(monkeypatch, owner, name, nth, error):
     monkeypatch.setattr(owner, name, failing)
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    """A checkpoint after each epoch, on a GPU too."""
+    monkeypatch.setattr(loop, "PAUSE", {})
+
+
 @pytest.fixture
 def cut_off(faces):
     """Train into a folder, and end in the second epoch as Ctrl+C does."""
@@ -85,12 +91,14 @@ def test_a_resumed_training_ends_like_one_that_was_never_cut_off(faces, make_rec
     assert names(tmp_path) == ["best-0003.safetensors", "epoch-0003.pt", "epoch-0003.safetensors", "last.json", "lock"]
 
 
+@pytest.mark.gpu
 def test_ctrl_c_says_what_is_kept(make_recipe, tmp_path, capsys, cut_off):
     cut_off(make_recipe(epochs=3), tmp_path, "rest")  # an epoch whose checkpoint is half written counts as lost
     said = f"Stopped in epoch 2; 1 finished and kept in {tmp_path}. The same call goes on from there."
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.gpu
 def test_a_finished_training_is_not_trained_again(faces, make_recipe, tmp_path, validations, steps_seen,
                                                   assert_same_training):
     for epochs, patience in ((2, 6), (6, 1)):  # to its end, and stopped early
@@ -115,6 +123,7 @@ def test_a_folder_changes_nothing_about_the_outcome_nor_do_files_that_no_pointer
         (folder / "last.json").unlink()
 
 
+@pytest.mark.gpu
 def test_a_checkpoint_of_another_training_is_refused(faces, make_recipe, tmp_path, monkeypatch):
     train(faces, make_recipe(), folder=tmp_path)
     (images, validation), kept = faces, make_recipe()
@@ -128,6 +137,7 @@ def test_a_checkpoint_of_another_training_is_refused(faces, make_recipe, tmp_pat
     assert [name for name, text in said.items() if not text.startswith(start)] == []
 
 
+@pytest.mark.gpu
 def test_a_damaged_checkpoint_is_named(faces, make_recipe, tmp_path, validations):
     folder = tmp_path / "run"
     validations([0.5, 0.4] * 2)
@@ -200,6 +210,7 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_is_intact(faces, make_rec
         assert_same_training(whole, train(faces, recipe, folder=folder))
 
 
+@pytest.mark.gpu
 def test_a_folder_that_cannot_be_made_is_named(faces, make_recipe, tmp_path):
     (tmp_path / "file").write_text("")
     said = refusal(train, faces, make_recipe(), folder=tmp_path / "file" / "run")
@@ -224,6 +235,7 @@ def test_a_disk_that_is_truly_full(tmp_path):
         assert apart.end([process]) == [0], (tmp_path / "log").read_text()
 
 
+@pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:alpha")
 def test_a_training_that_diverges_is_refused_and_keeps_the_epochs_before(faces, make_recipe, tmp_path, monkeypatch):
     said = refusal(train, faces, make_recipe(epochs=20, alpha=1e3, patience=20), folder=tmp_path)
@@ -235,6 +247,7 @@ def test_a_training_that_diverges_is_refused_and_keeps_the_epochs_before(faces, 
     assert "epoch 1: the answers to the validation images are no longer numbers" in said
 
 
+@pytest.mark.gpu
 def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces, make_recipe, tmp_path):
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     cpu_full = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't")
@@ -249,6 +262,7 @@ def test_out_of_memory_says_what_to_do_and_other_errors_stay_what_they_are(faces
     assert epoch_in(tmp_path / "0") == epoch_in(tmp_path / "1") == 1
 
 
+@pytest.mark.gpu
 def test_a_folder_is_held_while_training_and_a_second_process_says_so(faces, make_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "WAIT", 0.2)
     script = f"from filelock import *\nlock = FileLock({str(tmp_path / 'lock')!r})\n" \
@@ -270,6 +284,7 @@ def test_a_folder_is_held_while_training_and_a_second_process_says_so(faces, mak
     assert len(train(faces, make_recipe(), folder=tmp_path).history) == 2  # nobody waits for a dead one
 
 
+@pytest.mark.gpu
 def test_a_drive_without_locks_is_trained_on_all_the_same(faces, make_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.FileLock, "acquire", lambda *args, **options: (_ for _ in ()).throw(
         OSError(errno.ENOTSUP, "Operation not supported")))

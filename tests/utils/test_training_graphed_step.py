@@ -6,16 +6,15 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from conftest import refusal, train
+from conftest import DEVICE, refusal, train
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from fer_utils.training import graphed_step, loop, steps
-from fer_utils.training.graphed_step import WARM_UP, GraphedStep, disagreement
+from fer_utils.training.graphed_step import WARM_UP, GraphedStep, disagreement, on_gpu
 from fer_utils.training.setup import make_accelerator, prepare
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
-CPU = torch.device("cpu")
 RECIPES = {
     "softmax": {"lam": 0.0}, "eq2": {"lam": 0.2, "alpha": 0.5}, "sgd": {"update": "sgd", "schedule": "one_cycle"},
     "adam": {"update": "adam", "center_init": "randn", "optimizer": "sgd", "schedule": "cosine", "warmup": 1.0},
@@ -35,6 +34,9 @@ def again(step, forget):
     return replay
 
 
+RECORD = on_gpu if DEVICE.type == "cuda" else again
+
+
 @pytest.fixture(autouse=True)
 def nothing_agreed(monkeypatch):
     monkeypatch.setattr(graphed_step, "_agreed", set())
@@ -43,11 +45,11 @@ def nothing_agreed(monkeypatch):
 @pytest.fixture
 def recorded(faces, make_recipe):
     """A ``GraphedStep`` of a recipe, its parts, and the images that it takes."""
-    def make(record=again, **fields):
+    def make(record=RECORD, **fields):
         recipe = make_recipe(**fields)
-        accelerator = make_accelerator(CPU, recipe)
+        accelerator = make_accelerator(DEVICE, recipe)
         parts = prepare(recipe, 0, accelerator, 4)
-        images = torch.from_numpy(faces[0].images)
+        images = torch.from_numpy(faces[0].images).to(DEVICE)
         inputs = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
         return GraphedStep(images, recipe, inputs, accelerator, parts, record), parts
     return make
@@ -68,9 +70,10 @@ def test_mixup_is_equal_but_for_the_rounding_of_its_share(faces, make_recipe):
         np.testing.assert_allclose(plain.history[name], replayed.history[name], rtol=1e-4)
 
 
+@pytest.mark.gpu
 def test_warm_up_leaves_no_trace(recorded, make_recipe, assert_same_state):
     for fields in RECIPES.values():
-        fresh = prepare(make_recipe(**fields), 0, make_accelerator(CPU, make_recipe(**fields)), 4)
+        fresh = prepare(make_recipe(**fields), 0, make_accelerator(DEVICE, make_recipe(**fields)), 4)
         before = torch.get_rng_state()
         step, parts = recorded(**fields)
         for name, module in parts.saved.items():
@@ -88,7 +91,7 @@ def test_what_an_error_interrupts_is_put_back_too(recorded, make_recipe, assert_
 
     with pytest.raises(RuntimeError):
         recorded(broken, lam=0.2)
-    fresh = prepare(make_recipe(lam=0.2), 0, make_accelerator(CPU, make_recipe(lam=0.2)), 4)
+    fresh = prepare(make_recipe(lam=0.2), 0, make_accelerator(DEVICE, make_recipe(lam=0.2)), 4)
     assert_same_state(made[0].network.state_dict(), fresh.network.state_dict())
     assert_same_state(made[0].center_loss.state_dict(), fresh.center_loss.state_dict())
 
@@ -179,19 +182,21 @@ FAULTS = {freed: "batch norm's statistics", adding_up: "weights", moved_statisti
           centers_twice: "centres", stale_rate: "weights"}
 
 
+@pytest.mark.gpu
 def test_the_comparison_notices_each_fault_and_training_goes_the_plain_way(faces, make_recipe, capsys):
     recipe = make_recipe(lam=0.2, alpha=0.5, schedule="one_cycle")
     for fault, word in FAULTS.items():
-        said = disagreement(faces[0], recipe, CPU, fault)
+        said = disagreement(faces[0], recipe, DEVICE, fault)
         assert word in said.partition(" in ")[2], fault
     result = train(faces, recipe, graphed=stale_rate)
     assert not result.history.graphed.any()
     assert "Training step by step, without a CUDA graph: replayed steps differ" in capsys.readouterr().err
 
 
+@pytest.mark.gpu
 def test_the_comparison_lets_every_recipe_pass_and_is_made_once(faces, make_recipe, monkeypatch):
     for fields in (*RECIPES.values(), {"mixup": 0.4}):
-        assert disagreement(faces[0], make_recipe(**fields), CPU, again) == "", fields
+        assert disagreement(faces[0], make_recipe(**fields), DEVICE, RECORD) == "", fields
     calls = []
     monkeypatch.setattr(graphed_step, "disagreement", lambda *args: calls.append(args) or "")
     for seed in (0, 1):
@@ -199,6 +204,7 @@ def test_the_comparison_lets_every_recipe_pass_and_is_made_once(faces, make_reci
     assert len(calls) == 1
 
 
+@pytest.mark.gpu
 def test_what_cannot_be_recorded_is_named_and_trained_the_plain_way(faces, make_recipe, capsys, monkeypatch):
     def refused(step, forget):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
@@ -213,20 +219,21 @@ def test_what_cannot_be_recorded_is_named_and_trained_the_plain_way(faces, make_
         said = capsys.readouterr().err
         assert word in said and said.count("\n") == 1 and not result.history.graphed.any()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert graphed_step.choose(again, make_recipe(), CPU, faces[0]) is None
+    assert graphed_step.choose(again, make_recipe(), DEVICE, faces[0]) is None
     assert "several processes" in capsys.readouterr().err
 
 
 def test_a_cpu_records_nothing_and_odd_values_are_refused(faces, make_recipe, monkeypatch, capsys):
     monkeypatch.setattr(graphed_step, "disagreement", lambda *args: pytest.fail("compared"))
-    assert not train(faces, make_recipe(epochs=1)).history.graphed.any() and not capsys.readouterr().err
+    assert not train(faces, make_recipe(epochs=1), graphed="auto").history.graphed.any() and not capsys.readouterr().err
     for value in ("cuda", True, None, 1):
         assert "give 'auto' or False" in refusal(train, faces, make_recipe(), graphed=value)
 
 
+@pytest.mark.gpu
 def test_on_a_gpu_checkpoints_pause_and_the_end_is_always_kept(faces, make_recipe, monkeypatch, tmp_path):
     saved, real = [], loop._save
-    monkeypatch.setattr(loop, "PAUSE", {"cpu": 1e9})
+    monkeypatch.setattr(loop, "PAUSE", {DEVICE.type: 1e9})
     monkeypatch.setattr(loop, "_save", lambda *args: saved.append((len(args[-1]), args[4])) or real(*args))
     recipe = make_recipe(epochs=3, patience=3)
     train(faces, recipe, folder=tmp_path / "whole")
@@ -246,3 +253,16 @@ def test_on_a_gpu_checkpoints_pause_and_the_end_is_always_kept(faces, make_recip
     assert saved == [(3, True)]  # nothing of it was kept, and nothing said to be
     again_after = train(faces, recipe, folder=tmp_path / "cut")
     assert saved[1:] == [(3, True)] and len(again_after.history) == 3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="no CUDA, or not asked for by FER_TEST_DEVICE=cuda")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_real_graph_trains_as_the_plain_loop_does(faces, make_recipe, precision):
+    for fields in (*RECIPES.values(), {"mixup": 0.4}):
+        recipe = make_recipe(precision=precision, epochs=4, learning_rate=1e-3, **fields)
+        plain, replayed = train(faces, recipe, graphed=False), train(faces, recipe, graphed="auto")
+        assert replayed.history.graphed.all(), fields
+        for name in ("cross_entropy", "center_loss"):
+            near = {"rel": 1e-3 if precision == "fp32" else 0.03, "abs": 1e-5}
+            assert replayed.history[name].tolist() == pytest.approx(plain.history[name].tolist(), **near), fields

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import made, refusal, train
+from conftest import DEVICE, made, refusal, train
 
 from fer_utils.center_loss import CenterLoss
 from fer_utils.datasets import FaceDataset
@@ -18,12 +18,13 @@ from fer_utils.training.steps import training_step
 from fer_utils.transforms import normalise, to_channels
 
 
+@pytest.mark.gpu
 def test_a_step_goes_down_eq_3_and_moves_the_centers_once(tiny_network, make_recipe):
     recipe, accelerator, parts = made(make_recipe(lam=0.7, alpha=0.5, optimizer="sgd", learning_rate=0.1))
-    reference, _ = build(recipe, 0, "cpu")
+    reference, _ = build(recipe, 0, DEVICE)
     parts.center_loss.centers.fill_(0.3)
-    images = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(16) % 7
+    images = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    labels = torch.arange(16, device=DEVICE) % 7
     parts.model.train()
     found = training_step([(images, labels)], recipe, accelerator, parts)
 
@@ -37,7 +38,7 @@ def test_a_step_goes_down_eq_3_and_moves_the_centers_once(tiny_network, make_rec
     for stepped, parameter in zip(parts.network.parameters(), reference.parameters()):
         # Nesterov's first step with momentum 0.9 goes 1.9 times as far.
         assert torch.allclose(stepped, parameter - 0.19 * parameter.grad, atol=1e-6)
-    once = CenterLoss(7, 16, alpha=0.5)
+    once = CenterLoss(7, 16, alpha=0.5).to(DEVICE)
     once.centers.fill_(0.3)
     once.update_centers(features, labels)
     assert torch.allclose(parts.center_loss.centers, once.centers, atol=1e-6)
@@ -80,6 +81,7 @@ def test_softmax_and_center_loss_share_initialisation_order_and_augmentation(fac
             assert torch.equal(batch, its_batch) and torch.equal(labels, its_labels)
 
 
+@pytest.mark.gpu
 def test_every_epoch_has_an_order_of_its_own_and_the_incomplete_batch_is_left_out(faces, make_faces, make_recipe,
                                                                                   steps_seen, tiny_network):
     train(faces, make_recipe(epochs=3))
@@ -93,6 +95,7 @@ def test_every_epoch_has_an_order_of_its_own_and_the_incomplete_batch_is_left_ou
     assert "15 training images do not fill one batch of 16; lower batch_size" in said
 
 
+@pytest.mark.gpu
 def test_the_epoch_with_the_best_validation_accuracy_is_kept(faces, tiny_network, make_recipe, validations,
                                                              assert_same_state):
     states, centers = {}, {}
@@ -109,6 +112,7 @@ def test_the_epoch_with_the_best_validation_accuracy_is_kept(faces, tiny_network
     assert not torch.equal(centers[2], centers[4])
 
 
+@pytest.mark.gpu
 def test_training_stops_after_patience_epochs_without_a_better_one(faces, tiny_network, make_recipe, validations):
     for patience, best, accuracies in ((3, 2, [0.3] + [0.5] * 4),
                                        (2, 5, [0.3, 0.2, 0.4, 0.2, 0.5, 0.2, 0.2])):  # a better one starts it anew
@@ -117,13 +121,14 @@ def test_training_stops_after_patience_epochs_without_a_better_one(faces, tiny_n
         assert (len(result.history), result.best_epoch) == (len(accuracies), best)
 
 
+@pytest.mark.gpu
 def test_history_tells_what_was_measured_of_the_network_that_is_kept(faces, tiny_network, make_recipe):
     for fields in ({}, {"lam": 0}, {"ema": 0.5}, {"precision": "bf16"}):
         seen = []
         result = train(faces, make_recipe(epochs=3, **fields), on_epoch=seen.append)
         assert [len(history) for history in seen] == [1, 2, 3] and seen[-1].equals(result.history)
         assert type(result.model) is tiny_network and not result.model.training  # the plain network, unpatched
-        assert result.model(torch.zeros(1, 3, 32, 32))[0].dtype == torch.float32
+        assert result.model(torch.zeros(1, 3, 32, 32, device=DEVICE))[0].dtype == torch.float32
         _, probabilities = predict(result.model, faces[1].images, **result.inputs)
         row = result.history.iloc[result.best_epoch - 1]
         assert (probabilities.argmax(1) == faces[1].labels).mean() == pytest.approx(row.validation_accuracy)
@@ -181,6 +186,7 @@ def test_auto_takes_bf16_on_a_cpu_only_where_it_computes_in_it_and_a_wish_is_gra
     assert choose_precision("auto", cpu) == "fp32"
 
 
+@pytest.mark.gpu
 def test_bf16_trains_to_nearly_the_same_losses(faces, tiny_network, make_recipe):
     full, half = (train(faces, make_recipe(precision=precision)).history.cross_entropy.tolist()
                   for precision in ("fp32", "bf16"))

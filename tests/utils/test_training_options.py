@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import made, refusal, train
+from conftest import DEVICE, made, refusal, train
 from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
@@ -16,7 +16,8 @@ from fer_utils.training.steps import training_step
 
 def batch_of(n, seed=0):
     rng = torch.Generator().manual_seed(seed)
-    return torch.randn(n, 3, 32, 32, generator=rng), torch.randint(0, 7, (n,), generator=rng)
+    images, labels = torch.randn(n, 3, 32, 32, generator=rng), torch.randint(0, 7, (n,), generator=rng)
+    return images.to(DEVICE), labels.to(DEVICE)
 
 
 def after(recipe, pieces, steps=3):
@@ -26,6 +27,7 @@ def after(recipe, pieces, steps=3):
     return torch.stack(results), ours.center_loss.centers, torch.cat([p.flatten() for p in ours.network.parameters()])
 
 
+@pytest.mark.gpu
 def test_a_batch_in_pieces_is_the_whole_batch(tiny_network, make_recipe):
     images, labels = batch_of(62)
     for update, optimizer in (("eq2", "adam"), ("sgd", "sgd"), ("adam", "sgd")):
@@ -38,11 +40,12 @@ def test_a_batch_in_pieces_is_the_whole_batch(tiny_network, make_recipe):
                 assert torch.allclose(found, wanted, atol=2e-5), (update, sizes)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("mix", [0.2, 0.5])
 def test_mixup_and_label_smoothing_are_the_literal_formula(tiny_network, make_recipe, mix):
     images, labels = batch_of(16)
     recipe, accelerator, ours = made(make_recipe(lam=0.3, alpha=0.5, label_smoothing=0.1, backbone="tiny plain"))
-    network, _ = build(recipe, 0, "cpu")
+    network, _ = build(recipe, 0, DEVICE)
     found = training_step([(images, labels)], recipe, accelerator, ours, mix)
     features, logits = network(torch.stack([mix * images[i] + (1 - mix) * images[15 - i] for i in range(16)]))
     targets = torch.stack([mix * functional.one_hot(labels[i], 7) + (1 - mix) * functional.one_hot(labels[15 - i], 7)
@@ -52,11 +55,12 @@ def test_mixup_and_label_smoothing_are_the_literal_formula(tiny_network, make_re
     center = 0.5 * features.square().sum(1).mean()
     wanted = [cross_entropy.item(), center.item(), (logits.argmax(1) == main).float().mean().item()]
     assert found.tolist() == pytest.approx(wanted, rel=1e-5)
-    once = CenterLoss(7, 16, alpha=0.5)
+    once = CenterLoss(7, 16, alpha=0.5).to(DEVICE)
     once.update_centers(features, main)
     assert torch.allclose(ours.center_loss.centers, once.centers, atol=1e-6)
 
 
+@pytest.mark.gpu
 def test_the_moving_average_is_the_literal_loop_and_is_what_is_tested(tiny_network, make_recipe):
     recipe, accelerator, ours = made(make_recipe(ema=0.8, learning_rate=0.05), steps=5)
     ours.model.train()
@@ -83,12 +87,14 @@ def published(make_recipe, **fields):
     return make_recipe(**{**kept, **fields})
 
 
+@pytest.mark.gpu
 def test_published_code_sees_the_same_batches_every_epoch_augmented_anew(faces, tiny_network, make_recipe, steps_seen):
     train(faces, published(make_recipe, epochs=2))
     assert all(torch.equal(first[1], second[1]) for first, second in zip(steps_seen[:4], steps_seen[4:]))
     assert not torch.equal(steps_seen[0][0], steps_seen[4][0])
 
 
+@pytest.mark.gpu
 def test_published_code_validates_on_augmented_images_others_in_each_epoch(make_faces, tiny_network, make_recipe,
                                                                            monkeypatch):
     seen, real = [], loop.predict
@@ -104,6 +110,7 @@ def test_published_code_validates_on_augmented_images_others_in_each_epoch(make_
         assert kinds[:2] == kinds[2:4] and kinds[4:6] == [kinds[6]] * 2 and len(set(kinds)) == 3
 
 
+@pytest.mark.gpu
 def test_published_code_stops_at_the_7th_bad_epoch_by_cross_entropy_alone(faces, tiny_network, make_recipe,
                                                                           validations):
     for losses, epochs, best in (([2.0, 1.0] + [1.0] * 30, 9, 2),  # as good is not better
@@ -113,9 +120,10 @@ def test_published_code_stops_at_the_7th_bad_epoch_by_cross_entropy_alone(faces,
         assert (len(result.history), result.best_epoch) == (epochs, best)
 
 
+@pytest.mark.gpu
 def test_published_code_moves_random_centers_by_adam_blind_to_alpha(faces, tiny_network, make_recipe):
     results = [train(faces, published(make_recipe, alpha=alpha)) for alpha in (3.8, 0.2)]
-    start = build(published(make_recipe), 0, "cpu")[1].centers.detach()
+    start = build(published(make_recipe), 0, DEVICE)[1].centers.detach()
     assert 0.8 < float(start.std()) < 1.2
     moved = [(result.center_loss.centers.detach() - start) for result in results]
     steps = 4 * results[0].best_epoch  # each of about the size of Adam's rate, whatever α is
