@@ -25,8 +25,9 @@ def autocast(precision, device):
 def predict(model, images, *, size, mean, std, precision="fp32", mirror=False, batch_size=256):
     """Features float32 (N, D) and probabilities float32 (N, 7) of uint8 images, without any augmentation; with
     ``mirror`` both are means over each image and its mirror image."""
-    device, was_training = next(model.parameters()).device, model.training
+    device, was_training, search = next(model.parameters()).device, model.training, torch.backends.cudnn.benchmark
     model.eval()
+    torch.backends.cudnn.benchmark = False  # the last batch has another size, and a search for it takes seconds
     features, probabilities = [], []
     for start in range(0, len(images), batch_size):
         batch = torch.from_numpy(np.array(images[start:start + batch_size])).to(device)
@@ -36,6 +37,7 @@ def predict(model, images, *, size, mean, std, precision="fp32", mirror=False, b
         features.append((sum(deep.float() for deep, _ in answers) / len(answers)).cpu())
         probabilities.append((sum(logits.float().softmax(1) for _, logits in answers) / len(answers)).cpu())
     model.train(was_training)
+    torch.backends.cudnn.benchmark = search
     return torch.cat(features).numpy(), torch.cat(probabilities).numpy()
 
 

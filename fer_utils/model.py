@@ -11,6 +11,7 @@ from torch import nn
 from .emotions import EMOTIONS
 from .errors import FerError
 
+CIFAR = "_cifar"
 AUXILIARY = ("googlenet", "inception_v3")
 # MobileNetV2 as it was written before torchvision's: the convolutions of a block lie in one row, not in groups.
 FLAT = re.compile(r"(features\.(\d+)\.conv\.)([013467])\.(?=\w+$)")
@@ -22,7 +23,9 @@ class CLResNet50(nn.Module):
     """torchvision's ResNet-50 whose last layer is replaced: (B, 3, H, W) to features (B, 2048) and logits (B, 7).
 
     The features are the outputs of the average pooling (Table 1 of the paper), the points that centre loss gathers.
-    ``backbone`` names any classifier of torchvision that ends in a linear layer; ``feat_dim`` is what enters it.
+    ``backbone`` names any classifier of torchvision that ends in a linear layer; ``feat_dim`` is what enters it. A
+    ResNet's name with ``_cifar`` behind it begins with a 3×3 convolution of stride 1 and no pooling, as He et al. 2016
+    (*Deep residual learning*, section 4.2) do for small images: at 48 px the usual beginning leaves 12 × 12 places.
     ``weights``: "random"; "imagenet", torchvision's IMAGENET1K_V1; or the path of a state_dict, of a torchvision
     network or of this one. Raises ``FerError`` for an unknown backbone and for weights that are missing or do not fit.
     """
@@ -70,6 +73,11 @@ def _grouped(found):
 
 
 def _torchvision_model(backbone, weights):
+    if isinstance(backbone, str) and backbone.startswith("resnet") and backbone.endswith(CIFAR):
+        if weights == "imagenet":
+            raise FerError(f"there are no ImageNet weights of {backbone}, whose first convolution is another; train "
+                           "it with weights='random'.")
+        return _for_small_images(_torchvision_model(backbone.removesuffix(CIFAR), "random"))
     if backbone not in torchvision.models.list_models(module=torchvision.models):
         raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
                        "(torchvision.models.list_models()).")
@@ -86,6 +94,14 @@ def _torchvision_model(backbone, weights):
     options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
     options |= {"init_weights": True} if backbone in AUXILIARY else {}
     return _without_auxiliary(torchvision.models.get_model(backbone, weights=None, **options))
+
+
+def _for_small_images(resnet):
+    width = resnet.conv1.out_channels
+    resnet.conv1 = nn.Conv2d(3, width, kernel_size=3, padding=1, bias=False)
+    nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision's
+    resnet.maxpool = nn.Identity()
+    return resnet
 
 
 def _without_auxiliary(network):
