@@ -1,5 +1,6 @@
 """The package's version, and the refusal to go on where a notebook was written for another one."""
 
+import tomllib
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -8,36 +9,46 @@ from packaging.requirements import Requirement
 from .errors import FerError
 
 __version__ = "0.2.0"
+COLABS_OWN = ("numpy", "torch", "torchvision")  # much that Colab has was compiled against these: they stay
 
 
 def require_version(wanted):
     """Raise ``FerError`` unless this package has the notebook's version, "0.2.0", and finds the packages that it needs:
-    on Colab nothing but this package was installed."""
+    on Colab little but this package was installed."""
     if wanted != __version__:
         raise FerError(f"this notebook belongs to fer_utils {wanted}, and fer_utils {__version__} is loaded, from "
-                       f"{Path(__file__).parent}. On Colab: Runtime, Restart session, and run the set-up cell again. "
-                       "Elsewhere: call python tools/environment.py in the notebook's course; restart the kernel.")
+                       f"{Path(__file__).parent}. On Colab: Runtime, Disconnect and delete runtime, and run the set-up "
+                       "cell again. Elsewhere: call python tools/environment.py in the notebook's course; restart the "
+                       "kernel.")
     unmet = _unmet()
     if unmet:
-        raise FerError(f"fer_utils {__version__} cannot run here: {'; '.join(unmet)}. On Colab: Runtime, Change "
-                       "runtime type, and take the latest version; this cell leaves Colab's own packages as they are. "
-                       "Elsewhere: call python tools/environment.py in the course, and restart the kernel.")
+        what = "; ".join(f"{need.name} {found or 'is missing'}, and it needs {need}" for need, found in unmet)
+        small = " ".join(f'"{need}"' for need, found in unmet if need.name not in COLABS_OWN)
+        advice = (f"%pip install --no-deps {small} and then Runtime, Restart session" if small else
+                  "Runtime, Change runtime type, and take the latest version; its own packages stay as they are")
+        raise FerError(f"fer_utils {__version__} cannot run here: {what}. On Colab: {advice}. Elsewhere: call python "
+                       "tools/environment.py in the course, and restart the kernel.")
 
 
 def _unmet():
-    """What this package needs and does not find, a sentence each; nothing where it runs without being installed."""
-    try:
-        needed = [Requirement(line) for line in requires("fer_utils") or ()]
-    except PackageNotFoundError:
-        return []
-    sentences = []
-    for requirement in needed:
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+    """(requirement, the version that is here or None) of what this package needs and does not find."""
+    unmet = []
+    for need in map(Requirement, _needed()):
+        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue  # of an extra
         try:
-            found = version(requirement.name)
+            found = version(need.name)
         except PackageNotFoundError:
             found = None
-        if found is None or not requirement.specifier.contains(found, prereleases=True):
-            sentences.append(f"{requirement.name} {found or 'is missing'}, and it needs {requirement}")
-    return sentences
+        if found is None or not need.specifier.contains(found, prereleases=True):
+            unmet.append((need, found))
+    return unmet
+
+
+def _needed():
+    """The requirements of the installed package, or of the folder that it is loaded from."""
+    try:
+        return requires("fer_utils") or []
+    except PackageNotFoundError:
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"] if project.exists() else []
