@@ -1,6 +1,5 @@
 """The package's version, and the refusal to go on where a notebook was written for another one."""
 
-import tomllib
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -31,9 +30,14 @@ def require_version(wanted):
 
 
 def _unmet():
-    """(requirement, the version that is here or None) of what this package needs and does not find."""
+    """(requirement, version found or None) of what this package needs and does not find; nothing where it runs without
+    being installed."""
+    try:
+        needed = [Requirement(line) for line in requires("fer_utils") or ()]
+    except PackageNotFoundError:
+        return []
     unmet = []
-    for need in map(Requirement, _needed()):
+    for need in needed:
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue  # of an extra
         try:
@@ -43,12 +47,3 @@ def _unmet():
         if found is None or not need.specifier.contains(found, prereleases=True):
             unmet.append((need, found))
     return unmet
-
-
-def _needed():
-    """The requirements of the installed package, or of the folder that it is loaded from."""
-    try:
-        return requires("fer_utils") or []
-    except PackageNotFoundError:
-        project = Path(__file__).parents[1] / "pyproject.toml"
-        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"] if project.exists() else []

@@ -29,7 +29,7 @@ if "google.colab" in sys.modules and "fer_utils" not in sys.modules:
 
     places = [Path.cwd(), *Path.cwd().parents, *sorted(Path("/content").glob("*"))]
     course = next((place for place in places if (place / "fer_utils/version.py").exists()), None)
-    if not find_spec("fer_utils"):
+    if course == Path.cwd() or not find_spec("fer_utils"):  # Python finds what lies here, but it isn't installed
         if not course:
 {fetch}
         %pip install -q --no-deps "{{course}}" "{upgraded}"

@@ -169,7 +169,7 @@ def _is_file(weights):
 
 def default_runs_dir():
     """``FER_UTILS_RUNS``; or, on Colab, ``fer_utils_runs`` in the mounted Drive, so that a run which Colab cuts off
-    goes on on the next machine; or ``runs`` in the course's folder; or ``runs`` in the current one."""
+    continues on the next machine; or ``runs`` in the course's folder; or ``runs`` in the current one."""
     own = DRIVE / "fer_utils_runs" if DRIVE.is_dir() else course_folder() / "runs"
     return Path(os.environ.get("FER_UTILS_RUNS") or own)
 
