@@ -16,11 +16,9 @@ def require_version(wanted):
     on Colab little but this package was installed."""
     if wanted != __version__:
         raise FerError(f"this notebook belongs to fer_utils {wanted}, and fer_utils {__version__} is loaded, from "
-                       f"{Path(__file__).parent}. On Colab: Runtime, Disconnect and delete runtime, and run the set-up "
-                       "cell again. Elsewhere: call python tools/environment.py in the notebook's course; restart the "
-                       "kernel.")
-    unmet = _unmet()
-    if unmet:
+                       f"{Path(__file__).parent}. On Colab: Runtime, Disconnect and delete runtime; begin again. "
+                       "Elsewhere: call python tools/environment.py in the notebook's course; restart the kernel.")
+    if unmet := list(_unmet()):
         what = "; ".join(f"{need.name} {found or 'is missing'}, and it needs {need}" for need, found in unmet)
         small = " ".join(f'"{need}"' for need, found in unmet if need.name not in COLABS_OWN)
         advice = (f"%pip install --no-deps {small} and then Runtime, Restart session" if small else
@@ -30,13 +28,11 @@ def require_version(wanted):
 
 
 def _unmet():
-    """(requirement, version found or None) of what this package needs and does not find; nothing where it runs without
-    being installed."""
+    """Yield (requirement, version found or None) of what is needed and not here; nothing where this runs uninstalled."""
     try:
         needed = [Requirement(line) for line in requires("fer_utils") or ()]
     except PackageNotFoundError:
-        return []
-    unmet = []
+        return
     for need in needed:
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue  # of an extra
@@ -45,5 +41,4 @@ def _unmet():
         except PackageNotFoundError:
             found = None
         if found is None or not need.specifier.contains(found, prereleases=True):
-            unmet.append((need, found))
-    return unmet
+            yield need, found
