@@ -28,7 +28,7 @@ def require_version(wanted):
 
 
 def _unmet():
-    """Yield (requirement, version found or None) of what is needed and not here; nothing where this runs uninstalled."""
+    """Yield (requirement, version found or None) of what is needed and not here; nothing where it runs uninstalled."""
     try:
         needed = [Requirement(line) for line in requires("fer_utils") or ()]
     except PackageNotFoundError:
