@@ -3,7 +3,8 @@
     python tools/badges_and_setup.py
 
 They follow from two lines of pyproject.toml: the version, and the repository's public address, which stands nowhere
-else. As long as its owner is called OWNER there is none: the README shows no badges, and on Colab the cell says so.
+else. As long as its owner is called OWNER there is none: the README shows no badges, and the cell cannot fetch the
+course; it takes one that is installed or lies on the machine, and otherwise says what to type.
 """
 
 import re
@@ -19,22 +20,35 @@ UNSET = (f"The repository has no public address yet. Put it into pyproject.toml,
 UPGRADED = "plotly>=6.0"  # Colab's own is older; nothing that torch or numpy would follow
 
 CELL = """\
-# On Colab this fetches the course and leaves Colab's torch and numpy alone.
+# On Colab this finds the course or fetches it; Colab's torch and numpy stay as they are.
 import sys
 
 if "google.colab" in sys.modules and "fer_utils" not in sys.modules:
-{colab}
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    places = [Path.cwd(), *Path.cwd().parents, *sorted(Path("/content").glob("*"))]
+    course = next((place for place in places if (place / "fer_utils/version.py").exists()), None)
+    if course == Path.cwd() or not find_spec("fer_utils"):  # Python finds what lies here, but it isn't installed
+        if not course:
+{fetch}
+        %pip install -q --no-deps "{{course}}" "{upgraded}"
+    if course:
+        %cd -q {{course}}/notebooks
 import fer_utils  # not found? In the course's folder: python tools/environment.py
 
 fer_utils.require_version("{version}")"""
-COLAB = """\
-    !curl -sSfL {address}/archive/refs/tags/v{version}.tar.gz | tar xz -C /content
-    %pip install -q --no-deps {folder} "{upgraded}"
-    %cd -q {folder}/notebooks"""
-NO_COLAB = """\
-    raise RuntimeError("This copy has no public address yet: Colab can't fetch it.")"""
+FETCH = """\
+            course = Path("/content/{name}-{version}")
+            !curl -sSfL {address}/archive/refs/tags/v{version}.tar.gz | tar xz -C /content"""
+ASK = """\
+            raise RuntimeError(
+                "The course is not here. Unpack its zip here, or run these two lines with your copy's address:\\n"
+                "!git clone --depth 1 https://github.com/YOUR-NAME/YOUR-COPY course\\n"
+                "%pip install -q --no-deps ./course '{upgraded}'\\n"
+                "Then run this cell again.")"""
 
-BLOCK = re.compile(r"(<!-- doors -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- badges -->\n).*?(<!-- end -->)", re.DOTALL)
 BADGES = """\
 ### In a browser, nothing installed
 
@@ -97,11 +111,10 @@ def with_setup(notebook, stem, version, address):
 
 def setup(version, address):
     """The source of the set-up cell. What pip gets is named one by one: with --no-deps it installs nothing else."""
-    colab = NO_COLAB
-    if address:
-        folder = f"/content/{address.rpartition('/')[2]}-{version}"  # so GitHub names it in its archive of a tag
-        colab = COLAB.format(version=version, address=address, folder=folder, upgraded=UPGRADED)
-    return CELL.format(version=version, colab=colab)
+    fetch = ASK.format(upgraded=UPGRADED)
+    if address:  # GitHub's archive of the tag v1.2.3 of x/y holds the folder y-1.2.3
+        fetch = FETCH.format(version=version, address=address, name=address.rpartition("/")[2])
+    return CELL.format(version=version, fetch=fetch, upgraded=UPGRADED)
 
 
 def with_badges(readme, names, version, address):
@@ -113,7 +126,7 @@ def with_badges(readme, names, version, address):
         badges = BADGES.format(binder=BINDER.format(slug=slug, version=version), rows="\n".join(rows))
     text, count = BLOCK.subn(lambda found: found[1] + badges + found[2], readme)
     if count != 1:
-        sys.exit(f"README.md has the markers <!-- doors --> … <!-- end --> {count} times, and needs them once.")
+        sys.exit(f"README.md has the markers <!-- badges --> … <!-- end --> {count} times, and needs them once.")
     return text
 
 

@@ -28,6 +28,8 @@ from ..training import checkpoint
 from ..training.loop import ENGINE, FitResult, fit
 from ..training.setup import derive, peak_memory
 
+DRIVE = Path("/content/drive/MyDrive")  # where drive.mount("/content/drive") of Colab puts the reader's own
+
 
 @dataclass(frozen=True)
 class Run:
@@ -166,8 +168,10 @@ def _is_file(weights):
 
 
 def default_runs_dir():
-    """``FER_UTILS_RUNS``, or ``runs`` in the course's folder, or ``runs`` in the current one."""
-    return Path(os.environ.get("FER_UTILS_RUNS") or course_folder() / "runs")
+    """``FER_UTILS_RUNS``; or, on Colab, ``fer_utils_runs`` in the mounted Drive, so that a run which Colab cuts off
+    continues on the next machine; or ``runs`` in the course's folder; or ``runs`` in the current one."""
+    own = DRIVE / "fer_utils_runs" if DRIVE.is_dir() else course_folder() / "runs"
+    return Path(os.environ.get("FER_UTILS_RUNS") or own)
 
 
 def course_folder():

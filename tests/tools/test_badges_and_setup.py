@@ -1,13 +1,15 @@
-"""Set-up cells, badges, and the one place of the public address. Colab is simulated: a module of its name,
-and a shell that writes down what it should call."""
+"""Set-up cells, badges, and the one place of the public address. Colab is simulated, in a process of its own: a module
+of its name, a folder for its /content, and a shell that writes down what it should call."""
 
-import os
+import json
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from importlib.metadata import requires
 from pathlib import Path
-from types import ModuleType
+from sysconfig import get_path
 
 import badges_and_setup as writer
 import execute
@@ -16,10 +18,8 @@ import pytest
 from environment import project
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from packaging.requirements import Requirement
-from shell import ipython, run
 
 import fer_utils
-from fer_utils.errors import FerError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = project()
@@ -68,7 +68,7 @@ def test_a_set_up_cell_is_put_behind_the_opening_and_nothing_else_is_touched():
     assert nbformat.writes(writer.with_setup(nbformat.reads(once, as_version=4), "09_toy", VERSION, ADDRESS)) == once
 
 
-README = "# T\n\n<!-- doors -->\nold\n<!-- end -->\n\nmore\n"
+README = "# T\n\n<!-- badges -->\nold\n<!-- end -->\n\nmore\n"
 
 
 def test_badges_lead_to_the_tag_of_each_notebook_and_to_binder():
@@ -103,7 +103,7 @@ def test_a_call_writes_what_follows_from_the_address_and_no_link_as_long_as_nobo
     assert f"{ADDRESS}/archive/refs/tags/v1.2.3.tar.gz" in call(ADDRESS)
     assert "course-of-hers" not in call("https://github.com/someone/moved")
     written = call(f"https://github.com/{writer.NOBODY}/course")
-    assert writer.NOBODY not in written and "https://" not in written
+    assert writer.NOBODY not in written and "curl" not in written and "badge.svg" not in written
     assert "no public address yet. Put it into pyproject.toml" in capsys.readouterr().out
     for address in ("http://github.com/a/b", "https://example.org/a/b", "https://github.com/a", "a/b"):
         with pytest.raises(SystemExit, match="must be https://github.com/owner/name"):
@@ -112,47 +112,132 @@ def test_a_call_writes_what_follows_from_the_address_and_no_link_as_long_as_nobo
 
 # What the cell does
 
+VISIT = """
+import json, os, shlex, shutil, sys
+from pathlib import Path
+from types import ModuleType
+
+job = json.loads(sys.argv[1])
+sys.path += job["path"]
+from shell import ipython, run
+
+called = []
+
+def system(command):
+    called.append(command)
+    words = shlex.split(command)
+    if "curl" in words:
+        shutil.copytree(job["course"], job["fetched"])
+    if "pip" in words:
+        sys.path.append(words[-2])
+
+if job["colab"]:
+    sys.modules["google.colab"] = ModuleType("google.colab")
+os.chdir(job["start"])
+with ipython(job["home"]) as shell:
+    shell.system = system
+    errors = [run(shell, job["cell"]) for call in range(2)]
+    taken = sys.modules.get("fer_utils")
+print()
+print(json.dumps({"error": errors[0] and str(errors[0]), "again": errors[1] and str(errors[1]), "called": called,
+                  "at": os.getcwd(), "taken": taken and str(Path(taken.__file__).parents[1])}))
+"""
+
 
 @pytest.fixture
-def visited(tmp_path, monkeypatch):
-    """Run the set-up cell; afterwards the outcome, what the shell was to call, and where it went."""
-    called, went = [], []
-    monkeypatch.setattr(os, "chdir", lambda folder: went.append(str(folder)))
-
-    def visit(source, colab, loaded=False):
-        if colab:
-            monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
-        if not loaded:
-            monkeypatch.delitem(sys.modules, "fer_utils")
-        with ipython(tmp_path) as shell:
-            shell.system = called.append
-            error = run(shell, source)
-            monkeypatch.setitem(sys.modules, "fer_utils", fer_utils)
-        return error, called, went
-    return visit
+def content(tmp_path):
+    """An empty folder in place of Colab's /content."""
+    folder = tmp_path.resolve() / "content"
+    folder.mkdir()
+    return folder
 
 
-def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(visited, capsys):
+def put_course(folder):
+    """As much of the course as the cell needs."""
+    for part in ("fer_utils", "notebooks"):
+        (folder / part).mkdir(parents=True)
+    for name in ("__init__", "version", "errors"):
+        shutil.copy(ROOT / "fer_utils" / f"{name}.py", folder / "fer_utils")
+    return folder
+
+
+def visit(content, address=None, version=VERSION, start="", installed=None, colab=True):
+    """Run the set-up cell twice, as readers do: what it printed; what it raised, called and took; where it left us.
+
+    Python starts without ``site``: else it would find this repository, which is installed. ``installed``: a folder that
+    it shall find.
+    """
+    cell = writer.setup(version, address).replace("/content", content.as_posix())
+    archive = content.parent / "archive"
+    if not archive.exists():
+        put_course(archive)
+    job = {"cell": cell, "colab": colab, "start": str(content / start), "home": str(content.parent),
+           "course": str(archive), "fetched": f"{content}/course-of-hers-{version}",
+           "path": [str(ROOT / "tests"), *{get_path("purelib"), get_path("platlib")}, str(installed or "")]}
+    done = subprocess.run([sys.executable, "-S", "-E", "-c", VISIT, json.dumps(job)], capture_output=True, text=True,
+                          cwd=content, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    said, answer = done.stdout.rstrip().rsplit("\n", 1)
+    return said, json.loads(answer)
+
+
+def given_to_pip(command):
+    """The words behind pip: no -U, and nothing that torch or numpy would follow."""
+    words = shlex.split(command)
+    return words[words.index("pip") + 1:]
+
+
+def test_elsewhere_nothing_is_called_nothing_said_and_nobody_moved(content, tmp_path):
+    installed = put_course(tmp_path / "installed")
     for address in (ADDRESS, None):
-        assert visited(writer.setup(VERSION, address), colab=False) == (None, [], [])
-    assert capsys.readouterr() == ("", "")
+        said, found = visit(content, address, installed=installed, colab=False)
+        assert said.strip() == "" and found == {"error": None, "again": None, "called": [], "at": str(content),
+                                                "taken": str(installed)}
 
 
-def test_on_colab_the_tag_is_fetched_and_pip_gets_the_package_alone(visited):
-    error, (fetch, pip), went = visited(writer.setup(VERSION, ADDRESS), colab=True)
-    folder = f"/content/course-of-hers-{VERSION}"  # GitHub's archive of the tag v1.2.3 of x/y holds the folder y-1.2.3
-    assert error is None and [Path(place).as_posix() for place in went] == [f"{folder}/notebooks"]
-    assert fetch == f"curl -sSfL {ADDRESS}/archive/refs/tags/v{VERSION}.tar.gz | tar xz -C /content"
-    words = shlex.split(pip)  # no -U, and nothing that torch or numpy would follow
-    assert words[words.index("pip") + 1:] == ["install", "-q", "--no-deps", folder, "plotly>=6.0"]
+def test_on_colab_an_installed_course_is_taken_and_its_folder_entered_where_there_is_one(content, tmp_path):
+    installed = put_course(tmp_path / "installed")
+    _, found = visit(content, installed=installed)
+    assert found == {"error": None, "again": None, "called": [], "at": str(content), "taken": str(installed)}
+    course = put_course(content / "course")  # as after the two lines: notebook 7 reads its results there
+    _, found = visit(content, ADDRESS, installed=installed)
+    assert found == {"error": None, "again": None, "called": [], "at": str(course / "notebooks"),
+                     "taken": str(installed)}
 
 
-def test_a_second_call_installs_nothing_and_another_version_or_no_address_is_an_error(visited):
-    assert visited(writer.setup(VERSION, ADDRESS), colab=True, loaded=True) == (None, [], [])
-    error, called, went = visited(writer.setup(VERSION, None), colab=True)
-    assert isinstance(error, RuntimeError) and "no public address" in str(error) and not called and not went
-    error, called, _ = visited(writer.setup("9.0.0", ADDRESS), colab=False, loaded=True)
-    assert isinstance(error, FerError) and "belongs to fer_utils 9.0.0" in str(error) and not called
+@pytest.mark.parametrize("name, start", [("course", "course/notebooks"), ("course", "course"), ("her fork-main", "")])
+def test_on_colab_the_folder_above_the_notebook_or_beside_it_is_installed_alone(content, name, start):
+    (content / "sample_data").mkdir()  # Colab's own
+    course = put_course(content / name)
+    _, found = visit(content, ADDRESS, start=start)
+    assert found["error"] is found["again"] is None and Path(found["taken"]).resolve() == course
+    assert found["at"] == str(course / "notebooks")
+    assert [given_to_pip(command) for command in found["called"]] == [
+        ["install", "-q", "--no-deps", str(course), "plotly>=6.0"]]
+
+
+def test_on_colab_the_tag_is_fetched_where_there_is_an_address(content):
+    _, found = visit(content, ADDRESS)
+    folder = f"{content.as_posix()}/course-of-hers-{VERSION}"  # GitHub's archive of the tag v1.2.3 of x/y holds y-1.2.3
+    fetch, pip = found["called"]
+    assert fetch == f"curl -sSfL {ADDRESS}/archive/refs/tags/v{VERSION}.tar.gz | tar xz -C {content.as_posix()}"
+    assert given_to_pip(pip) == ["install", "-q", "--no-deps", folder, "plotly>=6.0"]
+    assert found["error"] is found["again"] is None and Path(found["at"]) == Path(folder, "notebooks")
+
+
+def test_on_colab_without_any_of_them_the_cell_says_which_two_lines_to_type(content):
+    _, found = visit(content)
+    clone, install = [line for line in found["error"].splitlines() if line.startswith(("!git", "%pip"))]
+    assert shlex.split(clone) == ["!git", "clone", "--depth", "1", "https://github.com/YOUR-NAME/YOUR-COPY", "course"]
+    assert shlex.split(install) == ["%pip", "install", "-q", "--no-deps", "./course", "plotly>=6.0"]
+    assert found["called"] == [] and found["at"] == str(content) and found["again"] == found["error"]
+
+
+def test_a_notebook_of_another_version_is_refused(content, tmp_path):
+    installed = put_course(tmp_path / "installed")
+    for colab in (True, False):
+        _, found = visit(content, ADDRESS, version="9.0.0", installed=installed, colab=colab)
+        assert "belongs to fer_utils 9.0.0" in found["error"] and found["called"] == []
 
 
 def test_colab_has_all_that_the_cell_does_not_bring():

@@ -287,6 +287,14 @@ def test_runs_lie_where_fer_utils_runs_says_else_in_the_course_else_here(train, 
         assert default_runs_dir() == tmp_path / home / "runs"
 
 
+def test_on_colab_runs_lie_in_the_mounted_drive_unless_fer_utils_runs_says_where(monkeypatch, tmp_path):
+    monkeypatch.setattr(room, "DRIVE", tmp_path)
+    monkeypatch.delenv("FER_UTILS_RUNS", raising=False)
+    assert default_runs_dir() == tmp_path / "fer_utils_runs"
+    monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path / "mine"))
+    assert default_runs_dir() == tmp_path / "mine"
+
+
 def test_the_environment_tells_the_memory_and_the_commit_where_there_is_git(monkeypatch, tmp_path):
     found = environment()
     assert found["peak_memory_mb"] is None or 50 < found["peak_memory_mb"] < 100_000

@@ -24,7 +24,7 @@ def test_another_version_is_refused_with_both_the_place_and_what_to_do():
     require_version(fer_utils.__version__)  # what it really needs is installed here
     said = refusal(require_version, "0.1.0")
     for part in (f"belongs to fer_utils 0.1.0, and fer_utils {fer_utils.__version__} is loaded",
-                 str(Path(fer_utils.__file__).parent), "Restart session", "python tools/environment.py"):
+                 str(Path(fer_utils.__file__).parent), "Disconnect and delete runtime", "python tools/environment.py"):
         assert part in said
 
 
@@ -34,15 +34,18 @@ def test_a_package_that_is_too_old_or_missing_is_named_and_builds_that_are_new_e
             raise PackageNotFoundError(name)
         return packages[name]
 
-    monkeypatch.setattr(version, "requires", lambda name: ["torch>=2.9", "numpy>=2.0", 'voila>=0.5.8; extra == "x"'])
+    asked = ["torch>=2.9", "plotly>=6.0", 'voila>=0.5.8; extra == "x"']
+    monkeypatch.setattr(version, "requires", lambda name: asked)
     monkeypatch.setattr(version, "version", found)
-    for installed, wrong in (
-            ({"torch": "2.6.0+cu124", "numpy": "2.0.2"}, "torch 2.6.0+cu124, and it needs torch>=2.9"),
-            ({"numpy": "1.26.4"}, "torch is missing, and it needs torch>=2.9; numpy 1.26.4, and it needs numpy>=2.0")):
+    for installed, wrong, advice in (
+            ({"torch": "2.6.0+cu124", "plotly": "6.1"}, "torch 2.6.0+cu124, and it needs torch>=2.9", "Runtime"),
+            ({"plotly": "5.24.1"}, "torch is missing, and it needs torch>=2.9; plotly 5.24.1, and it needs plotly>=6.0",
+             '%pip install --no-deps "plotly>=6.0" and')):  # torch is never installed anew on Colab
         packages = installed
-        assert f"cannot run here: {wrong}. On Colab" in refusal(require_version, fer_utils.__version__)
+        said = refusal(require_version, fer_utils.__version__)
+        assert f"cannot run here: {wrong}. On Colab: {advice}" in said
     for torch in ("2.9.0", "2.10.0+cu128", "2.16.0a0+git1234"):
-        packages = {"torch": torch, "numpy": "2.0.2"}
+        packages = {"torch": torch, "plotly": "6.0.0"}
         require_version(fer_utils.__version__)
     packages = {}
     monkeypatch.setattr(version, "requires", found)  # a package that was never installed is not examined
