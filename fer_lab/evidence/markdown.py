@@ -31,8 +31,9 @@ CLAIMS_PAGE = """# The claims
 
 Each scientific sentence of the course with its band, as [`claims.py`](../fer_lab/evidence/claims.py) held it before
 the runs were made, and what became of it; written by `fer-lab ledger`. A claim *held* where the 95 %
-t-interval of the mean (or the one number there is) lies in the band, *did not hold* where it lies outside, and is
-*undecided* where an edge of the band lies in it, or where there are too few seeds.
+t-interval of the mean lies in the band, *did not hold* where it lies outside, and is *undecided* where an edge of the
+band lies in it, or where there are too few seeds. *One run* has no interval and decides nothing; *open* is what no run
+here can answer.
 
 {settings}
 
@@ -70,7 +71,7 @@ def claims_page(runs):
             spread = "" if math.isnan(row["sd"]) else f" ± {row['sd']:.2f}"
             lines.append(f"- {letters[row['setting']]}: **{row['outcome']}**, {row['mean']:.2f}{spread}, "
                          f"n = {row['n']}")
-        blocks.append("\n".join(lines if len(mine) else [*lines, f"- **undecided**: {claim.elsewhere}"]))
+        blocks.append("\n".join(lines if len(mine) else [*lines, f"- **open**: {claim.elsewhere}"]))
     return CLAIMS_PAGE.format(settings=_legend(letters), claims="\n\n".join(blocks))
 
 

@@ -1,6 +1,7 @@
 """Measures: what can be read off the runs of an arm, of pairs with the same seed, of curves over α.
 
-A measure takes the runs of one setting and returns ``Reading``s, one for each seed that can say something.
+A measure takes the runs of one setting and returns ``Reading``s, one for each seed that can say something. Given the
+``number`` to read off a run besides, it reads that off the same runs: so macro F1 stands beside an accuracy.
 """
 
 import itertools
@@ -40,23 +41,28 @@ def arm(runs, fields):
             if fields.items() <= run.config["recipe"].items()}
 
 
+def of_all(number):
+    """``number(run)`` of every run."""
+    return lambda runs, number=number: [Reading(run.config["seed"], float(number(run)), [run]) for run in runs]
+
+
 def of_runs(number, fields):
     """``number(run)`` of each run of an arm."""
-    return lambda runs: [Reading(seed, float(number(run)), [run]) for seed, run in arm(runs, fields).items()]
+    return lambda runs, number=number: of_all(number)(arm(runs, fields).values())
 
 
 def of_pairs(number, first, second=SOFTMAX, seeds=None):
     """``number(run)`` in arm ``first`` minus that in arm ``second``, seed by seed, of ``seeds`` or of all."""
-    def measure(runs):
+    def measure(runs, number=number):
         ours, others = arm(runs, first), arm(runs, second)
         return [Reading(seed, float(number(ours[seed]) - number(others[seed])), [ours[seed], others[seed]])
                 for seed in ours if seed in others and (seeds is None or seed in seeds)]
     return measure
 
 
-def of_curves(number, fields):
-    """``number(alphas, accuracies)`` of each seed's curve over three α or more; accuracies in percent."""
-    def measure(runs):
+def of_curves(shape, fields):
+    """``shape(alphas, accuracies)`` of each seed's curve over three α or more; accuracies in percent."""
+    def measure(runs, number=accuracy):
         curves = defaultdict(dict)
         for run in runs:
             if fields.items() <= run.config["recipe"].items():
@@ -64,8 +70,8 @@ def of_curves(number, fields):
         for seed, curve in sorted(curves.items()):
             if len(curve) >= 3:
                 alphas = sorted(curve)
-                accuracies = np.array([accuracy(curve[alpha]) for alpha in alphas])
-                yield Reading(seed, float(number(np.array(alphas), accuracies)), list(curve.values()))
+                accuracies = np.array([number(curve[alpha]) for alpha in alphas])
+                yield Reading(seed, float(shape(np.array(alphas), accuracies)), list(curve.values()))
     return measure
 
 
