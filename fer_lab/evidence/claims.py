@@ -43,16 +43,13 @@ class Claim:
     def outcome(self, runs):
         """(what became of it, the numbers): decided by the 95 % t-interval of their mean.
 
-        "held" where the interval lies in the band, "did not hold" where it lies outside, "undecided" where an edge of
-        the band lies in it or there are fewer than ``least`` numbers, "one run" where there is one number, for it has
-        no interval; "open" where there is none. The edge of a band that is open on the other side is not part of it:
-        what has not moved has not fallen.
+        "held" where it lies in the band, "did not hold" where it lies outside, "undecided" where an edge lies in it or
+        there are fewer than ``least`` numbers; "one run" has no interval; "open": there is none. The edge of a band
+        that is open on the other side is not part of it: what has not moved has not fallen.
         """
         values = [reading.value for reading in self.measure(runs) if not isnan(reading.value)]
-        if len(values) < 2:
-            return "one run" if values else "open", values
-        if len(values) < self.least:
-            return "undecided", values
+        if len(values) < max(2, self.least):
+            return ("open", "one run", "undecided")[min(len(values), 2)], values
         known = paired_difference(values, [0.0] * len(values))
         low, high = (known.mean, known.mean) if isnan(known.low) else (known.low, known.high)
         one_sided = isinf(self.low) or isinf(self.high)

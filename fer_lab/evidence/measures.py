@@ -10,6 +10,7 @@ from collections import defaultdict, namedtuple
 import numpy as np
 
 from fer_utils import paper
+from fer_utils.training.recipe import CENTERS
 
 from .readings import accuracy, ratio
 
@@ -22,12 +23,31 @@ MENDED_ARM = {**PAPER_ARM, "alpha": 0.5}
 FRESH = range(3, 8)  # section 6 of the protocol: seeds that had no part in the choice of λ
 
 
+TEST_SETS = {"public_test": "PublicTest, 3,589", "private_test": "PrivateTest, 3,589"}
+NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2"}
+
+
 def setting(run):
-    """What runs that may be compared have in common, in a line: data, recipe, network, epochs, start and engine."""
-    recipe = run.config["recipe"]
-    return (f"{run.config['source']}, {run.config['data']['train']['images']:,} to train, tested on "
-            f"{run.metrics['test_split']}, {recipe['name']}, {recipe['backbone']}, {recipe['image_size']} px, "
-            f"{recipe['epochs']} epochs, {run.config['initialisation']} weights, engine {run.config['engine']}")
+    """What runs that may be compared have in common, as a text: all but their seed and their centre loss."""
+    recipe, config = run.config["recipe"], run.config
+    same = {name: value for name, value in recipe.items() if name not in ("lam", *CENTERS)}
+    return (f"{config['source']}, {config['data']['train']['images']:,} to train, {recipe['name']}, {in_words(run)}; "
+            f"{tested_on(run)}; engine {config['engine']}, {config['initialisation']}, {same}")
+
+
+def in_words(run):
+    """A setting for readers. Published runs that don't start from random weights start from ImageNet's."""
+    recipe, start = run.config["recipe"], run.config["initialisation"]
+    return (f"{NETWORKS.get(recipe['backbone'], recipe['backbone'])}, {'random' if start == 'random' else 'ImageNet'} "
+            f"weights, {recipe['image_size']} px, {recipe['epochs']} epochs, "
+            f"{run.config['data']['train']['images']:,} images")
+
+
+def tested_on(run):
+    """The test set by its name, and whether the epoch was chosen on it."""
+    split = run.metrics["test_split"]
+    chose = ", which chose the epoch" if run.metrics.get("chosen_on") == split else ""
+    return TEST_SETS.get(split, split) + chose
 
 
 def by_setting(runs):
