@@ -172,10 +172,10 @@ def test_grubbs_keeps_its_false_alarm_rate_where_a_simulation_from_the_same_valu
         drawn = [1 - stats.norm.cdf(g)**11 for g, _ in found]  # the best of eleven from their own mean and sd
         return [100 * np.mean(np.array(p) < 0.05) for p in ([p for _, p in found], drawn)]
 
-    elevens = np.random.default_rng(0).normal(size=(4000, 11))
-    assert alarms(elevens) == [pytest.approx(5, abs=0.7), pytest.approx(0.3, abs=0.2)]
+    elevens = np.random.default_rng(0).normal(size=(2000, 11))
+    assert alarms(elevens) == [pytest.approx(5, abs=0.8), pytest.approx(0.3, abs=0.3)]
     elevens[:, 0] += 3
-    assert alarms(elevens) == [pytest.approx(39, abs=1.5), pytest.approx(8, abs=1)]
+    assert alarms(elevens) == [pytest.approx(39, abs=2), pytest.approx(8, abs=1)]
 
 
 def test_possible_counts_are_those_whose_share_is_printed_so():
