@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 import pandas as pd
 
@@ -10,13 +9,12 @@ from fer_utils.datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, fer2013, ferp
 from fer_utils.datasets.cache import clear, entries
 from fer_utils.datasets.report import brightness, duplicates, official_rows, overview
 from fer_utils.errors import FerError, optional_import
-from fer_utils.runs.results import load_results, results_folder
+from fer_utils.runs.results import results_folder
 from fer_utils.runs.run import load_run
 
-from .evidence.markdown import claims_page, ledger_page
+from .evidence.markdown import write_pages
 from .half_precision import evaluate, export_half
 from .publish import publish
-from .result_tables import write_tables
 from .sweeps.plan import grid, parse, plan, read_table
 from .sweeps.sweep import sweep
 
@@ -77,7 +75,7 @@ def sweep_rows(table, fixed, lists):
 
 
 def publish_all(folders, data_dir, weights):
-    """Publish these runs in the course's ``results/``, and write its two tables anew."""
+    """Publish these runs in the course's ``results/``, and write its pages anew."""
     results = results_folder()
     for folder in folders:
         run = publish(folder, results, data_dir=data_dir)
@@ -85,7 +83,7 @@ def publish_all(folders, data_dir, weights):
         print(f"{run.folder.name}: {size / 1000:.0f} KB", flush=True)
         if weights:
             export_half(load_run(folder), results / "networks" / run.folder.name)
-    write_tables(load_results(results), results)
+    write_pages(results)
 
 
 def run_sweep(table, fixed, lists, dry_run, **options):
@@ -96,14 +94,6 @@ def run_sweep(table, fixed, lists, dry_run, **options):
         print(f"{pd.DataFrame([job.row for job in jobs]).to_string(na_rep='')}\n{len(jobs)} runs")
     else:
         print(sweep(rows, **options).to_string(na_rep="", float_format="{:.4g}".format))
-
-
-def write_ledger(results):
-    folder = Path(results or results_folder())
-    runs = load_results(folder)
-    for name, text in (("LEDGER.md", ledger_page(runs)), ("CLAIMS.md", claims_page(runs))):
-        (folder / name).write_text(text, encoding="utf-8")
-        print(folder / name)
 
 
 def list_cache(delete):
@@ -135,11 +125,11 @@ COMMANDS = {  # name: (function, what it does, its arguments)
         ("--workers", {"type": int, "default": 1, "metavar": "N", "help": "runs at once; they share the cores"}),
         ("--scheduler", {"metavar": "ADDRESS", "help": "let the dask cluster with this address do the runs"}),
         ("--dry-run", {"action": "store_true", "help": "list the runs and train nothing"})]),
-    "publish": (publish_all, "store finished runs in results/ and write its tables", [
-        ("folders", {"nargs": "*", "metavar": "RUN", "help": "folders of finished runs; without one, tables alone"}),
+    "publish": (publish_all, "store finished runs in results/ and write its pages", [
+        ("folders", {"nargs": "*", "metavar": "RUN", "help": "folders of finished runs; without one, pages alone"}),
         ("--data-dir", {"metavar": "PATH", "help": "the images of these runs"}),
         ("--weights", {"action": "store_true", "help": "store the networks as well, in half precision"})]),
-    "ledger": (write_ledger, "write the paper's numbers next to ours, and which claims held", [
+    "ledger": (write_pages, "write the paper's numbers next to ours, and which claims held", [
         ("results", {"nargs": "?", "metavar": "FOLDER", "help": "published runs; by default the course's own"})]),
     "cache": (list_cache, "list the data sets that are kept after reading", [
         ("--clear", {"dest": "delete", "action": "store_true", "help": "delete them: they are read anew"})]),

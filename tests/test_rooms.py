@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {  # bottom to top; a package may import those before it that are named here
     "fer_utils": ["errors", "atomic", "version", "emotions", "paper", "faces", "datasets", "transforms", "model",
                   "center_loss", "evaluation", "feature_geometry", "statistics", "training", "runs", "plots"],
-    "fer_lab": ["sweeps", "publish", "half_precision", "result_tables", "evidence", "cli"],
+    "fer_lab": ["sweeps", "publish", "half_precision", "evidence", "cli"],
     "fer_course": ["labs", "checks"],
 }
 BENEATH = {"fer_utils": (), "fer_lab": ("fer_utils",), "fer_course": ("fer_utils", "fer_lab")}

@@ -1,6 +1,7 @@
 """Measures: what can be read off the runs of an arm, of pairs with the same seed, of curves over α.
 
-A measure takes the runs of one setting and returns ``Reading``s, one for each seed that can say something.
+A measure takes the runs of one setting and returns ``Reading``s, one for each seed that can say something. Given the
+``number`` to read off a run besides, it reads that off the same runs: so macro F1 stands beside an accuracy.
 """
 
 import itertools
@@ -9,6 +10,7 @@ from collections import defaultdict, namedtuple
 import numpy as np
 
 from fer_utils import paper
+from fer_utils.training.recipe import CENTERS
 
 from .readings import accuracy, ratio
 
@@ -21,12 +23,31 @@ MENDED_ARM = {**PAPER_ARM, "alpha": 0.5}
 FRESH = range(3, 8)  # section 6 of the protocol: seeds that had no part in the choice of λ
 
 
+TEST_SETS = {"public_test": "PublicTest, 3,589", "private_test": "PrivateTest, 3,589"}
+NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2"}
+
+
 def setting(run):
-    """What runs that may be compared have in common, in a line: data, recipe, network, epochs, start and engine."""
-    recipe = run.config["recipe"]
-    return (f"{run.config['source']}, {run.config['data']['train']['images']:,} to train, tested on "
-            f"{run.metrics['test_split']}, {recipe['name']}, {recipe['backbone']}, {recipe['image_size']} px, "
-            f"{recipe['epochs']} epochs, {run.config['initialisation']} weights, engine {run.config['engine']}")
+    """What runs that may be compared have in common, as a text: all but their seed and their centre loss."""
+    recipe, config = run.config["recipe"], run.config
+    same = {name: value for name, value in recipe.items() if name not in ("lam", *CENTERS)}
+    return (f"{config['source']}, {config['data']['train']['images']:,} to train, {recipe['name']}, {in_words(run)}; "
+            f"{tested_on(run)}; engine {config['engine']}, {config['initialisation']}, {same}")
+
+
+def in_words(run):
+    """A setting for readers. Published runs that don't start from random weights start from ImageNet's."""
+    recipe, start = run.config["recipe"], run.config["initialisation"]
+    return (f"{NETWORKS.get(recipe['backbone'], recipe['backbone'])}, {'random' if start == 'random' else 'ImageNet'} "
+            f"weights, {recipe['image_size']} px, {recipe['epochs']} epochs, "
+            f"{run.config['data']['train']['images']:,} images")
+
+
+def tested_on(run):
+    """The test set by its name, and whether the epoch was chosen on it."""
+    split = run.metrics["test_split"]
+    chose = ", which chose the epoch" if run.metrics.get("chosen_on") == split else ""
+    return TEST_SETS.get(split, split) + chose
 
 
 def by_setting(runs):
@@ -40,23 +61,28 @@ def arm(runs, fields):
             if fields.items() <= run.config["recipe"].items()}
 
 
+def of_all(number):
+    """``number(run)`` of every run."""
+    return lambda runs, number=number: [Reading(run.config["seed"], float(number(run)), [run]) for run in runs]
+
+
 def of_runs(number, fields):
     """``number(run)`` of each run of an arm."""
-    return lambda runs: [Reading(seed, float(number(run)), [run]) for seed, run in arm(runs, fields).items()]
+    return lambda runs, number=number: of_all(number)(arm(runs, fields).values())
 
 
 def of_pairs(number, first, second=SOFTMAX, seeds=None):
     """``number(run)`` in arm ``first`` minus that in arm ``second``, seed by seed, of ``seeds`` or of all."""
-    def measure(runs):
+    def measure(runs, number=number):
         ours, others = arm(runs, first), arm(runs, second)
         return [Reading(seed, float(number(ours[seed]) - number(others[seed])), [ours[seed], others[seed]])
                 for seed in ours if seed in others and (seeds is None or seed in seeds)]
     return measure
 
 
-def of_curves(number, fields):
-    """``number(alphas, accuracies)`` of each seed's curve over three α or more; accuracies in percent."""
-    def measure(runs):
+def of_curves(shape, fields):
+    """``shape(alphas, accuracies)`` of each seed's curve over three α or more; accuracies in percent."""
+    def measure(runs, number=accuracy):
         curves = defaultdict(dict)
         for run in runs:
             if fields.items() <= run.config["recipe"].items():
@@ -64,8 +90,8 @@ def of_curves(number, fields):
         for seed, curve in sorted(curves.items()):
             if len(curve) >= 3:
                 alphas = sorted(curve)
-                accuracies = np.array([accuracy(curve[alpha]) for alpha in alphas])
-                yield Reading(seed, float(number(np.array(alphas), accuracies)), list(curve.values()))
+                accuracies = np.array([number(curve[alpha]) for alpha in alphas])
+                yield Reading(seed, float(shape(np.array(alphas), accuracies)), list(curve.values()))
     return measure
 
 

@@ -1,6 +1,7 @@
 """The numbers that are read off one run, or off one curve over α."""
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ from fer_utils.datasets import load_dataset
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import most_confused_pair
 from fer_utils.model import CLResNet50
-from fer_utils.statistics import mean_sd
 
 
 def percent(name):
@@ -52,9 +52,13 @@ def images(run):
 
 
 def width(run):
-    """How many features its network gives."""
+    return features_of(run.config["recipe"]["backbone"])
+
+
+@cache
+def features_of(backbone):
     with torch.device("meta"):  # no weights are made
-        return CLResNet50(backbone=run.config["recipe"]["backbone"]).feat_dim
+        return CLResNet50(backbone=backbone).feat_dim
 
 
 def ratio(run):
@@ -65,13 +69,9 @@ def log_ratio(run):
     return math.log(ratio(run))
 
 
-def judged_by(how):
-    """Accuracy on test features in percent, judged by "knn" or "nearest_mean"; missing where it was not measured."""
-    return lambda run: 100 * run.geometry["parts"]["test"]["accuracy"][how] if run.geometry else math.nan
-
-
 def knn_lead(run):
-    return judged_by("knn")(run) - accuracy(run)
+    """How much better 20 nearest neighbours answer than the network, in points; missing where it was not measured."""
+    return 100 * run.geometry["parts"]["test"]["accuracy"]["knn"] - accuracy(run) if run.geometry else math.nan
 
 
 def flattery(run):
@@ -83,10 +83,6 @@ def flattery(run):
 
 def slope(alphas, accuracies):
     return np.polyfit(alphas, accuracies, 1)[0]
-
-
-def spread(alphas, accuracies):
-    return mean_sd(accuracies)[1]
 
 
 def best(alphas, accuracies):

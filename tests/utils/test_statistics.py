@@ -165,6 +165,19 @@ def test_grubbs_of_nists_example_and_of_values_at_the_published_critical_points(
     assert grubbs([0.0, 0.0, 0.0, 1.0]) == (pytest.approx(1.5), 0.0)  # the largest possible G of four
 
 
+def test_grubbs_keeps_its_false_alarm_rate_where_a_simulation_from_the_same_values_hides_the_outlier():
+    """The rates that notebook 5.12 tells: alarms at a level of 5 %, of elevens without and with one value at 3 sd."""
+    def alarms(elevens):
+        found = [grubbs(values) for values in elevens]
+        drawn = [1 - stats.norm.cdf(g)**11 for g, _ in found]  # the best of eleven from their own mean and sd
+        return [100 * np.mean(np.array(p) < 0.05) for p in ([p for _, p in found], drawn)]
+
+    elevens = np.random.default_rng(0).normal(size=(2000, 11))
+    assert alarms(elevens) == [pytest.approx(5, abs=0.8), pytest.approx(0.3, abs=0.3)]
+    elevens[:, 0] += 3
+    assert alarms(elevens) == [pytest.approx(39, abs=2), pytest.approx(8, abs=1)]
+
+
 def test_possible_counts_are_those_whose_share_is_printed_so():
     for size, decimals in product((1, 2, 7, 55, 56, 111, 300), (0, 1, 2, 3)):
         printed = [f"{count / size:.{decimals}f}" for count in range(size + 1)]
