@@ -10,7 +10,7 @@ from collections import defaultdict, namedtuple
 import numpy as np
 
 from fer_utils import paper
-from fer_utils.training.recipe import CENTERS
+from fer_utils.training.recipe import CENTERS, get_recipe
 
 from .readings import accuracy, ratio
 
@@ -24,7 +24,9 @@ FRESH = range(3, 8)  # section 6 of the protocol: seeds that had no part in the 
 
 
 TEST_SETS = {"public_test": "PublicTest, 3,589", "private_test": "PrivateTest, 3,589"}
-NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2"}
+NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2",
+            "resnet18_cifar": "ResNet-18 with CIFAR's first layers"}
+TRIED = ("mixup", "erase")  # what section 9's trials changed
 
 
 def setting(run):
@@ -38,9 +40,11 @@ def setting(run):
 def in_words(run):
     """A setting for readers. Published runs that don't start from random weights start from ImageNet's."""
     recipe, start = run.config["recipe"], run.config["initialisation"]
+    usual = get_recipe(recipe["name"])
+    changed = "".join(f", {name} {recipe[name]:g}" for name in TRIED if recipe[name] != getattr(usual, name))
     return (f"{NETWORKS.get(recipe['backbone'], recipe['backbone'])}, {'random' if start == 'random' else 'ImageNet'} "
             f"weights, {recipe['image_size']} px, {recipe['epochs']} epochs, "
-            f"{run.config['data']['train']['images']:,} images")
+            f"{run.config['data']['train']['images']:,} images{changed}")
 
 
 def tested_on(run):
