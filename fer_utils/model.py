@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
@@ -70,6 +69,8 @@ def _grouped(found):
 
 
 def _torchvision_model(backbone, weights):
+    import torchvision  # takes as long as half of torch: who only reads runs does without
+
     if backbone not in torchvision.models.list_models(module=torchvision.models):
         raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
                        "(torchvision.models.list_models()).")
