@@ -125,9 +125,7 @@ def agreement(dataset, votes):
 
 def find_votes(root):
     """The votes' file in the folder ``root``, or in a folder in there; beside ``root`` where that is a file."""
-    if root is None:
-        raise FerError(f"ferplus is not part of the course: give a folder that holds FER2013 and {WHERE} as data_dir.")
-    root = existing(root, f"there is no such file or folder; give a folder that holds FER2013 and {VOTES}")
+    root = existing(root, f"there is no FER+; give a folder that holds FER2013 and {WHERE} as data_dir")
     folder = root.parent if root.is_file() else root
     found = [path for path in (folder / VOTES, *sorted(folder.glob(f"*/{VOTES}"))) if path.is_file()]
     if not found:

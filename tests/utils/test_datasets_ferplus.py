@@ -255,7 +255,7 @@ def test_what_is_missing_or_cannot_be_meant_is_said(small, root, tmp_path):
     disk.refused("ferplus", root, "images, FER2013's (Kaggle, msambare/fer2013), are not beside fer2013new.csv")
     (root / VOTES).unlink()
     disk.refused("ferplus", root, "no fer2013new.csv (github.com/microsoft/FERPlus, MIT licence) in it")
-    disk.refused("ferplus", root / "elsewhere", "there is no such file or folder")
+    disk.refused("ferplus", root / "elsewhere", "there is no FER+; give a folder")
     for name in ("one", "two"):
         disk.put(root / name / VOTES, votes_table(*small))
     disk.refused("ferplus", root, "one/fer2013new.csv and two/fer2013new.csv; keep one of them")
