@@ -10,7 +10,6 @@ from torch import nn
 from .emotions import EMOTIONS
 from .errors import FerError
 
-AUXILIARY = ("googlenet", "inception_v3")
 # MobileNetV2 as it was written before torchvision's: the convolutions of a block lie in one row, not in groups.
 FLAT = re.compile(r"(features\.(\d+)\.conv\.)([013467])\.(?=\w+$)")
 GROUPED = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
@@ -77,7 +76,7 @@ def _torchvision_model(backbone, weights):
     if weights == "imagenet":
         entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
         try:
-            return _without_auxiliary(torchvision.models.get_model(backbone, weights=entry))
+            return torchvision.models.get_model(backbone, weights=entry)
         except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded or read ({error}). Fetch "
@@ -85,22 +84,13 @@ def _torchvision_model(backbone, weights):
                            "or train with weights='random'.") from error
     # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
     options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
-    options |= {"init_weights": True} if backbone in AUXILIARY else {}
-    return _without_auxiliary(torchvision.models.get_model(backbone, weights=None, **options))
-
-
-def _without_auxiliary(network):
-    """GoogLeNet and Inception answer three times while they train; here, as in a test, the last answer is enough."""
-    for name in ("AuxLogits", "aux1", "aux2"):
-        if hasattr(network, name):
-            setattr(network, name, None)
-            network.aux_logits = False
-    return network
+    return torchvision.models.get_model(backbone, weights=None, **options)
 
 
 def _last_linear(network, backbone):
     """The name and the module of the last linear layer, which is torchvision's classification layer."""
     linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not linear or linear[-1][1].out_features != 1000:
-        raise FerError(f"backbone {backbone!r} does not end in a linear classification layer; choose another one.")
+    several = hasattr(network, "aux_logits")  # GoogLeNet and Inception answer three times while they train
+    if several or not linear or linear[-1][1].out_features != 1000:
+        raise FerError(f"backbone {backbone!r} does not end in one linear classification layer; choose another one.")
     return linear[-1]

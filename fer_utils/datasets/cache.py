@@ -28,7 +28,9 @@ def home_folder():
 def entries():
     """(folder, what was read, bytes) of each entry, and of what a crash has left behind."""
     found = []
-    for folder in sorted(path for path in home_folder().glob("*") if _is_entry(path)):
+    for folder in sorted(home_folder().glob("*")):
+        if not folder.is_dir() or re.fullmatch(r"[0-9a-f]{24}(\.\w+\.part)?", folder.name) is None:
+            continue  # nothing of ours
         try:
             what = json.loads((folder / "about.json").read_text(encoding="utf-8"))["identity"]
         except (OSError, ValueError, KeyError):
@@ -54,10 +56,6 @@ def forget(root):
     for folder in found:
         shutil.rmtree(folder, ignore_errors=True)
     return sum(not folder.exists() for folder in found), len(found)
-
-
-def _is_entry(path):
-    return path.is_dir() and re.fullmatch(r"[0-9a-f]{24}(\.\w+\.part)?", path.name) is not None
 
 
 def read_once(identity, read, split, source):

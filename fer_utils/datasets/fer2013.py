@@ -1,6 +1,5 @@
 """FER2013 in every form in which it is passed on: folders of images, their zip, the official CSV, its tar.gz."""
 
-import itertools
 import re
 import warnings
 from pathlib import Path
@@ -53,7 +52,8 @@ def locate(root):
         return tables[0]
     if not tables and len(archives) != 1:
         raise FerError(f"{root}: neither train/ and test/, nor {' or '.join((*TABLES, PARTS[0]))}, nor one zip or "
-                       f"tar.gz ({len(archives)} zips); give the folder that holds train/, or the file itself.")
+                       f"tar.gz ({len(archives)} zips); give the folder that holds train/, or the file itself. "
+                       "FER2013 is on Kaggle, msambare/fer2013.")
     return (archives if len(archives) == 1 else tables)[0]  # an archive has the test images too, train.csv has not
 
 
@@ -103,7 +103,7 @@ def read_rows(read_bytes, where, file):
 
 def read_images(files, where):
     """Decode ``files``, pairs of a relative name and a function that reads it."""
-    found = []
+    found = {}
     for name, _ in files:
         file = name.rpartition("/")[2]
         match = FILE.fullmatch(file)
@@ -112,18 +112,18 @@ def read_images(files, where):
                 raise FerError(f"{where}: {name}: not named Training_, PublicTest_ or PrivateTest_<row>; the official "
                                "splits are read from these names, so keep the files as they were downloaded.")
             continue
-        usage = [kind.lower() for kind in USAGES].index(match[1].lower())
-        found.append((usage, int(match[2]), label_of_folder(name, where), name))
+        place = [kind.lower() for kind in USAGES].index(match[1].lower()), int(match[2])
+        if place in found:
+            raise FerError(f"{where}: {found[place][0]} and {name} are the same row of FER2013; keep the one that is "
+                           "right.")
+        found[place] = name, label_of_folder(name, where)
     if not found:
         raise FerError(f"{where}: no image in it; expected train/<emotion>/Training_<row>.png and so on.")
-    found.sort(key=lambda entry: entry[:2])
-    for one, other in itertools.pairwise(found):
-        if one[:2] == other[:2]:
-            raise FerError(f"{where}: {one[3]} and {other[3]} are the same row of FER2013; keep the one that is right.")
-    names = [entry[3] for entry in found]
+    places = sorted(found)
+    names = [found[place][0] for place in places]
     images = decoded_alike(names, files, where, (48, 48), "FER2013's are 48x48")
-    splits, labels = (np.array([entry[column] for entry in found], np.int64) for column in (0, 2))
-    check_complete(labels, splits, USAGES, where)
+    labels = np.array([found[place][1] for place in places], np.int64)
+    check_complete(labels, np.array(places)[:, 0], USAGES, where)
     return images, labels, np.array([Path(name).stem for name in names])
 
 

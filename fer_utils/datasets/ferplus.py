@@ -50,11 +50,6 @@ def load(root, split, *, mode="majority", contempt=False):
     if not isinstance(contempt, bool):
         raise FerError(f"contempt = {contempt!r}: give True (eight classes) or False (seven).")
     path = find_votes(root)
-    try:
-        fer2013.locate(root)
-    except FerError as error:
-        raise FerError(f"FER+ has votes only, and its images, FER2013's (Kaggle, msambare/fer2013), are not beside "
-                       f"{path.name}: {error}") from error
     faces = fer2013.load(root, split)
     shares = MODES[mode](_join(faces, path))
     classes = CLASSES if contempt else EMOTIONS
