@@ -30,16 +30,15 @@ class Collapse:
     - ``duality`` (NC3): ‖W/‖W‖ − M/‖M‖‖² with the classifier's weights W and the rows μ_k − μ_G of M; at most 4.
     - ``agreement`` (NC4): the share of features whose nearest class mean is the network's answer.
 
-    Without weights ``duality`` is None, without answers ``agreement``. A class of few images draws its mean after it,
-    and ``within`` comes out too small: compare parts of about one size.
+    A class of few images draws its mean after it, and ``within`` comes out too small: compare parts of about one size.
     """
 
     within: float
     norms: float
     angles: float
     simplex: float
-    duality: float | None = None
-    agreement: float | None = None
+    duality: float
+    agreement: float
 
 
 def class_means(features, labels):
@@ -49,7 +48,7 @@ def class_means(features, labels):
     return present, np.stack([features[labels == k].mean(0) for k in present])
 
 
-def neural_collapse(features, labels, weight=None, answers=None):
+def neural_collapse(features, labels, weight, answers):
     """``Collapse`` of features (N, D) with labels (N,); ``weight`` (C, D): the last layer's; ``answers`` (N,): the
     network's. Classes without a member are left out; ``FerError`` where fewer than two have one."""
     features, labels = _checked(features, labels)
@@ -66,14 +65,11 @@ def neural_collapse(features, labels, weight=None, answers=None):
     norms = np.linalg.norm(centred, axis=1)
     unit = centred / np.where(norms, norms, 1)[:, None]
     cosines = (unit @ unit.T)[np.triu_indices(len(present), 1)]
-    duality = agreement = None
-    if weight is not None:
-        ours, theirs = (matrix / (np.linalg.norm(matrix) or 1.0) for matrix in (np.asarray(weight)[present], centred))
-        duality = float(((ours - theirs) ** 2).sum())
-    if answers is not None:
-        agreement = float((nearest_mean(features, present, means) == np.asarray(answers)).mean())
+    ours, theirs = (matrix / (np.linalg.norm(matrix) or 1.0) for matrix in (np.asarray(weight)[present], centred))
+    agreement = (nearest_mean(features, present, means) == np.asarray(answers)).mean()
     return Collapse(within, float(norms.std() / norms.mean()) if norms.any() else 0.0, float(cosines.std()),
-                    float(np.abs(cosines + 1 / (len(present) - 1)).mean()), duality, agreement)
+                    float(np.abs(cosines + 1 / (len(present) - 1)).mean()), float(((ours - theirs) ** 2).sum()),
+                    float(agreement))
 
 
 def nearest_mean(features, classes, means):

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
@@ -12,7 +11,6 @@ from .emotions import EMOTIONS
 from .errors import FerError
 
 CIFAR = "_cifar"
-AUXILIARY = ("googlenet", "inception_v3")
 # MobileNetV2 as it was written before torchvision's: the convolutions of a block lie in one row, not in groups.
 FLAT = re.compile(r"(features\.(\d+)\.conv\.)([013467])\.(?=\w+$)")
 GROUPED = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
@@ -78,13 +76,15 @@ def _torchvision_model(backbone, weights):
             raise FerError(f"there are no ImageNet weights of {backbone}, whose first convolution is another; train "
                            "it with weights='random'.")
         return _for_small_images(_torchvision_model(backbone.removesuffix(CIFAR), "random"))
+    import torchvision  # takes as long as half of torch: who only reads runs does without
+
     if backbone not in torchvision.models.list_models(module=torchvision.models):
         raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
                        "(torchvision.models.list_models()).")
     if weights == "imagenet":
         entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
         try:
-            return _without_auxiliary(torchvision.models.get_model(backbone, weights=entry))
+            return torchvision.models.get_model(backbone, weights=entry)
         except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded or read ({error}). Fetch "
@@ -92,8 +92,7 @@ def _torchvision_model(backbone, weights):
                            "or train with weights='random'.") from error
     # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
     options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
-    options |= {"init_weights": True} if backbone in AUXILIARY else {}
-    return _without_auxiliary(torchvision.models.get_model(backbone, weights=None, **options))
+    return torchvision.models.get_model(backbone, weights=None, **options)
 
 
 def _for_small_images(resnet):
@@ -104,18 +103,10 @@ def _for_small_images(resnet):
     return resnet
 
 
-def _without_auxiliary(network):
-    """GoogLeNet and Inception answer three times while they train; here, as in a test, the last answer is enough."""
-    for name in ("AuxLogits", "aux1", "aux2"):
-        if hasattr(network, name):
-            setattr(network, name, None)
-            network.aux_logits = False
-    return network
-
-
 def _last_linear(network, backbone):
     """The name and the module of the last linear layer, which is torchvision's classification layer."""
     linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not linear or linear[-1][1].out_features != 1000:
-        raise FerError(f"backbone {backbone!r} does not end in a linear classification layer; choose another one.")
+    several = hasattr(network, "aux_logits")  # GoogLeNet and Inception answer three times while they train
+    if several or not linear or linear[-1][1].out_features != 1000:
+        raise FerError(f"backbone {backbone!r} does not end in one linear classification layer; choose another one.")
     return linear[-1]

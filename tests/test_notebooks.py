@@ -132,7 +132,7 @@ def test_comparison_notices_a_changed_result_and_a_changed_claim_and_nothing_els
 
 @pytest.mark.course
 @pytest.mark.parametrize("parameters", [
-    {"data_options": {"colour": True, "size": 96, "label_noise": 0.1, "images_per_person": 3}},
+    {"data_options": {"colour": True, "size": 64, "label_noise": 0.1, "images_per_person": 3}},
     pytest.param({"dataset": "fer2013", "data_dir": str(FER2013), "data_options": {"leave_out": ["constant"]}},
                  marks=NO_FER2013),
     pytest.param({"dataset": "ferplus", "data_dir": str(FER2013)}, marks=NO_FER2013),

@@ -1,12 +1,12 @@
 """All tests: the packages and the tools side by side, then each notebook executed and compared with what it stores.
 
-    python tools/test.py                everything, the environment first; what is missing is trained first
+    python tools/test.py                everything, the environment first; what no run is there for is trained
     python tools/test.py --fast         nothing that executes a notebook or trains one's networks
     python tools/test.py --stress       the slow proofs in full, of which the others run a sample; no notebook
     python tools/test.py -k center -x   further arguments go to pytest
 
-What executes no notebook runs in two processes of one thread each; if it fails, that is the end. Notebooks get all
-threads, and find the runs that were trained before and load them, so that comparing one takes seconds.
+Two processes share the cores. What executes no notebook comes first, and if it fails, that is the end. A notebook
+trains what was not trained before, and loads the rest, so that comparing one takes seconds once all is trained.
 """
 
 import os
@@ -14,25 +14,27 @@ import subprocess
 import sys
 
 from environment import ROOT, enter, parser
-from execute import BUILD, CELL_SECONDS, execute, find_notebooks
+from execute import CELL_SECONDS, find_notebooks
 
-TRAINING = ("02", "04", "05")  # the notebooks that train; the others load
+TRAINING = ("04", "05")  # what all others load is trained in these two; side by side, from the start
+LOADING = ("02", "06", "08")  # runs of notebook 4; earlier they would wait for it
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]  # a file's tests share what its fixtures made
-NOTEBOOKS = ["notebooks", "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
+NBVAL = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={2 * CELL_SECONDS}"]  # each has half of the machine
 NOTHING_CHOSEN = 5  # pytest's exit code where -k, for example, leaves no test
 
 
 def main(fast, stress, further):
-    """Train, test; returns the exit code. pytest's own summary is the last line, and the first that failed ends it."""
+    """Test; returns the exit code. pytest's own summary is the last line, and the first that failed ends it."""
     if stress:
         return pytest("tests", "-m", "stress", *further)
     code = pytest("tests", "-m", "not course and not stress", *SIDE_BY_SIDE, *further, OMP_NUM_THREADS="1")
     if fast or code not in (0, NOTHING_CHOSEN):
         return code
-    for path in missing():
-        print(f"Training first: {path.stem}", flush=True)
-        execute(path, BUILD / path.name)
-    last = pytest("tests", *NOTEBOOKS, "-m", "course and not stress", *further)
+    print("Now the notebooks: what is not trained yet is trained here, for minutes", flush=True)
+    others = [path for path in find_notebooks() if not path.name.startswith((*TRAINING, *LOADING))]
+    last = pytest(*find_notebooks(TRAINING), *others, "tests", *find_notebooks(LOADING), *NBVAL,
+                  "-m", "course and not stress", *SIDE_BY_SIDE, "--no-loadscope-reorder", *further,
+                  OMP_NUM_THREADS=str(max(1, os.cpu_count() // 2)))
     return code if last == NOTHING_CHOSEN else last
 
 
@@ -40,15 +42,6 @@ def pytest(*arguments, **environment):
     """Call pytest in a process of its own; returns its exit code."""
     return subprocess.run([sys.executable, "-m", "pytest", "--durations=10", *arguments], cwd=ROOT,
                           env={**os.environ, **environment}).returncode
-
-
-def missing():
-    """The training notebooks whose executed copy in build/ is not there, or older than they or the package are."""
-    package = max(path.stat().st_mtime for path in ROOT.glob("fer_*/**/*.py"))
-    for path in find_notebooks(TRAINING):
-        copy = BUILD / path.name
-        if not copy.exists() or copy.stat().st_mtime < max(package, path.stat().st_mtime):
-            yield path
 
 
 if __name__ == "__main__":

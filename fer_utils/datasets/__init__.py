@@ -34,11 +34,9 @@ def load_dataset(name, root=None, split="train", *, leave_out=(), subset=None, *
     of the images that are left, each class by its share, always the same ones. The ``source`` says how many. Further
     ``options`` go to the reader's ``load``. Raises ``FerError`` for whatever is missing, broken or unknown.
     """
-    if name not in DATASETS:
-        raise FerError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}.")
+    check_options(name, {"leave_out": leave_out, "subset": subset, **options})
     if split not in DATASETS[name]:
         raise FerError(f"unknown split {split!r} of {name}; choose one of {', '.join(DATASETS[name])}.")
-    check_options(name, {"leave_out": leave_out, "subset": subset, **options})
     dataset = READERS[name].load(root, split, **options)
     if leave_out:
         leaked = "leaked" in leave_out and split == "train"
@@ -49,7 +47,9 @@ def load_dataset(name, root=None, split="train", *, leave_out=(), subset=None, *
 
 
 def check_options(name, options):
-    """Raise ``FerError`` for an option that data set ``name`` doesn't take."""
+    """Raise ``FerError`` for an unknown data set ``name``, and for an option that it doesn't take."""
+    if name not in tuple(DATASETS):
+        raise FerError(f"dataset = {name!r}: choose one of {', '.join(DATASETS)}.")
     known = [option for option in inspect.signature(READERS[name].load).parameters if option not in ("root", "split")]
     for option in options:
         if option not in (*known, *GENERAL):

@@ -6,19 +6,19 @@ import json
 import os
 import re
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from platformdirs import user_cache_dir
 
 from ..atomic import written_whole
-from ..errors import FerError
 from .face_dataset import FaceDataset
+from .files import allowed
 
 # The version of the readers. Raise it, with the reason, whenever a reader gives other arrays for the same files, so
 # that no entry written before is served again.
 FORMAT = 1  # 1: the first that is counted
+ELSEWHERE = "set FER_UTILS_CACHE to another folder"
 
 
 def home_folder():
@@ -28,7 +28,9 @@ def home_folder():
 def entries():
     """(folder, what was read, bytes) of each entry, and of what a crash has left behind."""
     found = []
-    for folder in sorted(path for path in home_folder().glob("*") if _is_entry(path)):
+    for folder in sorted(home_folder().glob("*")):
+        if not folder.is_dir() or re.fullmatch(r"[0-9a-f]{24}(\.\w+\.part)?", folder.name) is None:
+            continue  # nothing of ours
         try:
             what = json.loads((folder / "about.json").read_text(encoding="utf-8"))["identity"]
         except (OSError, ValueError, KeyError):
@@ -56,26 +58,25 @@ def forget(root):
     return sum(not folder.exists() for folder in found), len(found)
 
 
-def _is_entry(path):
-    return path.is_dir() and re.fullmatch(r"[0-9a-f]{24}(\.\w+\.part)?", path.name) is not None
-
-
 def read_once(identity, read, split, source):
     """The (images, labels, names) that ``read()`` gives for this identity as a ``FaceDataset``, whose images are
     memory-mapped; read once, written whole or not at all."""
     folder = _entry(identity, read)
-    images, labels, names = (_array(folder, name) for name in ("images", "labels", "names"))
+    with allowed(folder, "this entry of the cache cannot be read", f"delete the folder, and the data is read anew, or "
+                 f"{ELSEWHERE}", Exception):  # numpy raises whatever the damaged bytes lead it to
+        images, labels, names = (np.load(folder / f"{name}.npy", mmap_mode="r")
+                                 for name in ("images", "labels", "names"))
     return FaceDataset(images, np.array(labels), np.array(names), split, source)
 
 
 def _entry(identity, read):
     home = home_folder()
     folder = home / hashlib.sha256(f"{FORMAT} {identity}".encode(errors="surrogateescape")).hexdigest()[:24]
-    with _usable(home):
+    with _writing(home):
         if folder.is_dir():
             return folder
     arrays = dict(zip(("images", "labels", "names"), read(), strict=True))
-    with _usable(home), written_whole(folder, shared=True) as part:
+    with _writing(home), written_whole(folder, shared=True) as part:
         part.mkdir()
         for name, array in arrays.items():
             _save(part / f"{name}.npy", array)
@@ -92,18 +93,5 @@ def _save(path, array):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
-@contextmanager
-def _usable(home):
-    try:
-        yield
-    except OSError as error:
-        raise FerError(f"{home}: the cache cannot be written ({error}); free some space there, or set FER_UTILS_CACHE "
-                       "to another folder.") from error
-
-
-def _array(folder, name):
-    try:
-        return np.load(folder / f"{name}.npy", mmap_mode="r")
-    except Exception as error:  # numpy raises whatever the damaged bytes lead it to
-        raise FerError(f"{folder}: this entry of the cache cannot be read ({error}); delete the folder, and the data "
-                       "is read anew, or set FER_UTILS_CACHE to another folder.") from error
+def _writing(home):
+    return allowed(home, "the cache cannot be written", f"free some space there, or {ELSEWHERE}")

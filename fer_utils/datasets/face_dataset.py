@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from ..emotions import EMOTIONS
+from ..emotions import ALIASES, EMOTIONS, label_of
 from ..errors import FerError
 
 
@@ -91,6 +91,15 @@ def stretch(dataset, split, kinds):
     """The faces of these kinds, which lie one after the other, as that split, a view of the images; or None."""
     rows = np.flatnonzero(np.isin(name_kinds(dataset), kinds))
     return dataset.subset(slice(rows[0], rows[-1] + 1), split) if len(rows) else None
+
+
+def label_of_folder(name, where):
+    """The class index of the emotion that the folder of an image is named after; ``FerError`` for another name."""
+    label = label_of(name.rpartition("/")[0].rpartition("/")[2])
+    if label is None:
+        raise FerError(f"{where}: {name}: its folder is not one of the emotions {', '.join(EMOTIONS)} (or "
+                       f"{', '.join(ALIASES)}); rename or remove it.")
+    return label
 
 
 def missing_emotions(labels):

@@ -1,16 +1,15 @@
 """FER2013 in every form in which it is passed on: folders of images, their zip, the official CSV, its tar.gz."""
 
-import itertools
 import re
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from ..emotions import EMOTIONS, FER2013_CODES, label_of
+from ..emotions import EMOTIONS, FER2013_CODES
 from ..errors import FerError
 from .cache import read_once
-from .face_dataset import check_complete, name_kinds, stretch
+from .face_dataset import check_complete, label_of_folder, name_kinds, stretch
 from .files import allowed, decoded_alike, existing, identity, is_image, opened, progress, read_table
 
 # The file names of the Kaggle folders carry the official split and the row in fer2013.csv.
@@ -40,10 +39,8 @@ def load(root, split):
 
 def locate(root):
     """The one thing to read: the folder that holds train/, or the one table or archive in it, or what was named."""
-    if root is None:
-        raise FerError("fer2013 is not part of the course: download it (Kaggle, msambare/fer2013) and give the folder "
-                       "or the zip as data_dir.")
-    root = existing(root, "there is no such file or folder; give the folder or the zip of FER2013 as data_dir")
+    root = existing(root, "FER2013 is not there; download it (Kaggle, msambare/fer2013), and give its folder or zip as "
+                          "data_dir")
     with allowed(root):
         if root.is_file() or (root / "train").is_dir():
             return root
@@ -55,7 +52,8 @@ def locate(root):
         return tables[0]
     if not tables and len(archives) != 1:
         raise FerError(f"{root}: neither train/ and test/, nor {' or '.join((*TABLES, PARTS[0]))}, nor one zip or "
-                       f"tar.gz ({len(archives)} zips); give the folder that holds train/, or the file itself.")
+                       f"tar.gz ({len(archives)} zips); give the folder that holds train/, or the file itself. "
+                       "FER2013 is on Kaggle, msambare/fer2013.")
     return (archives if len(archives) == 1 else tables)[0]  # an archive has the test images too, train.csv has not
 
 
@@ -105,31 +103,27 @@ def read_rows(read_bytes, where, file):
 
 def read_images(files, where):
     """Decode ``files``, pairs of a relative name and a function that reads it."""
-    found = []
+    found = {}
     for name, _ in files:
-        parts = name.split("/")
-        match = FILE.fullmatch(parts[-1])
+        file = name.rpartition("/")[2]
+        match = FILE.fullmatch(file)
         if match is None:
-            if is_image(name) and parts[-1] != "FER+vsFER.png":  # a figure in a clone of FER+, which may lie beside
+            if is_image(name) and file != "FER+vsFER.png":  # a figure in a clone of FER+, which may lie beside
                 raise FerError(f"{where}: {name}: not named Training_, PublicTest_ or PrivateTest_<row>; the official "
                                "splits are read from these names, so keep the files as they were downloaded.")
             continue
-        label = label_of(parts[-2]) if len(parts) > 1 else None
-        if label is None:
-            raise FerError(f"{where}: {name}: its folder is not one of the seven emotions "
-                           "(angry, disgust, fear, happy, neutral, sad, surprise); rename or remove it.")
-        usage = [kind.lower() for kind in USAGES].index(match[1].lower())
-        found.append((usage, int(match[2]), label, name))
+        place = [kind.lower() for kind in USAGES].index(match[1].lower()), int(match[2])
+        if place in found:
+            raise FerError(f"{where}: {found[place][0]} and {name} are the same row of FER2013; keep the one that is "
+                           "right.")
+        found[place] = name, label_of_folder(name, where)
     if not found:
         raise FerError(f"{where}: no image in it; expected train/<emotion>/Training_<row>.png and so on.")
-    found.sort(key=lambda entry: entry[:2])
-    for one, other in itertools.pairwise(found):
-        if one[:2] == other[:2]:
-            raise FerError(f"{where}: {one[3]} and {other[3]} are the same row of FER2013; keep the one that is right.")
-    names = [entry[3] for entry in found]
+    places = sorted(found)
+    names = [found[place][0] for place in places]
     images = decoded_alike(names, files, where, (48, 48), "FER2013's are 48x48")
-    splits, labels = (np.array([entry[column] for entry in found], np.int64) for column in (0, 2))
-    check_complete(labels, splits, USAGES, where)
+    labels = np.array([found[place][1] for place in places], np.int64)
+    check_complete(labels, np.array(places)[:, 0], USAGES, where)
     return images, labels, np.array([Path(name).stem for name in names])
 
 

@@ -50,11 +50,6 @@ def load(root, split, *, mode="majority", contempt=False):
     if not isinstance(contempt, bool):
         raise FerError(f"contempt = {contempt!r}: give True (eight classes) or False (seven).")
     path = find_votes(root)
-    try:
-        fer2013.locate(root)
-    except FerError as error:
-        raise FerError(f"FER+ has votes only, and its images, FER2013's (Kaggle, msambare/fer2013), are not beside "
-                       f"{path.name}: {error}") from error
     faces = fer2013.load(root, split)
     shares = MODES[mode](_join(faces, path))
     classes = CLASSES if contempt else EMOTIONS
@@ -125,9 +120,7 @@ def agreement(dataset, votes):
 
 def find_votes(root):
     """The votes' file in the folder ``root``, or in a folder in there; beside ``root`` where that is a file."""
-    if root is None:
-        raise FerError(f"ferplus is not part of the course: give a folder that holds FER2013 and {WHERE} as data_dir.")
-    root = existing(root, f"there is no such file or folder; give a folder that holds FER2013 and {VOTES}")
+    root = existing(root, f"there is no FER+; give a folder that holds FER2013 and {WHERE} as data_dir")
     folder = root.parent if root.is_file() else root
     found = [path for path in (folder / VOTES, *sorted(folder.glob(f"*/{VOTES}"))) if path.is_file()]
     if not found:

@@ -42,11 +42,9 @@ def allowed(place, fault="cannot be read", advice="check the disk, or give anoth
         yield
     except FerError:
         raise
-    except PermissionError as error:
-        raise FerError(f"{place}: may not be read ({error}); change its permissions, or give a copy of your own."
-                       ) from error
     except errors as error:  # zipfile quotes a wrong name in full, which may be the half of the file
-        raise FerError(f"{place}: {fault} ({f'{error}'[:200]}); {advice}.") from error
+        change = "change its permissions, or " * isinstance(error, PermissionError)
+        raise FerError(f"{place}: {fault} ({f'{error}'[:200]}); {change}{advice}.") from error
 
 
 def existing(root, advice):
@@ -106,6 +104,9 @@ def opened(path):
     """
     path = Path(path)
     packed = not path.is_dir() and path.suffix.lower() != ".csv"
+    if packed:
+        with allowed(path):
+            path.open("rb").close()  # what may not be read is not damaged
     with ExitStack() as stack:
         files, total, seen = [], 0, {}
         # zipfile and tarfile raise whatever the damaged bytes lead them to.
@@ -260,8 +261,7 @@ def resized(pixels, width, height):
 
 def progress(things, unit):
     """A bar over what takes longer than a second; none where nobody looks: in CI and where stderr is a file."""
-    quiet = any(os.environ.get(name) for name in ("CI", "TQDM_DISABLE"))
-    return tqdm(things, "Reading", unit=unit, delay=1, leave=False, disable=quiet or None)
+    return tqdm(things, "Reading", unit=unit, delay=1, leave=False, disable=bool(os.environ.get("CI")) or None)
 
 
 def decode(name, read, where, mode=None):

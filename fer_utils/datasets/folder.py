@@ -4,10 +4,9 @@ import warnings
 
 import numpy as np
 
-from ..emotions import ALIASES, EMOTIONS, label_of
 from ..errors import FerError
 from .cache import read_once
-from .face_dataset import missing_emotions, stretch
+from .face_dataset import label_of_folder, missing_emotions, stretch
 from .files import decoded, existing, identity, is_image, opened, resized
 
 SPLITS = ("train", "test")
@@ -38,7 +37,7 @@ def load(root, split):
 def read(root):
     """(images, labels, names), training images first."""
     with opened(root) as files:
-        found = [(name, _label(name, root)) for name, _ in files if is_image(name)]
+        found = [(name, label_of_folder(name, root)) for name, _ in files if is_image(name)]
         if not found:
             raise FerError(f"{root}: no image in it; expected <emotion>/*.jpg or *.png.")
         splits = _splits(found, root)
@@ -58,15 +57,6 @@ def read(root):
     images = np.stack([resized(face, side, side) for face in faces])
     labels = np.array([found[k][1] for k in order], np.int64)
     return images, labels, np.array([f"{splits[k]}_{found[k][0]}" for k in order])
-
-
-def _label(name, where):
-    parts = name.split("/")
-    label = label_of(parts[-2]) if len(parts) > 1 else None
-    if label is None:
-        raise FerError(f"{where}: {name}: its folder is not one of the emotions {', '.join(EMOTIONS)} (or "
-                       f"{', '.join(ALIASES)}); rename or remove it.")
-    return label
 
 
 def _splits(found, where):

@@ -13,7 +13,7 @@ from ..errors import FerError
 from ..paper import TRAIN_COUNTS
 from .cache import read_once
 from .face_dataset import check_complete, stretch
-from .files import decoded_alike, existing, identity, is_image, opened, read_table
+from .files import allowed, decoded_alike, existing, identity, is_image, opened, read_table
 
 SPLITS = ("train", "test")
 PAPER_COUNTS = TRAIN_COUNTS["rafdb"]  # Table 2: training faces per class, in the order of EMOTIONS
@@ -39,27 +39,26 @@ def read(root):
         lists = [(name, read_bytes) for name, read_bytes in files
                  if name.endswith(LIST) and "compound" not in name.split("/")]  # that list has eleven emotions
         found = _from_list(lists[0], dict(files), root) if lists else _from_folders(files, root)
-        found.sort(key=lambda entry: (SPLITS.index(entry[0]), entry[1]))
-        counts = {split: sum(entry[0] == split for entry in found) for split in SPLITS}
-        if not all(counts.values()):
-            raise FerError(f"{root}: {counts['train']} training and {counts['test']} test faces; {HELP}.")
-        if len(found) > FACES:
-            raise FerError(f"{root}: {len(found):,} faces, and RAF-DB has 15,339. Is it the right one?")
-        images = decoded_alike([entry[3] for entry in found], files, root, (SIDE, SIDE, 3),
+        faces = sorted(found, key=lambda face: (SPLITS.index(face[0]), face[1]))
+        splits = np.array([SPLITS.index(split) for split, _ in faces], np.int64)
+        training, test = np.bincount(splits, minlength=2)
+        if not training or not test:
+            raise FerError(f"{root}: {training} training and {test} test faces; {HELP}.")
+        if len(faces) > FACES:
+            raise FerError(f"{root}: {len(faces):,} faces, and RAF-DB has 15,339. Is it the right one?")
+        images = decoded_alike([found[face][1] for face in faces], files, root, (SIDE, SIDE, 3),
                                f"RAF-DB's aligned faces are {SIDE}x{SIDE}. Not the original images, please")
-    labels = np.array([entry[2] for entry in found], np.int64)
-    _check(labels, np.array([SPLITS.index(entry[0]) for entry in found]), root)
-    return images, labels, np.array([f"{split}_{number:05d}" for split, number, *_ in found])
+    labels = np.array([found[face][0] for face in faces], np.int64)
+    _check(labels, splits, root)
+    return images, labels, np.array([f"{split}_{number:05d}" for split, number in faces])
 
 
 def _from_list(listed, files, where):
     """The owners' layout: one line ``train_00001.jpg 5`` for each face, which lies as ``train_00001_aligned.jpg``."""
     name, read_bytes = listed
-    try:
+    with allowed(f"{where}: {name}", "not a text file", "take it from the archive again", UnicodeError):
         lines = read_bytes(LABELS).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise FerError(f"{where}: {name}: not a text file ({error}); take it from the archive again.") from error
-    base, found, seen = name.removesuffix(LIST), [], set()
+    base, found = name.removesuffix(LIST), {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -68,14 +67,13 @@ def _from_list(listed, files, where):
             raise FerError(f"{where}: {name}, line {number}: {line[:60]!r}; expected for example 'train_00001.jpg 5'.")
         split, digits, code = match.groups()
         file = f"{base}{ALIGNED}{split}_{digits}_aligned.jpg"
-        if (split, int(digits)) in seen:
+        if (split, int(digits)) in found:
             raise FerError(f"{where}: {name}, line {number}: {split}_{digits}.jpg is listed twice; keep one line.")
         if file not in files:
             raise FerError(f"{where}: {name}, line {number}: there is no {file}; unpack the aligned images completely.")
-        seen.add((split, int(digits)))
-        found.append((split, int(digits), _label(code, f"{where}: {name}, line {number}"), file))
+        found[split, int(digits)] = _label(code, f"{where}: {name}, line {number}"), file
     _check_listed([file for file in files if file.startswith(base + ALIGNED) and is_image(file)],
-                  {entry[3] for entry in found}, name, where)
+                  {file for _, file in found.values()}, name, where)
     return found
 
 
@@ -90,13 +88,13 @@ def _from_folders(files, where):
             raise FerError(f"{where}: {name} is neither in RAF-DB's own layout nor in the mirror's; {HELP}.")
         split, code, digits = match.groups()
         if (split, int(digits)) in found:
-            raise FerError(f"{where}: {name} and {found[split, int(digits)][3]} are the same face; keep one.")
-        found[split, int(digits)] = (split, int(digits), _label(code, f"{where}: {name}"), name)
+            raise FerError(f"{where}: {name} and {found[split, int(digits)][1]} are the same face; keep one.")
+        found[split, int(digits)] = _label(code, f"{where}: {name}"), name
     for name, read_bytes in files:
         match = re.search(r"(?:^|/)(train|test)_labels\.csv$", name)
         if match:
             _compare(match[1], name, read_bytes, found, where)
-    return list(found.values())
+    return found
 
 
 def _compare(split, name, read_bytes, found, where):
@@ -108,14 +106,14 @@ def _compare(split, name, read_bytes, found, where):
     for row in rows:
         image, code = row[header.index("image")], row[header.index("label")]
         match = re.fullmatch(rf"{split}_(\d{{1,9}})(?:_aligned)?\.\w+", image)
-        face = found.get((split, int(match[1]))) if match else None
-        if face is None:
+        label, file = found.get((split, int(match[1])) if match else None, (None, None))
+        if file is None:
             raise FerError(f"{where}: {name}: {image[:60]!r} is listed, and there is no such image; download it again.")
-        if face[2] != _label(code, f"{where}: {name}: {image}"):
-            raise FerError(f"{where}: {name} gives {image} the label {code}, and it lies in {face[3]}: one is wrong; "
+        if label != _label(code, f"{where}: {name}: {image}"):
+            raise FerError(f"{where}: {name} gives {image} the label {code}, and it lies in {file}: one is wrong; "
                            "download both again.")
-        listed.add(face[3])
-    _check_listed([face[3] for face in found.values() if face[0] == split], listed, name, where)
+        listed.add(file)
+    _check_listed([file for face, (_, file) in found.items() if face[0] == split], listed, name, where)
 
 
 def _check_listed(images, listed, name, where):

@@ -28,13 +28,10 @@ def duplicates(first, second=None):
     ``first_label`` and ``second_label``, and ``kind``: "exact" (all pixels equal) or "near" (the same picture
     compressed, cropped by a pixel or brightened). Constant images are left out: they are all alike.
     """
-    found = [(int(a), int(b), kind) for a, b, kind in _pairs(first, second)]
-    second = first if second is None else second
-    return pd.DataFrame({"first": [str(first.names[a]) for a, _, _ in found],
-                         "second": [str(second.names[b]) for _, b, _ in found],
-                         "first_label": [first.classes[first.labels[a]] for a, _, _ in found],
-                         "second_label": [second.classes[second.labels[b]] for _, b, _ in found],
-                         "kind": [kind for _, _, kind in found]})
+    other = first if second is None else second
+    rows = [(str(first.names[a]), str(other.names[b]), first.classes[first.labels[a]], other.classes[other.labels[b]],
+             kind) for a, b, kind in _pairs(first, second)]
+    return pd.DataFrame(rows, columns=["first", "second", "first_label", "second_label", "kind"], dtype=object)
 
 
 def _pairs(first, second):

@@ -1,7 +1,6 @@
 """The drawn faces as a data set: they come with the course, and no person was photographed for them."""
 
 import hashlib
-import operator
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,13 +83,9 @@ def groups(split, images_per_person=1):
 
 
 def _whole(name, value, least, most):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or not least <= number <= most:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
         raise FerError(f"synthetic: {name} is {value!r}; give a whole number from {least} to {most}.")
-    return number
+    return int(value)
 
 
 def _mislabel(labels, share, seed):

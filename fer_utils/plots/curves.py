@@ -30,20 +30,13 @@ def learning_curves(histories):
 
 
 def follow(alt, name="this run"):
-    """A callback for ``on_epoch``: in a notebook, curves that are drawn anew after each epoch, in one place; elsewhere
-    a line for each epoch."""
-    from IPython import get_ipython
+    """A callback for ``on_epoch``: in a notebook, curves that are drawn anew after each epoch, in one place."""
     from IPython.display import display
 
     handle = None
 
     def draw(history):
         nonlocal handle
-        last = history.iloc[-1]
-        if get_ipython() is None:
-            print(f"epoch {last.epoch:.0f}: cross-entropy {last.cross_entropy:.3f}, validation accuracy "
-                  f"{100 * last.validation_accuracy:.1f} %, {last.seconds:.0f} s", flush=True)
-            return
         bundle = {"text/plain": alt, "image/png": png(learning_curves({name: history}))}
         parts = {"raw": True, "metadata": {"image/png": {"alt": alt}}}
         if handle is None:

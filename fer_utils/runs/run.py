@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import torchvision
 from accelerate.state import PartialState
 from safetensors.torch import save_file
 
@@ -183,6 +182,8 @@ def course_folder():
 
 def environment(device="cpu"):
     """Versions, hardware, commit and the most memory held so far: what a reader must know to compare numbers."""
+    import torchvision  # slow to import, as model.py says, and there once a network was built
+
     device = torch.device(device)
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__,

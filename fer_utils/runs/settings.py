@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 
-from ..datasets import DATASETS, check_options, load_dataset
+from ..datasets import check_options, load_dataset
 from ..errors import FerError, did_you_mean
 from ..training.recipe import Recipe, get_recipe
 from ..training.setup import choose_device, derive
@@ -58,19 +58,16 @@ def settings_of(parameters):
     """What ``check_parameters`` makes of a dict of parameters, wherever that comes from."""
     settings = {name: parameters[name] for name in ("dataset", "data_dir", "seed", "device", "runs_dir")
                 if name in parameters}
-    if settings.get("dataset", "synthetic") not in tuple(DATASETS):
-        raise FerError(f"dataset = {settings['dataset']!r}: choose one of {', '.join(DATASETS)}.")
     grid = {name: _grid(name, parameters[name]) for name in ("alphas", "lams", "seeds") if name in parameters}
     for value in (settings.get("seed", 0), *grid.get("seeds", ())):
         derive(value)  # which refuses what is no seed
     for name in ("data_dir", "runs_dir"):
         if not isinstance(settings.get(name), (str, os.PathLike, type(None))):
             raise FerError(f"{name} = {settings[name]!r}: give a path, or None.")
-    if "data_options" in parameters:
-        settings["data_options"] = mapping("data_options", parameters["data_options"])
-        check_options(settings.get("dataset", "synthetic"), settings["data_options"])
-        if settings["data_options"].get("contempt"):
-            raise FerError("data_options: notebooks compare seven emotions; for contempt, call load_dataset and fit.")
+    settings["data_options"] = mapping("data_options", parameters.get("data_options"))
+    check_options(settings.get("dataset", "synthetic"), settings["data_options"])
+    if settings["data_options"].get("contempt"):
+        raise FerError("data_options: notebooks compare seven emotions; for contempt, call load_dataset and fit.")
     if "device" in settings:
         choose_device(settings["device"])
     changes = {name: parameters[name] for name in ("alpha", "lam") if parameters.get(name) is not None}

@@ -12,7 +12,7 @@ import course
 import environment
 import nbformat
 import pytest
-from execute import CELL_SECONDS, WIDGET, NotebookFailed, execute, normalise
+from execute import CELL_SECONDS, WIDGET, NotebookFailed, execute, find_notebooks, normalise
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from notebook_html import as_html
 
@@ -132,12 +132,15 @@ def test_tests_side_by_side_come_first_and_what_fails_there_is_the_end(monkeypat
     import test as tool
 
     run = Mock(side_effect=[subprocess.CompletedProcess("pytest", code) for code in codes])
-    monkeypatch.setattr(tool, "missing", lambda: ())
     monkeypatch.setattr(tool.subprocess, "run", run)
     assert tool.main(False, False, ["-x"]) == code and run.call_count == len(codes)
-    quick, serial = run.call_args_list[0], run.call_args_list[-1]
-    assert {"-n", "loadfile", "-x"} <= set(quick.args[0]) and quick.kwargs["env"]["OMP_NUM_THREADS"] == "1"
-    assert len(codes) == 1 or {"--nbval", "-x", "course and not stress"} <= set(serial.args[0])
+    quick, *last = [call.args[0] for call in run.call_args_list]
+    assert {"-n", "loadfile", "-x"} <= set(quick) and run.call_args_list[0].kwargs["env"]["OMP_NUM_THREADS"] == "1"
+    for call in last:  # every notebook once, first those whose runs the last ones load
+        assert {"-n", "loadfile", "-x", "--nbval", "course and not stress"} <= set(call)
+        notebooks = [part for part in call if part in find_notebooks()]
+        assert sorted(notebooks) == find_notebooks() and [path.name[:2] for path in notebooks[:2]] == ["04", "05"]
+        assert {path.name[:2] for path in call[call.index("tests") + 1:] if path in notebooks} == {"02", "06", "08"}
 
 
 def test_environment_is_made_once_and_again_when_its_files_change_or_it_failed(tmp_path, monkeypatch):

@@ -94,7 +94,7 @@ def test_unknown_names_splits_and_options_are_refused_with_those_that_are_known(
         said = refusal(load_dataset, name, tmp_path, split, **options)
         assert message in said, (message, said)
 
-    check("unknown data set 'affectnet'; choose one of synthetic, fer2013", "affectnet")
+    check("dataset = 'affectnet': choose one of synthetic, fer2013", "affectnet")
     for name, splits in DATASETS.items():
         check(f"{name} has no option 'colourful'; it takes ", name, "train", colourful=True)
         for split in ("validation", "Training", None):

@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_copy_is_named(root, tmp_path):
         ("no fear", without("fear"), "no Training image of fear; the download"),
         ("two missing", without("disgust", "sad", usage="PublicTest"), "no PublicTest image of disgust, sadness"),
         ("nothing", nothing, "no image in it; expected train/<emotion>/Training_<row>.png"),
-        *((name, added(f"{name}.png", face), f"{name}.png: its folder is not one of the seven")
+        *((name, added(f"{name}.png", face), f"{name}.png: its folder is not one of the emotions")
           for name in ("train/contempt/Training_8", "Training_801")),
         ("row twice", again, "the same row of FER2013; keep the one that is right"),
         *((name, added(f"train/happy/{name}", face), f"train/happy/{name}: not named Training_, PublicTest_ or "
@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_copy_is_named(root, tmp_path):
 def test_where_it_is_and_where_to_get_it_is_said(root, tmp_path):
     said = refusal(load_dataset, "fer2013")
     assert "Kaggle" in said and "data_dir" in said
-    disk.refused("fer2013", tmp_path / "elsewhere", "there is no such file or folder")
+    disk.refused("fer2013", tmp_path / "elsewhere", "FER2013 is not there; download it")
     for name in ("archive.zip", "archive (1).zip"):
         disk.pack(root, tmp_path / "two zips" / name)
     disk.refused("fer2013", tmp_path / "two zips", "neither train/ and test/, nor fer2013.csv", "(2 zips); give")

@@ -252,10 +252,10 @@ def test_what_is_missing_or_cannot_be_meant_is_said(small, root, tmp_path):
     for contempt in ("no", 1):
         assert f"contempt = {contempt!r}: give True" in refusal(load_dataset, "ferplus", root, contempt=contempt)
     (root / "fer2013.csv").unlink()
-    disk.refused("ferplus", root, "images, FER2013's (Kaggle, msambare/fer2013), are not beside fer2013new.csv")
+    disk.refused("ferplus", root, "neither train/ and test/, nor fer2013.csv", "Kaggle, msambare/fer2013")
     (root / VOTES).unlink()
     disk.refused("ferplus", root, "no fer2013new.csv (github.com/microsoft/FERPlus, MIT licence) in it")
-    disk.refused("ferplus", root / "elsewhere", "there is no such file or folder")
+    disk.refused("ferplus", root / "elsewhere", "there is no FER+; give a folder")
     for name in ("one", "two"):
         disk.put(root / name / VOTES, votes_table(*small))
     disk.refused("ferplus", root, "one/fer2013new.csv and two/fer2013new.csv; keep one of them")

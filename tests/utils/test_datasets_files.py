@@ -213,7 +213,7 @@ def test_a_file_or_folder_that_may_not_be_read_says_so(tmp_path, cache, monkeypa
         with monkeypatch.context() as patch:
             for owner, what in ((Path, "open"), (Path, "read_bytes"), (os, "scandir")):
                 patch.setattr(owner, what, disk.forbidding(getattr(owner, what), target))
-            said = disk.refused(name, root, "may not be read ", "Permission denied", "; change its permissions")
+            said = disk.refused(name, root, "cannot be read ", "Permission denied", "; change its permissions")
         assert str(target) in said
 
     disk.for_each(check, [(csv, csv), (image, folder), (archive, archive), *(
@@ -226,7 +226,7 @@ def test_a_place_that_cannot_be_looked_up_is_refused(tmp_path, cache, monkeypatc
     for name in ("fer2013", "ferplus", "rafdb", "folder"):
         for root in ("a\0b", "a" * 5000, 7, ["a"], b"a", ""):
             assert "no FerError" not in (refusal(load_dataset, name, root) or "no FerError"), (name, root)
-        disk.refused(name, tmp_path / "secret", "may not be read ", "Permission denied", "change its permissions")
+        disk.refused(name, tmp_path / "secret", "cannot be looked up ", "Permission denied", "change its permissions")
 
 
 def image(content, mode=None):

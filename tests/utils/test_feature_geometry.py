@@ -32,11 +32,17 @@ def cloud(n=140, dimension=12, spread=1.0, seed=0):
     return 3 * rng.normal(size=(7, dimension))[labels] + spread * rng.normal(size=(n, dimension)), labels
 
 
+def collapse(features, labels, weight=None, answers=None):
+    """Its measures where it matters neither what the last layer nor what the network's answers are."""
+    weight = np.ones((7, np.shape(features)[-1])) if weight is None else weight
+    return neural_collapse(features, labels, weight, labels if answers is None else answers)
+
+
 def test_a_collapsed_simplex_has_every_measure_at_zero_and_classes_without_a_member_are_left_out():
     for classes, numbers in ((2, [0, 1]), (7, range(7)), (3, [0, 2, 5])):
         means, labels = np.zeros((7, 20)), np.repeat(numbers, 4)
         means[list(numbers)] = simplex(classes, 20)
-        found = neural_collapse(5 * means[labels] + 3, labels, weight=2 * means, answers=labels)
+        found = collapse(5 * means[labels] + 3, labels, weight=2 * means, answers=labels)
         measured = [found.within, found.norms, found.angles, found.simplex, found.duality]
         assert measured == pytest.approx([0] * 5, abs=1e-12) and found.agreement == 1, classes
 
@@ -48,43 +54,41 @@ def test_within_is_the_trace_with_the_pseudo_inverse():
         between = np.cov(means.T, bias=True)
         within = np.mean([np.cov(features[labels == k].T, bias=True) for k in range(7)], axis=0)
         wanted = np.trace(within @ np.linalg.pinv(between, rcond=1e-12)) / 7
-        assert neural_collapse(features, labels).within == pytest.approx(wanted, rel=1e-6)
+        assert collapse(features, labels).within == pytest.approx(wanted, rel=1e-6)
 
 
 def test_norms_and_angles_of_an_example_by_hand():
     # Means (3, 0), (0, 3) and (−3, −3) about the origin: lengths 3, 3, 3√2; cosines 0, −1/√2, −1/√2.
-    found = neural_collapse(np.array([[3.0, 0], [0, 3], [-3, -3]]), np.array([0, 1, 2]))
+    found = collapse(np.array([[3.0, 0], [0, 3], [-3, -3]]), np.array([0, 1, 2]))
     lengths, cosines = np.array([1, 1, math.sqrt(2)]), np.array([0, -math.sqrt(0.5), -math.sqrt(0.5)])
     assert found.norms == pytest.approx(lengths.std() / lengths.mean())
     assert found.angles == pytest.approx(cosines.std())
     assert found.simplex == pytest.approx(np.abs(cosines + 1 / 2).mean())
-    assert found.duality is None and found.agreement is None
     features, labels = np.array([[0.0], [1], [4], [5]]), np.array([0, 0, 1, 1])
-    assert neural_collapse(features, labels, answers=[0, 1, 1, 1]).agreement == pytest.approx(3 / 4)  # not with labels
+    assert collapse(features, labels, answers=[0, 1, 1, 1]).agreement == pytest.approx(3 / 4)  # not with labels
 
 
 def test_duality_is_4_where_the_weights_point_the_other_way_and_2_where_they_are_at_right_angles():
     means, labels = simplex(7, 20), np.arange(7)
-    assert neural_collapse(means, labels, weight=-3 * means).duality == pytest.approx(4)
+    assert collapse(means, labels, weight=-3 * means).duality == pytest.approx(4)
     both = np.hstack([means, np.zeros((7, 20))]), np.hstack([np.zeros((7, 20)), means])
-    assert neural_collapse(both[0], labels, weight=both[1]).duality == pytest.approx(2)
-    assert neural_collapse(means, labels, weight=np.roll(means, 1, axis=0)).duality > 2  # the classes' order counts
+    assert collapse(both[0], labels, weight=both[1]).duality == pytest.approx(2)
+    assert collapse(means, labels, weight=np.roll(means, 1, axis=0)).duality > 2  # the classes' order counts
 
 
 def test_measures_do_not_change_with_scale_shift_rotation_or_the_size_of_a_class():
     features, labels = cloud()
     weight = np.random.default_rng(1).normal(size=(7, 12))
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(12, 12)))[0]
-    plain = neural_collapse(features, labels, weight)
-    turned = neural_collapse(100 * features @ turn + 7, labels, weight @ turn)
+    plain = collapse(features, labels, weight)
+    turned = collapse(100 * features @ turn + 7, labels, weight @ turn)
     more = np.concatenate([np.arange(140), *[np.flatnonzero(labels == 3)] * 9])  # happiness ten times
-    for found in (turned, neural_collapse(features[more], labels[more], weight)):
-        assert vars(found) == {name: value if value is None else pytest.approx(value, rel=1e-8)
-                               for name, value in vars(plain).items()}
+    for found in (turned, collapse(features[more], labels[more], weight)):
+        assert vars(found) == pytest.approx(vars(plain), rel=1e-8)
 
 
 def test_means_that_coincide_are_no_collapse_but_a_breakdown():
-    found = neural_collapse(np.array([[-1.0, 0], [1, 0], [-2, 0], [2, 0]]), np.array([0, 0, 1, 1]))
+    found = collapse(np.array([[-1.0, 0], [1, 0], [-2, 0], [2, 0]]), np.array([0, 0, 1, 1]))
     assert found.within == math.inf and found.norms == 0
 
 
@@ -158,9 +162,9 @@ def test_geometry_is_complete_small_and_plain():
 
 def test_what_cannot_be_measured_is_refused():
     ones, unfit = np.ones((3, 2)), "give features (N, D) and a label each"
-    calls = [(unfit, neural_collapse, ones, [0, 1]), (unfit, neural_collapse, np.ones(3), [0, 1, 2]),
+    calls = [(unfit, collapse, ones, [0, 1]), (unfit, collapse, np.ones(3), [0, 1, 2]),
              (unfit, knn_accuracy, np.ones((0, 2)), [], ones[:1], [0]), (unfit, class_means, ones[:2], [[0, 1]]),
-             ("here is 1", neural_collapse, ones, [4, 4, 4]),
-             ("2 of the features' numbers are not finite", neural_collapse, [[1.0, np.nan], [np.inf, 0]], [0, 1]),
+             ("here is 1", collapse, ones, [4, 4, 4]),
+             ("2 of the features' numbers are not finite", collapse, [[1.0, np.nan], [np.inf, 0]], [0, 1]),
              ("2 dimensions and test features 3", fig1, ones, [0, 1, 2], np.ones((3, 3)), [0, 1, 2])]
     assert [wanted for wanted, *call in calls if wanted not in refusal(*call)] == []
