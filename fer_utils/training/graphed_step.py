@@ -142,7 +142,8 @@ def disagreement(train, recipe, device, record, seed=0):
     rows = np.resize(np.arange(len(train)), COMPARED * recipe.batch_size)
     images, labels = (torch.from_numpy(array[rows]).to(device) for array in (train.images, train.labels))
     inputs, bar, found = {"mean": (0.5,) * 3, "std": (0.25,) * 3}, tqdm(disable=True), []
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), _repeatable():
+    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), exact:
         for replayed in (False, True):
             parts = prepare(recipe, seed, accelerator, COMPARED, len(train.classes))
             start = _state(parts)
@@ -171,10 +172,6 @@ def _state(parts):
 
 def _near(plain, replayed):
     return bool((plain - replayed).norm() <= ROUNDING * plain.norm())  # not a number is not near
-
-
-def _repeatable():
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def _said(error):

@@ -138,3 +138,16 @@ def test_mobilenet_is_read_under_its_older_names(tmp_path, assert_same_state):
     torch.save(older, tmp_path / "older.pt")
     read = CLResNet50(backbone="mobilenet_v2", weights=str(tmp_path / "older.pt"))
     assert_same_state(network.backbone.state_dict(), read.backbone.state_dict())
+
+
+def test_cifars_first_layers_keep_the_places_of_a_small_image(tmp_path, assert_same_state):
+    network = CLResNet50(backbone="resnet18_cifar")
+    first = network.backbone.conv1
+    assert (first.kernel_size, first.stride, first.out_channels) == ((3, 3), (1, 1), 64)
+    assert network.backbone.maxpool(torch.ones(1, 1, 4, 4)).shape == (1, 1, 4, 4)
+    assert network.feat_dim == 512 and not network.backbone.layer1[0].bn2.weight.any()  # starts as the identity
+    torch.save(network.state_dict(), tmp_path / "own.pt")
+    read = CLResNet50(backbone="resnet18_cifar", weights=str(tmp_path / "own.pt"))
+    assert_same_state(network.state_dict(), read.state_dict())
+    assert "no ImageNet weights of resnet18_cifar" in refusal(CLResNet50, backbone="resnet18_cifar", weights="imagenet")
+    assert "unknown backbone 'resnet51'" in refusal(CLResNet50, backbone="resnet51_cifar")
