@@ -99,6 +99,8 @@ HEADLINES = {  # lines of the ledger, and the READMEs that tell them
     "… by the rule of the code, from random weights": (),
     "FER2013: centre loss answers better than softmax, with λ 0.02 on a part of the images": READMES,
     "… with λ 0.02 on all images": READMES,
+    "… by Eq. 2, from ImageNet weights, as in the paper": READMES,
+    "… with λ 0.02 from ImageNet weights": READMES,
     "FER2013: points of accuracy for a unit of α (or half), by Eq. 2": READMES,
 }
 
@@ -139,7 +141,7 @@ def test_each_number_of_a_readmes_lines_is_one_of_the_ledgers(told):
         known.add(f"{sum(ratios) / len(ratios):.2f}")
     for page, title in zip(READMES, ("What came out", "무엇을 알게 되었나요")):
         numbers = set(re.findall(r"\d+\.\d+", DOCUMENTS[page].split(f"## {title}\n")[1].split("\n## ")[0]))
-        assert len(numbers) > 20 and not numbers - known, page
+        assert len(numbers) > 20 and numbers <= known, (page, numbers - known)
 
 
 def test_the_centre_loss_can_be_used_as_its_page_says():
