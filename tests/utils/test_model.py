@@ -117,6 +117,7 @@ def test_a_file_that_is_no_weights_of_this_network_is_named(tmp_path, resnet18):
     assert not taken
 
 
+@pytest.mark.filterwarnings("ignore:The default weight init")  # torchvision's, of a network that is refused here
 def test_an_unknown_backbone_and_one_without_one_last_linear_layer_are_refused():
     for backbone in ("resnet51", "ResNet-50", "", None, "fcn_resnet50", "r3d_18"):
         said = refusal(CLResNet50, backbone=backbone, weights="imagenet")
