@@ -151,7 +151,7 @@ def disagreement(train, recipe, device, record, seed=0):
                 replay = GraphedStep(images, recipe, inputs, accelerator, parts, record) if replayed else None
                 losses = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, 1, bar, replay)
             except (RuntimeError, FerError) as error:
-                if not replayed:
+                if isinstance(error, FerError) and not replayed:  # a loss that is not finite either way
                     raise
                 return _said(error)
             moved = {name: value - start[name] for name, value in _state(parts).items()}

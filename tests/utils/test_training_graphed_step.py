@@ -167,6 +167,15 @@ def centers_twice(step, forget):
     return twice
 
 
+def not_finite(step, forget):
+    replay = again(step, forget)
+
+    def spoilt():
+        replay()
+        step.__self__.seen.fill_(float("nan"))
+    return spoilt
+
+
 def stale_rate(step, forget):
     optimizer = step.__self__.parts.optimizer
     rate = optimizer.param_groups[0]["lr"]
@@ -188,6 +197,7 @@ def test_the_comparison_notices_each_fault_and_training_goes_the_plain_way(faces
     for fault, word in FAULTS.items():
         said = disagreement(faces[0], recipe, DEVICE, fault)
         assert word in said.partition(" in ")[2], fault
+    assert "no longer finite" in disagreement(faces[0], recipe, DEVICE, not_finite)
     result = train(faces, recipe, graphed=stale_rate)
     assert not result.history.graphed.any()
     assert "Training step by step, without a CUDA graph: replayed steps differ" in capsys.readouterr().err
