@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from website import LAB, Site
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 180_000  # milliseconds until something is said to hang; a busy machine may take its time
 
 
 def site_of(folder, files):
@@ -58,12 +59,13 @@ def run_in_jupyterlab(browser, server, name, cells):
     nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=metadata),
                    folder / f"{name}.ipynb")
     page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.get_by_text("| Idle").wait_for(timeout=60_000)  # the kernel is there
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+    page.get_by_text("| Idle").wait_for()  # the kernel is there
     call(page, 0)
     lab = page.locator(".lab")
-    lab.wait_for(timeout=120_000)  # importing torch takes its time where others work too
+    lab.wait_for()  # a kernel has to import torch first
     frame(page)
     return page, lab
 

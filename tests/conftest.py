@@ -185,7 +185,6 @@ def validations(monkeypatch):
 # The labs in a browser
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PATIENCE = 180_000  # milliseconds until something is said to hang; a busy machine may take its time
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 
 
@@ -239,7 +238,7 @@ def lab_server(tmp_path_factory):
 @pytest.fixture
 def visit(browser, pages):
     """Open one of the pages, every host blocked; at the end, none may have been asked and no error been logged."""
-    from browsing import frame
+    from browsing import PATIENCE, frame
 
     contexts, wrong = [], []
 

@@ -47,8 +47,9 @@ def prepare():
             sys.exit("Python could not make the virtual environment. On Debian and Ubuntu the package python3-venv is "
                      "missing; elsewhere see the message above. Then call the same command again.")
     print("Installing the packages into .venv: once, a few minutes; README.md says how much disk it takes", flush=True)
-    code = subprocess.run([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "-c", "constraints.txt",
-                           "-e", ".[notebooks,tests,voila]"], cwd=ROOT).returncode
+    # Python compiles what it imports; pip would compile all there is, for most of a minute.
+    code = subprocess.run([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "-c",
+                           "constraints.txt", "-e", ".[notebooks,tests,voila]"], cwd=ROOT).returncode
     if code:
         sys.exit("The installation failed; pip's last lines say why. Most often the network was away or the disk is "
                  "full (README.md has the line for CPU-only wheels, which are much smaller). Mend that and call the "

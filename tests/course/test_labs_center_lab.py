@@ -4,7 +4,7 @@ import re
 
 import nbformat
 import pytest
-from browsing import ROOT, drag, frame, picture, voila
+from browsing import PATIENCE, ROOT, drag, frame, picture, voila
 from lab_pages import ALONE, CENTER, EXPLORER, RESULTS
 
 from fer_course.labs.center_lab import simulate
@@ -147,12 +147,13 @@ def test_in_voila_the_lab_comes_up_alone_and_its_slider_moves_it(browser, tmp_pa
     pytest.importorskip("voila")
     with voila(tmp_path, NOTEBOOK) as address:
         page = browser.new_page(viewport={"width": 1000, "height": 900})
+        page.set_default_timeout(PATIENCE)
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.route(re.compile(f"^(?!{re.escape(address)}|ws:)"), lambda route: route.abort())  # icons that we don't use
         page.goto(address, wait_until="commit")
         lab = page.locator(".lab").first
-        lab.locator("svg").first.wait_for(timeout=120_000)  # a kernel has to import torch first
+        lab.locator("svg").first.wait_for()  # a kernel has to import torch first
         assert page.locator("h1").first.inner_text().startswith("The lab of centre loss")
         assert "import center_lab" not in page.content(), "the code is shown"
         seen = drag(page, lab.locator("input[data-name=alpha]"), 0.15, 0.6)

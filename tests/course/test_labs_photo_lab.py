@@ -9,7 +9,7 @@ from time import monotonic
 
 import numpy as np
 import pytest
-from browsing import run_in_jupyterlab
+from browsing import PATIENCE, run_in_jupyterlab
 from datasets_on_disk import encoded as packed
 from PIL import Image
 
@@ -262,14 +262,14 @@ show_lab(lab, *lab.still())
 def test_jupyterlab_saves_the_notebook_without_the_photo(browser, lab_server):
     page, _ = run_in_jupyterlab(browser, lab_server, "photo", [SETUP])
     content, saved = packed(stripes()), lab_server[1] / "photo.ipynb"
-    page.get_by_text("Shown is a drawn face.").wait_for(timeout=60_000)
+    page.get_by_text("Shown is a drawn face.").wait_for()
     choose(page, content)
-    page.get_by_text("Shown is your photo.").wait_for(timeout=60_000)
+    page.get_by_text("Shown is your photo.").wait_for()
     page.get_by_role("slider", name="left to right").focus()
     page.keyboard.press("ArrowRight")  # must not reach JupyterLab's own keys
     page.get_by_role("menuitem", name="File").click()
     page.get_by_text("Save Notebook", exact=True).click()
-    end = monotonic() + 60
+    end = monotonic() + PATIENCE / 1000
     while "widget-state" not in saved.read_text(encoding="utf-8") and monotonic() < end:
         page.wait_for_timeout(200)
     page.close()
