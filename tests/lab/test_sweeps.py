@@ -176,9 +176,11 @@ def test_ctrl_c_ends_the_processes_and_begins_no_more(stand_in, workers):
             time.sleep(0.05)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         stand_in.call("slow", "slow", "slow", workers=workers)
+    signal.signal(signal.SIGINT, before)
     left = [process for process in psutil.process_iter(["cmdline"])
             if str(room.PROGRAM) in (process.info["cmdline"] or [])]
     assert psutil.wait_procs(left, timeout=60)[1] == []
