@@ -99,6 +99,7 @@ HEADLINES = {  # lines of the ledger, and the READMEs that tell them
     "… by the rule of the code, from random weights": (),
     "FER2013: centre loss answers better than softmax, with λ 0.02 on a part of the images": READMES,
     "… with λ 0.02 on all images": READMES,
+    "… with λ 0.005 on all images": (),
     "… by Eq. 2, from ImageNet weights, as in the paper": READMES,
     "… with λ 0.02 from ImageNet weights": READMES,
     "FER2013: points of accuracy for a unit of α (or half), by Eq. 2": READMES,
