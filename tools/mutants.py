@@ -94,7 +94,8 @@ MUTANTS = {
                            "fit(train, test, recipe"),
     # Evidence
     "unpaired": Mutant("fer_lab/evidence/measures.py", "lab/test_evidence*.py", "pairs by their order, not by seed",
-                       PAIRS, f"{PAIRS}\n        others = dict(zip(ours, others.values()))", words="(pair or claim) and not review"),
+                       PAIRS, f"{PAIRS}\n        others = dict(zip(ours, others.values()))",
+                       words="(pair or claim) and not review"),
     "edge": Mutant("fer_lab/evidence/claims.py", "lab/test_evidence*.py", "no gain at all is held for a gain",
                    "or not one_sided and self.low", "or self.low", words="(pair or claim) and not review"),
 }
