@@ -39,6 +39,7 @@ def frame(page):
 
 def drag(page, slider, start, end, steps=8):
     """Drag with the mouse between two shares of a slider's width; returns the pictures seen before it is let go."""
+    slider.scroll_into_view_if_needed()
     box, seen = slider.bounding_box(), []
     y = box["y"] + box["height"] / 2
     x = [8 + (box["width"] - 16) * (start + (end - start) * k / steps) + box["x"] for k in range(steps + 1)]

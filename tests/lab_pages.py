@@ -65,7 +65,7 @@ def notebook_of(*labs):
 def write_pages(folder):
     """A site of notebooks with labs and the lab of centre loss alone, and a page with the lab of one photo."""
     site, _ = site_of(folder, {
-        f"{CENTER}.ipynb": notebook_of(center_lab(1.9, 0.2), center_lab()),
+        f"{CENTER}.ipynb": notebook_of(center_lab(0.4, 1.9), center_lab()),
         f"{RESULTS}.ipynb": notebook_of(EXPLORER, center_lab(), ONE_RUN),
         f"{BOTH}.ipynb": notebook_of(center_lab(), EXPLORER)})
     script = module_source("photo_lab").replace("</script", "<\\/script")

@@ -54,14 +54,19 @@ def paths_by_alpha(panels):
 
 def feature_film(rows, labels, moments):
     """2-D features at several moments of a training, one row of panels a run, each image drawn as its digit; ``rows``:
-    {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns."""
+    {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns. All panels have
+    one scale, and a cross marks the origin."""
     palette = matplotlib.colormaps["tab10"]
+    reach = 1.05 * max(np.abs(points).max() for film in rows.values() for points in film)
     with drawing(2.7 * len(moments), 2.8 * len(rows), grid=False) as figure:
         for axes, (title, film) in zip(figure.subplots(len(rows), len(moments), squeeze=False), rows.items()):
             for axis, points, moment in zip(axes, film, moments):
                 for digit in np.unique(labels):
                     axis.plot(*points[labels == digit].T, linestyle="none", marker=f"${digit}$", markersize=5,
                               markeredgewidth=0, color=deep(palette(digit % 10)[:3]))
-                axis.set(title=moment, xticks=[], yticks=[])
+                axis.axhline(0, color="#B8C1C9", linewidth=0.8, zorder=0)
+                axis.axvline(0, color="#B8C1C9", linewidth=0.8, zorder=0)
+                axis.set(title=moment, xticks=[], xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+                axis.tick_params(labelleft=axis is axes[0])
             axes[0].set_ylabel(title)
         return figure

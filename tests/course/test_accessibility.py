@@ -19,7 +19,7 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.text import Text
 from seeing import DEFICIENCIES, contrast, distance, silhouette
 
-from fer_course.labs.center_lab import moving_centers, simulate
+from fer_course.labs.center_lab import beside_softmax, simulate
 from fer_course.labs.face_lab import face_lab
 from fer_course.labs.photo_lab.still import photo_answer
 from fer_course.labs.results_lab import results_lab
@@ -126,7 +126,7 @@ CLASSES = {
     "projections": lambda: plots.projections({"a": (POINTS[:, :2], LABELS)}),
     "projections_live": lambda: plots.projections_live({"a": (POINTS[:, :2], LABELS)}),
     "space_live": lambda: plots.space_live({"a": (POINTS, LABELS)}),
-    "moving_centers": lambda: moving_centers(simulate(0.5, 0.2)),
+    "beside_softmax": lambda: beside_softmax(simulate(0.2)),
     "result_panels": lambda: results_lab(grid_of_runs()).still()[0],
 }
 SERIES = {
@@ -163,7 +163,7 @@ def stills():
 
 
 def test_every_plot_is_looked_at():
-    looked_at = set(MAKE) - {"moving_centers", "result_panels", "photo_answer"}
+    looked_at = set(MAKE) - {"beside_softmax", "result_panels", "photo_answer"}
     assert looked_at == set(plots.__all__) - {"SYMBOLS", "follow", "picture", "png", "show"}
 
 
@@ -176,9 +176,8 @@ def outline(marker):
 def test_classes_are_drawn_in_their_colour_and_with_their_marker():
     markers, wrong = {outline(marker): marker for marker in MARKERS.values()}, []
     for name in CLASSES:
-        figure, shown, looks = made(name), EMOTIONS, MARKERS
+        figure, looks = made(name), MARKERS
         if isinstance(figure, Figure):
-            shown = ("happiness", "sadness", "surprise") if name == "moving_centers" else EMOTIONS
             legends = [*figure.legends, *filter(None, (axis.get_legend() for axis in figure.axes))]
             named = {text.get_text() for legend in legends for text in legend.get_texts()}
             drawn = {part.get_label(): (to_hex(part.get_facecolor()[0]),
@@ -191,7 +190,7 @@ def test_classes_are_drawn_in_their_colour_and_with_their_marker():
             drawn = {trace.name: (hexed(trace.marker.color), trace.marker.symbol) for trace in figure.data}
             edges = [trace.marker.line for trace in figure.data]
             wrong += [f"{name}: edges"] * any(contrast(line.color) < 3 or not line.width > 0 for line in edges)
-        if not named >= set(shown) or drawn != {it: (COLOURS[it].lower(), looks[it]) for it in shown}:
+        if not named >= set(EMOTIONS) or drawn != {it: (COLOURS[it].lower(), looks[it]) for it in EMOTIONS}:
             wrong.append(f"{name}: {drawn}, in the legend {named}")
     assert not wrong, "\n".join(wrong)
 

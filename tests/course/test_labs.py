@@ -24,18 +24,18 @@ from fer_utils.faces import ACTION_UNITS, UNITS
 
 
 def test_the_lab_keeps_what_the_reader_chose():
-    lab, other = center_lab(0.7, 0.1, 3, update="sgd"), center_lab()
-    assert lab.options == {"alpha": 0.7, "lam": 0.1, "batch": 24, "update": "sgd", "seed": 3}
-    lab.set_state({"alpha": 2, "batch": 90})  # as the browser sends it: JavaScript knows no 2.0
-    assert (lab.alpha, lab.batch) == (2.0, 90) and other.options["alpha"] == 0.5
-    assert simulate(**lab.options).rho == pytest.approx(1 - 2 / 3)
+    lab, other = center_lab(0.1, 0.7, 3, update="sgd"), center_lab()
+    assert lab.options == {"lam": 0.1, "alpha": 0.7, "batch": 62, "update": "sgd", "imbalance": 1.0, "seed": 3}
+    lab.set_state({"lam": 2, "batch": 90})  # as the browser sends it: JavaScript knows no 2.0
+    assert (lab.lam, lab.batch) == (2.0, 90) and other.options["lam"] == 0.2
+    assert simulate(**lab.options, steps=0).options == lab.options
     assert set(lab.options) <= set(lab.get_state()), "an option that never reaches the browser"
 
 
 def test_a_lab_leaves_a_picture_and_words_and_a_wheel_its_module(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw, metadata: shown.append((bundle, metadata)))
-    lab, faces = center_lab(1.9, 0.4), face_lab()
+    lab, faces = center_lab(0.4, 1.9), face_lab()
     for widget in (lab, faces):
         show_lab(widget, lab.still()[0], "words")
     for bundle, metadata in shown:

@@ -1,5 +1,5 @@
 from .simulation import simulate
-from .still import moving_centers
+from .still import beside_softmax
 from .widget import center_lab
 
-__all__ = ["center_lab", "moving_centers", "simulate"]
+__all__ = ["beside_softmax", "center_lab", "simulate"]

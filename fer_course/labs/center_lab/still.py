@@ -2,58 +2,57 @@
 
 import numpy as np
 
-from fer_utils.center_loss import REGIONS
-from fer_utils.emotions import COLOURS, MARKERS
-from fer_utils.plots.display import ACCENT, INK, deep, drawing
+from fer_utils.emotions import COLOURS, EMOTIONS, MARKERS
+from fer_utils.plots.display import INK, deep, drawing
+
+from .simulation import CLASSES, simulate
+
+TRAIL, THIN = 12, 4  # steps of a centre's path; one point of so many is drawn
 
 
-def moving_centers(simulation):
-    """A ``simulation.Simulation`` as a still, laid out as the lab: where points and centres went, both losses by step,
-    and ρ on its gauge. What diverges leaves the picture; a centre that did is drawn at its edge."""
+def beside_softmax(simulation):
+    """A ``simulation.Simulation`` beside softmax alone on the same points: where unseen points lie, both planes on one
+    scale, and the recall of each class. A centre that left the plane is drawn at its edge."""
+    options = simulation.options
+    softmax = simulate(0, **{name: options[name] for name in ("batch", "imbalance", "seed")})
+    rule = {"eq2": "", "sgd": ", SGD", "adam": ", Adam"}[options["update"]]
+    arms = {"softmax alone": softmax, f"λ = {options['lam']:g}, α = {options['alpha']:g}{rule}": simulation}
+    reach = 1.15 * np.quantile(np.linalg.norm(softmax.features(), axis=1), 0.97)
     with drawing(10, 4.4) as figure:
-        plane, curve, gauge = figure.subplot_mosaic("ab;ac", height_ratios=(4, 1), width_ratios=(46, 54)).values()
-        reach, outside = 3, []
-        for label, (name, points, path) in enumerate(simulation.by_class()):
-            colour, edge, marker = COLOURS[name], deep(COLOURS[name]), MARKERS[name]
-            plane.scatter(*simulation.start[simulation.labels == label].T, s=12, facecolors="none", edgecolors=edge,
-                          linewidths=0.4, marker=marker)
-            plane.scatter(*points.T, s=20, facecolors=(colour, 0.8), edgecolors=edge, linewidths=0.5, marker=marker,
-                          label=name)
-            plane.plot(*_held(path, 50).T, color=edge, linewidth=1.2)
-            plane.plot(*_held(path[-1:], reach - 0.2).T, color=colour, marker=marker, markeredgecolor=INK,
-                       markeredgewidth=1.5, markersize=11, linestyle="none")
-            outside += [name] if np.linalg.norm(path[-1]) > reach - 0.2 else []
-        title = f"α = {simulation.alpha:g}, λ = {simulation.lam:g}, batch {simulation.batch}, {simulation.update}"
-        plane.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(-2, 0, 2),
-                  yticks=(-2, 0, 2))
-        plane.legend(fontsize=8, loc="lower left")
-        if outside:
-            plane.text(0.02, 0.95, f"out of the picture: {', '.join(outside)}", transform=plane.transAxes, fontsize=8.5)
-        highest = 1.2
-        for values, name, colour, dash in ((simulation.cross_entropy, "$L_S$, cross-entropy", INK, "-"),
-                                           (simulation.center_loss, "$L_C$, centre loss", ACCENT, "--")):
-            curve.plot(np.minimum(values, 10 * highest), color=colour, linestyle=dash, label=f"{name} {values[-1]:.3g}")
-        curve.set(title="the losses by step", ylim=(0, highest))
-        curve.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.9)
-        _gauge(gauge, simulation)
+        *planes, bars = figure.subplots(1, 3, width_ratios=(1, 1, 0.8))
+        for axis, (title, arm), shift, colours in zip(planes, arms.items(), (0, 0.4),
+                                                      (["#C4CBD1"] * CLASSES, [COLOURS[name] for name in EMOTIONS])):
+            found = arm.measures()
+            _plane(axis, arm, reach)
+            axis.set_title(f"{title}\naccuracy {100 * found['accuracy']:.1f} %, macro F1 {found['macro_f1']:.2f}")
+            bars.barh(np.arange(CLASSES) + shift, 100 * found["recall"], 0.4, color=colours,
+                      edgecolor=[deep(colour) for colour in colours], linewidth=0.8, label=title,
+                      hatch=None if shift else "///")
+        if simulation.options["lam"]:
+            _centers(planes[1], simulation, reach)
+        bars.set(title="recall, %\n(grey: softmax alone)", xlim=(0, 100), yticks=np.arange(CLASSES) + 0.2)
+        bars.set_yticklabels(EMOTIONS)
+        bars.invert_yaxis()
+        figure.legend(*planes[0].get_legend_handles_labels(), loc="outside lower center", ncols=CLASSES, fontsize=8.5)
         return figure
 
 
-def _gauge(axis, simulation):
-    ends = [*REGIONS.values(), -2.0]
-    for name, top, end, tone in zip(REGIONS, ends, ends[1:], ("#E4E9EE", "#CFE8DC", "#FCE9C4", "#F6CFBE")):
-        axis.axvspan(end, top, color=tone, linewidth=0)
-        axis.text((top + end) / 2, 0.2, name, ha="center", va="center", fontsize=8.5, color=INK)
-    rho = simulation.rho
-    if rho is None:
-        title = "no ρ under Adam: α has no effect"
-    else:
-        title = f"ρ = {rho:+.2f}: {simulation.region}".replace("-", "−")
-        axis.plot(max(rho, -2), 1, marker="v", markersize=9, color=INK, clip_on=False)
-        axis.axvline(max(rho, -2), ymin=0.5, color=INK, linewidth=1.5)
-    axis.set(title=title, xlim=(1, -2), ylim=(0, 1), yticks=(), xticks=ends)
-    axis.grid(visible=False)
-    axis.spines[:].set_visible(False)
+def _plane(axis, simulation, reach):
+    features, truth = simulation.features()[::THIN], simulation.truth[::THIN]
+    for label, name in enumerate(EMOTIONS):
+        axis.scatter(*features[truth == label].T, s=14, facecolors=(COLOURS[name], 0.75), edgecolors=deep(COLOURS[name]),
+                     linewidths=0.5, marker=MARKERS[name], label=name)
+    axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(), yticks=())
+    axis.spines[:].set_visible(True)
+
+
+def _centers(axis, simulation, reach):
+    """Where the centres ended, and their last steps."""
+    for label, name in enumerate(EMOTIONS):
+        path = simulation.paths[-TRAIL - 1:, label]
+        axis.plot(*_held(path, 5 * reach).T, color=deep(COLOURS[name]), linewidth=1)
+        axis.plot(*_held(path[-1:], 0.95 * reach).T, color=COLOURS[name], marker=MARKERS[name], markeredgecolor=INK,
+                  markeredgewidth=1.4, markersize=8, linestyle="none")
 
 
 def _held(points, reach):
