@@ -54,19 +54,23 @@ def paths_by_alpha(panels):
 
 def feature_film(rows, labels, moments):
     """2-D features at several moments of a training, one row of panels a run, each image drawn as its digit; ``rows``:
-    {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns. All panels have
-    one scale, and a cross marks the origin."""
+    {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns. A row has one
+    scale, a cross marks the origin, and a dashed square shows in the wider rows how large the narrowest is."""
     palette = matplotlib.colormaps["tab10"]
-    reach = 1.05 * max(np.abs(points).max() for film in rows.values() for points in film)
+    reaches = [1.05 * max(np.abs(points).max() for points in film) for film in rows.values()]
     with drawing(2.7 * len(moments), 2.8 * len(rows), grid=False) as figure:
-        for axes, (title, film) in zip(figure.subplots(len(rows), len(moments), squeeze=False), rows.items()):
+        panels = figure.subplots(len(rows), len(moments), squeeze=False)
+        for axes, (title, film), reach in zip(panels, rows.items(), reaches):
             for axis, points, moment in zip(axes, film, moments):
                 for digit in np.unique(labels):
                     axis.plot(*points[labels == digit].T, linestyle="none", marker=f"${digit}$", markersize=5,
                               markeredgewidth=0, color=deep(palette(digit % 10)[:3]))
-                axis.axhline(0, color="#B8C1C9", linewidth=0.8, zorder=0)
-                axis.axvline(0, color="#B8C1C9", linewidth=0.8, zorder=0)
-                axis.set(title=moment, xticks=[], xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+                for line in (axis.axhline, axis.axvline):
+                    line(0, color="#B8C1C9", linewidth=0.8, zorder=0)
+                if (small := min(reaches)) < reach:
+                    axis.add_patch(matplotlib.patches.Rectangle((-small, -small), 2 * small, 2 * small, fill=False,
+                                                                edgecolor=INK, linestyle="--"))
+                axis.set(title=moment, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=())
                 axis.tick_params(labelleft=axis is axes[0])
             axes[0].set_ylabel(title)
         return figure
