@@ -71,6 +71,7 @@ def lambda_curves(curves, softmax):
             _seeds(axis, lines, markersize=5, linewidth=1)
             axis.set(title=title, xscale="log")
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set(xlabel="λ", yscale="log")  # a ratio of 2 is as far from 1 as one of a half
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axis.yaxis.set_major_formatter("{x:g}")
