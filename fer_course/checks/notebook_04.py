@@ -186,7 +186,7 @@ def _make_judge(interval, otherwise=True):
     return judge
 
 
-judge = FunctionCheck(
+judge_claim = FunctionCheck(
     _make_judge(_interval), _gains,
     "The whole interval inside: held. The whole interval outside: did not hold. An edge inside it: undecided.",
     (Mistake(_make_judge(lambda gains: (gains.mean(), gains.mean())), "You asked where the mean lies. It scatters with "
