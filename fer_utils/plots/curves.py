@@ -8,8 +8,8 @@ from .display import ACCENT, INK, SECOND, drawing, png, squares
 
 def learning_curves(histories):
     """Cross-entropy, accuracy and compactness by epoch; ``histories``: {name: DataFrame of a run's history}."""
-    with drawing(4.6, 8.6) as figure:  # one below the other: beside each other a phone shrinks them
-        loss, accuracy, ratio = figure.subplots(3, 1)
+    with drawing(11, 3.2) as figure:
+        loss, accuracy, ratio = figure.subplots(1, 3)
         for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
             style = {"color": colour, "marker": marker, "markersize": 4}
             pale = {**style, "markerfacecolor": "white", "linestyle": ":"}
@@ -20,13 +20,12 @@ def learning_curves(histories):
             ratio.plot(history.epoch, history.validation_ratio, **style)
         titles = ("cross-entropy", "accuracy (%)", "intra/inter-class distance, validation")
         for axis, title in zip(figure.axes, titles):
-            axis.set(title=title, yscale="log" if axis is ratio else "linear")
+            axis.set(title=title, xlabel="epoch", yscale="log" if axis is ratio else "linear")
             axis.xaxis.get_major_locator().set_params(integer=True)
         ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         ratio.yaxis.set_major_formatter("{x:g}")
         ratio.yaxis.set_minor_formatter(NullFormatter())
-        ratio.set(xlabel="epoch")
-        figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center")
+        loss.legend(fontsize=8)
         return figure
 
 
@@ -64,8 +63,8 @@ def both_losses(history, lam):
 
 def confusion_matrices(matrices):
     """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
-    with drawing(4.6, 4.2 * len(matrices), grid=False) as figure:  # one below the other: a phone shows them so
-        for axis, (title, counts) in zip(figure.subplots(len(matrices), 1, squeeze=False)[:, 0], matrices.items()):
+    with drawing(4.9 * len(matrices), 4.4, grid=False) as figure:
+        for axis, (title, counts) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
             confusion_squares(axis, counts)
             axis.set(title=f"{title} (% of each row)")
         return figure
