@@ -30,8 +30,8 @@ def batches(rng):
 
 balance = ValueCheck(
     0.2 * 0.5 * 2048 * 0.5**2 / math.log(7),
-    "λ·L_C is 51.2 and L_S is ln 7 = 1.95: at the start the network feels centre loss 26 times as strongly. That is "
-    "what decides, and not that 0.2 sounds small.",
+    "λ·L_C is 51.2 and L_S is ln 7 = 1.95: at the start the network feels centre loss 26 times as strongly. That "
+    "ratio decides, not how small 0.2 sounds.",
     (Mistake(0.2, "That is λ itself. λ says nothing until you know how large the two losses are: compare λ·L_C with "
              "L_S."),
      Mistake(0.5 * 2048 * 0.5**2 / math.log(7), "That is L_C against L_S; λ = 0.2 is missing."),
@@ -80,7 +80,7 @@ def _validate(network, center_loss, images, labels, *, train=False, softmax=Fals
 
 validate = FunctionCheck(
     _validate, batches,
-    "Both losses are told, and nothing was moved: not the centres, not batch norm.",
+    "You return both losses, and nothing has moved: not the centres, not batch norm.",
     (Mistake(partial(_validate, move=True), "The values are right, but the centres have moved: they now know the "
              "validation images, and the next call gives a smaller loss. update_centers belongs in the training loop "
              "alone."),
