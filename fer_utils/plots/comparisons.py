@@ -32,9 +32,8 @@ def alpha_curves(panels, softmax, paper=None):
     ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own. All panels span the same number of points.
     """
     panels, paper = dict(panels), paper or {}
-    number = len(panels) + len(paper)
-    with drawing(4.6, 2.5 * number + 0.6) as figure:  # one below the other: beside each other a phone shrinks them
-        axes = figure.subplots(number, 1, squeeze=False)[:, 0]
+    with drawing(4.6, 2.5 * (len(panels) + len(paper)) + 0.6) as figure:  # a phone shrinks panels that lie in a row
+        axes = figure.subplots(len(panels) + len(paper), 1, squeeze=False)[:, 0]
         for axis, (rule, curves) in zip(axes, panels.items()):
             if axis is not axes[0]:
                 axis.sharey(axes[0])
@@ -52,8 +51,7 @@ def alpha_curves(panels, softmax, paper=None):
         ends = np.array([axis.get_ylim() for axis in axes])
         for axis, middle in zip(axes, ends.mean(1)):
             axis.set_ylim(middle - np.ptp(ends, 1).max() / 2, middle + np.ptp(ends, 1).max() / 2)
-        for axis in axes:
-            axis.set(ylabel="test accuracy (%)")
+        figure.supylabel("test accuracy (%)", fontsize=10)
         if panels:
             figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return figure

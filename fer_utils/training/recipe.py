@@ -19,12 +19,11 @@ NUMBERS = {  # field: type, smallest, largest
 CHOICES = {
     "optimizer": ("adam", "sgd"), "schedule": ("constant", "one_cycle", "cosine"),
     "precision": ("auto", "fp32", "bf16", "fp16"), "monitor": ("accuracy", "cross_entropy"),
-    "normalisation": ("training", "imagenet"), "update": tuple(RULES),
-    "center_init": ("zeros", "randn", "means"),
+    "normalisation": ("training", "imagenet"), "update": tuple(RULES), "center_init": ("zeros", "randn", "means"),
 }
 SWITCHES = ("flip", "reshuffle", "augment_validation", "mirror_test")
 CENTERS = ("lam_warmup", "alpha", "update", "center_init")  # fields without effect where lam is 0
-LATER = ("lam_warmup",)  # left out of a run's key at its default, so that runs from before it keep theirs
+LATER = ("lam_warmup",)  # left out of a run's key while they are 0, so that runs from before them keep theirs
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,9 @@ class Recipe:
       ``label_smoothing``; ``mixup``: the parameter of its Beta distribution; ``ema``: decay of the weights' moving
       average, which is then what is tested; ``mirror_test``: the mean of an image's and its mirror image's answer.
     - Centre loss: ``lam`` multiplies ½·mean‖x − c‖² beside the mean cross-entropy, and 0 is plain softmax training;
-      ``lam_warmup``: λ climbs linearly from 0, step by step, and is ``lam`` after so many epochs; ``alpha`` and
-      ``update`` as in ``CenterLoss``; ``center_init``: "zeros", "randn" or "means". "means" separates before it
-      gathers: the first epoch trains with λ = 0, as softmax does, then each centre is put on the mean of its class's
-      training features as they are at the end of that epoch, and λ acts from the second epoch on.
+      over ``lam_warmup`` epochs λ climbs linearly from 0, step by step; ``alpha`` and ``update`` as in ``CenterLoss``;
+      ``center_init``: "zeros", "randn" or "means": after a first epoch with λ = 0, which is softmax's, each centre is
+      put on the mean of its class's training features, and λ acts from the second epoch on.
     - ``precision``: "fp32", "bf16", "fp16", or "auto", which takes bf16 where the hardware computes in it.
 
     Raises ``FerError`` for a value out of range.
@@ -164,9 +162,9 @@ class Recipe:
 
     def effective(self):
         """The fields that decide the outcome, as a dict; those of the centres have no part in it where lam is 0."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-                  if field.name not in LATER or getattr(self, field.name) != field.default}
-        return {name: value for name, value in fields.items() if self.lam or name not in CENTERS}
+        fields = dataclasses.asdict(self)
+        return {name: value for name, value in fields.items()
+                if (self.lam or name not in CENTERS) and (value or name not in LATER)}
 
 
 RECIPES = {recipe.name: recipe for recipe in (

@@ -80,7 +80,7 @@ def build(recipe, seed, device, num_classes=len(EMOTIONS)):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initialisation"))
         model = CLResNet50(num_classes, backbone=recipe.backbone, weights=recipe.weights)
-        init = "zeros" if recipe.center_init == "means" else recipe.center_init  # until the means are there
+        init = recipe.center_init.replace("means", "zeros")  # until the means are there
         center_loss = CenterLoss(num_classes, model.feat_dim, alpha=recipe.alpha, update=recipe.update, init=init,
                                  learning_rate=recipe.learning_rate)
     model.to(device, memory_format=torch.channels_last)
