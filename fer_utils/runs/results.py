@@ -133,6 +133,6 @@ def _overrides(recipe):
 def _arm(recipe):
     if not recipe.lam:
         return "softmax"
-    start = {"zeros": "", "randn": ", centres from randn", "means": ", centres from means"}[recipe.center_init]
-    climb = f", λ over {recipe.lam_warmup:g} epochs" if recipe.lam_warmup else ""
-    return f"λ = {recipe.lam:g}, α = {recipe.alpha:g}, {RULES[recipe.update]}{start}{climb}"
+    start = "" if recipe.center_init == "zeros" else f", centres from {recipe.center_init}"
+    start += f", λ over {recipe.lam_warmup:g} epochs" if recipe.lam_warmup else ""
+    return f"λ = {recipe.lam:g}, α = {recipe.alpha:g}, {RULES[recipe.update]}{start}"
