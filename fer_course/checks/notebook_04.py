@@ -2,11 +2,14 @@
 
 import math
 from functools import partial
+from itertools import combinations
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
+from fer_utils.statistics import paired_difference
 
 from .small_network import SmallNetwork
 from .verdict import FunctionCheck, Mistake, ValueCheck, is_untouched
@@ -27,8 +30,8 @@ def batches(rng):
 
 balance = ValueCheck(
     0.2 * 0.5 * 2048 * 0.5**2 / math.log(7),
-    "λ·L_C is 51.2 and L_S is ln 7 = 1.95: at the start the network feels centre loss 26 times as strongly. That is "
-    "what decides, and not that 0.2 sounds small.",
+    "λ·L_C is 51.2 and L_S is ln 7 = 1.95: at the start the network feels centre loss 26 times as strongly. That "
+    "ratio decides, not how small 0.2 sounds.",
     (Mistake(0.2, "That is λ itself. λ says nothing until you know how large the two losses are: compare λ·L_C with "
              "L_S."),
      Mistake(0.5 * 2048 * 0.5**2 / math.log(7), "That is L_C against L_S; λ = 0.2 is missing."),
@@ -77,7 +80,7 @@ def _validate(network, center_loss, images, labels, *, train=False, softmax=Fals
 
 validate = FunctionCheck(
     _validate, batches,
-    "Both losses are told, and nothing was moved: not the centres, not batch norm.",
+    "You return both losses, and nothing has moved: not the centres, not batch norm.",
     (Mistake(partial(_validate, move=True), "The values are right, but the centres have moved: they now know the "
              "validation images, and the next call gives a smaller loss. update_centers belongs in the training loop "
              "alone."),
@@ -103,7 +106,7 @@ def _stepped(function, *flat):
 
 
 def _make_step(lam=True, clear=True, move="last", pull=True):
-    """A training step, right as it is; each argument makes it one of the wrong ones."""
+    """A training step, right as it is; each argument makes it one of the wrong ones, and two make it wrong twice."""
     def step(network, center_loss, optimizer, images, labels, weight):
         if clear:
             optimizer.zero_grad()
@@ -122,18 +125,77 @@ def _make_step(lam=True, clear=True, move="last", pull=True):
     return step
 
 
+_FAULTS = [
+    ({"move": "first"}, "The centres moved before the loss was computed. Each face is then pulled to a place that has "
+     "just come towards it, and part of the pull is used up before it acts: compute the loss first, and move the "
+     "centres last."),
+    ({"move": "never"}, "The centres stay where they began. No optimiser knows them; call "
+     "center_loss.update_centers(features, labels) once a step."),
+    ({"clear": False}, "Gradients add up from step to step: optimizer.zero_grad() is missing."),
+    ({"lam": False}, "L_C enters with weight 1. Eq. 3 says L_S + λ·L_C."),
+    ({"pull": False}, "The network does not feel centre loss: it is missing from the sum, or its features were "
+     "detached. A loss whose gradient reaches no weight is a number on the screen."),
+    ({"move": "anew"}, "The centres moved with features that were computed anew, after the network's step. Eq. 2 takes "
+     "those of this step, which also costs one forward pass instead of two."),
+]
+
+
+def _can_be_told_apart(first, second):
+    """Two faults in one step: not two values of one argument, and not one that the other hides."""
+    hidden = ({"lam": False}, {"move": "first"})  # where the network does not feel centre loss
+    return not first.keys() & second.keys() and not any(
+        one == {"pull": False} and other in hidden for one, other in ((first, second), (second, first)))
+
+
+_PAIRS = [({**first, **second}, f"Two things. {said} And: {told}")
+          for (first, said), (second, told) in combinations(_FAULTS, 2) if _can_be_told_apart(first, second)]
+
 train_step = FunctionCheck(
     _make_step(), lambda rng: [sum(batches(rng), ()), sum(batches(rng), ())],
     "Loss, gradient, the network's step, and then the centres': Eq. 3 and Eq. 2, as in the course's own loop.",
-    (Mistake(_make_step(move="first"), "The centres moved before the loss was computed. Each face is then pulled to a "
-             "place that has just come towards it, and part of the pull is used up before it acts: compute the loss "
-             "first, and move the centres last."),
-     Mistake(_make_step(move="never"), "The network learns, but the centres stay where they began. No optimiser knows "
-             "them; call center_loss.update_centers(features, labels) once a step."),
-     Mistake(_make_step(clear=False), "Gradients add up from step to step: optimizer.zero_grad() is missing."),
-     Mistake(_make_step(lam=False), "L_C enters with weight 1. Eq. 3 says L_S + λ·L_C."),
-     Mistake(_make_step(pull=False), "The network does not feel centre loss: it is missing from the sum, or its "
-             "features were detached. A loss whose gradient reaches no weight is a number on the screen."),
-     Mistake(_make_step(move="anew"), "The centres moved with features that were computed anew, after the network's "
-             "step. Eq. 2 takes those of this step, which also costs one forward pass instead of two.")),
-    trial=_stepped)
+    tuple(Mistake(_make_step(**faults), said) for faults, said in _FAULTS + _PAIRS), trial=_stepped)
+
+
+def _gains(rng):
+    """(gains in points, low, high): claims that hold, that fail and that stay open, each often enough."""
+    bands = (-1, 1), (0, 2), (-5, 5), (1, 3), (-2, -0.5), (0, 6)
+    return [(rng.normal(mean, sd, size=pairs).round(2), low, high) for low, high in bands
+            for mean, sd, pairs in ((0.3, 0.2, 5), (1.5, 1.0, 3), (-1.2, 0.3, 4), (4.0, 0.5, 6), (0.9, 0.9, 3))]
+
+
+def _interval(gains):
+    known = paired_difference(gains, np.zeros(len(gains)))
+    return known.low, known.high
+
+
+def _spread(gains):
+    return gains.min(), gains.max()
+
+
+def _error(gains):
+    half = gains.std(ddof=1) / math.sqrt(len(gains))
+    return gains.mean() - half, gains.mean() + half
+
+
+def _make_judge(interval, otherwise=True):
+    def judge(gains, low, high):
+        left, right = interval(gains)
+        if low <= left and right <= high:
+            return "held"
+        return "undecided" if otherwise and left <= high and right >= low else "did not hold"
+    return judge
+
+
+judge_claim = FunctionCheck(
+    _make_judge(_interval), _gains,
+    "The whole interval inside: held. The whole interval outside: did not hold. An edge inside it: undecided.",
+    (Mistake(_make_judge(lambda gains: (gains.mean(), gains.mean())), "You asked where the mean lies. It scatters with "
+             "the seeds: ask where its 95 % interval lies."),
+     Mistake(_make_judge(_interval, otherwise=False), "\"did not hold\" needs the whole interval outside the band. "
+             "Where an edge of the band lies in the interval, these pairs cannot tell: undecided."),
+     Mistake(_make_judge(_spread), "That is the range of the single gains. The claim is about their mean: take "
+             "statistics.paired_difference, which has its interval."),
+     Mistake(_make_judge(_error), "Mean ± one standard error covers two thirds of such cases, with few pairs fewer. "
+             "Take the 95 % interval, .low and .high of statistics.paired_difference."),
+     Mistake(lambda gains, low, high: "held" if _interval(gains)[0] > 0 else "undecided", "You asked whether the gain "
+             "is above zero. The claim is its band, from low to high.")))

@@ -11,9 +11,9 @@ MEAN, SD = 60.4, 1.7  # of the eleven points of Fig. 4 on FER2013, in percent
 
 best_of = ValueCheck(
     expected_best(22, MEAN, SD),
-    "63.6: twice as many values of α, half a point more, and nobody has learned anything. The best of n grows with n.",
-    (Mistake(expected_best(11, MEAN, SD), "That is the best of eleven. With more draws the luckiest one lies higher; a "
-             "little, for the best of the second eleven wins only half of the time."),
+    "63.6: twice as many values of α give half a point more, though α did nothing. The best of n grows with n.",
+    (Mistake(expected_best(11, MEAN, SD), "That is the best of eleven. With more draws the best one lies higher, but "
+             "only a little: the best of the second eleven wins only half of the time."),
      Mistake(MEAN, "That is the mean, the honest number. The best of 22 draws is not a usual draw."),
      Mistake(MEAN + SD, "One standard deviation above the mean is where one draw in six lies; the best of 22 lies "
              "higher."),
@@ -34,14 +34,14 @@ def _not(knob, right):
 
 knobs = ValueCheck(
     _factors(19, 19, 1, 1),
-    "α scales the centres' step under Eq. 2 and SGD, does nothing under Adam, and λ is the network's affair.",
+    "α scales the centres' step under Eq. 2 and SGD and does nothing under Adam. λ acts on the network only.",
     (Mistake(_factors(19, 19, 19, 10), "Two things: Adam divides each gradient by its own size, so a factor in front "
-             "goes out again; and λ weighs L_C for the network, while Eq. 2 has no λ in it."),
+             "cancels; and λ weighs L_C for the network, while Eq. 2 has no λ in it."),
      Mistake(_factors(1, 1, 1, 1), "Under Adam alone a factor has no effect. Eq. 2 and SGD take it as it is."),
      Mistake(_not("α under Adam", 1), "Look at Adam again: it divides each gradient by its own size, so a factor in "
-             "front of all gradients goes out again. A curve over α shows nothing but chance then.", matches=True),
+             "front of all gradients cancels. A curve over α then shows only noise.", matches=True),
      Mistake(_not("λ under Eq. 2", 1), "Look at λ again: it weighs L_C for the network's gradient. Eq. 2 has no λ in "
-             "it; how fast centres follow is α's affair alone.", matches=True),
+             "it; α alone decides how fast the centres follow.", matches=True),
      Mistake(_not("α under SGD", 19), "Look at SGD again: a step is rate times gradient, and α is the "
              "rate.", matches=True),
      Mistake(_not("α under Eq. 2", 19), "Look at Eq. 2 again: the step is −α·Δc, so it grows as α "
@@ -97,19 +97,19 @@ def _choose_each(alphas, validation, test):
 
 choose = FunctionCheck(
     _choose, _tables,
-    "Chosen on validation, told on test, a mean over all seeds: the test set was looked at once.",
+    "Chosen on validation, reported on test, a mean over all seeds: you looked at the test set once.",
     (Mistake(lambda alphas, validation, test: _choose(alphas, test, test), "α was chosen on the test "
              "set, so its accuracy is the best of many looks and too high. Choose by validation; look at the test of "
              "that one alone."),
      Mistake(lambda alphas, validation, test: (alphas[test.max(axis=0).argmax()], test.max()), "That is the single "
-             "best run of the whole table. Its seed was lucky; the next reader gets another one. Tell the mean over "
+             "best run of the whole table. Its seed was lucky; the next reader gets another one. Report the mean over "
              "seeds."),
      Mistake(lambda alphas, validation, test: _choose(alphas, validation, test, summary=np.max),
-             "The right α, but the accuracy of its luckiest seed. Tell the mean over all seeds."),
+             "The right α, but the accuracy of its luckiest seed. Report the mean over all seeds."),
      Mistake(lambda alphas, validation, test: _choose(alphas, validation, validation), "The α is right, but "
              "its accuracy is the validation one: the best of many looks, again. That is what the test set is for."),
      Mistake(lambda alphas, validation, test: _choose(alphas, validation, test, seeds=slice(0, 1)), "Only the first "
-             "seed was looked at. A curve over α at one seed is as much weather as climate: take the mean over seeds, "
+             "seed was looked at. A curve over α at one seed shows mostly noise: take the mean over seeds, "
              "the rows."),
      Mistake(_choose_each, "Each seed chose an α of its own, and their mean is an α that nobody trained with. Take the "
              "mean over seeds first, then one α for all.")))

@@ -50,7 +50,7 @@ class FunctionCheck:
     ``cases``: a function of a numpy ``Generator`` that returns a list of argument tuples, of several shapes;
     ``said``: what a right answer is told; ``mistakes``: which wrong functions are recognised, the likeliest first;
     ``trial(function, *case)``: what counts of a function, where it is more than its value, such as what it moved. A
-    trial that returns a dict has the first part named that differs.
+    trial that returns a dict has each part named that differs.
     """
 
     reference: callable
@@ -98,9 +98,10 @@ class FunctionCheck:
     def _difference(self, case, mine, right):
         given = ", ".join(map(_short, case))
         if isinstance(right, dict) and isinstance(mine, dict):
-            part = next(name for name in right if not self.same(mine.get(name), right[name]))
-            return f"For {given}, {part}: {_compared(mine.get(part), right[part])}"
-        return f"For {given} {_compared(mine, right)}"
+            wrong = [name for name in right if not self.same(mine.get(name), right[name])]
+            said = [f"{name}: {_compared(mine.get(name), right[name], self.tolerance)}" for name in wrong]
+            return f"For {given}, {' And '.join(said)}"
+        return f"For {given} {_compared(mine, right, self.tolerance)}"
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,16 @@ def _raised(error):
     return f"{type(error).__name__}: {error} (line {last.lineno} of {last.name})."
 
 
-def _compared(mine, right):
+def _compared(mine, right, tolerance):
     if is_untouched(mine):
         return "it returns nothing; does every path end in a return?"
     shapes = [getattr(answer, "shape", None) for answer in (mine, right)]
     if None not in shapes and tuple(shapes[0]) != tuple(shapes[1]):
         return f"the shape is {tuple(shapes[0])}, and it should be {tuple(shapes[1])}."
+    if None not in shapes and np.prod(shapes[1]) > 6:  # too many to show: the first that differs
+        mine, right = _array(mine), _array(right)
+        place = np.argwhere(~np.isclose(mine, right, rtol=tolerance, atol=tolerance, equal_nan=True))[0].tolist()
+        return f"entry {place} is {_short(mine[tuple(place)])}, and {_short(right[tuple(place)])} is right."
     return f"it gives {_short(mine)}, and {_short(right)} is right."
 
 

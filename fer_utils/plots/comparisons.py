@@ -32,8 +32,8 @@ def alpha_curves(panels, softmax, paper=None):
     ``paper``: {name: (alphas, accuracies, softmax)} in panels of their own. All panels span the same number of points.
     """
     panels, paper = dict(panels), paper or {}
-    with drawing(3.7 * (len(panels) + len(paper)), 3.5) as figure:
-        axes = figure.subplots(1, len(panels) + len(paper), squeeze=False)[0]
+    with drawing(4.6, 2.5 * (len(panels) + len(paper)) + 0.6) as figure:  # a phone shrinks panels that lie in a row
+        axes = figure.subplots(len(panels) + len(paper), 1, squeeze=False)[:, 0]
         for axis, (rule, curves) in zip(axes, panels.items()):
             if axis is not axes[0]:
                 axis.sharey(axes[0])
@@ -51,24 +51,26 @@ def alpha_curves(panels, softmax, paper=None):
         ends = np.array([axis.get_ylim() for axis in axes])
         for axis, middle in zip(axes, ends.mean(1)):
             axis.set_ylim(middle - np.ptp(ends, 1).max() / 2, middle + np.ptp(ends, 1).max() / 2)
-        axes[0].set(ylabel="test accuracy (%)")
+        figure.supylabel("test accuracy (%)", fontsize=10)
         if panels:
-            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return figure
 
 
 def lambda_curves(curves, softmax):
-    """Accuracy in % and the ratio intra/inter against λ, a line for each seed; ``curves``: {seed: (lams, accuracies,
-    ratios)}; ``softmax``: (accuracies, ratios) of the runs without centre loss."""
-    with drawing(8, 3.4) as figure:
-        for axis, part, title in zip(figure.subplots(1, 2), (0, 1), ("test accuracy (%)", "intra/inter, test images")):
+    """Accuracy in %, macro F1 in % and the ratio intra/inter against λ, one below the other so that a phone can show
+    them, a line for each seed; ``curves``: {seed: (lams, accuracies, macro F1s, ratios)}; ``softmax``: (accuracies,
+    macro F1s, ratios) of the runs without centre loss."""
+    titles = ("test accuracy (%)", "macro F1 on test images (%)", "intra/inter on test images")
+    with drawing(4.6, 7.6) as figure:
+        for part, (axis, title) in enumerate(zip(figure.subplots(3, 1, sharex=True), titles)):
             _band(axis, softmax[part])
             lines = {seed: (curve[0], curve[1 + part]) for seed, curve in curves.items()}
             _seeds(axis, lines, markersize=5, linewidth=1)
-            axis.set(title=title, xlabel="λ", xscale="log")
-            if part == 0:
-                axis.legend(fontsize=8)
-        axis.set(yscale="log")  # a ratio of 2 is as far from 1 as one of a half
+            axis.set(title=title, xscale="log")
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set(xlabel="λ", yscale="log")  # a ratio of 2 is as far from 1 as one of a half
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_locator(NullLocator())

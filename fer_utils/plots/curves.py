@@ -49,7 +49,7 @@ def follow(alt, name="this run"):
 
 def both_losses(history, lam):
     """L_S and λ·L_C of one run by epoch, and what share of the total centre loss has."""
-    with drawing(7.2, 3.2) as figure:
+    with drawing(4.6, 3.4) as figure:
         axis = figure.subplots()
         axis.plot(history.epoch, history.cross_entropy, color=INK, marker="o", markersize=4,
                   label="$L_S$, cross-entropy")

@@ -94,12 +94,12 @@ def results_table(runs):
     rows = []
     for run in runs:
         recipe, config, metrics, history = recipe_of(run), run.config, run.metrics, run.history
-        centers = {"alpha": recipe.alpha, "update": recipe.update, "center_init": recipe.center_init}
+        centers = {name: getattr(recipe, name) for name in CENTERS}
         rows.append({
             "run": run.folder.name, "dataset": config["dataset"], "source": config["source"],
             "test_split": metrics["test_split"], "n_test": config["data"][metrics["test_split"]]["images"],
             "backbone": recipe.backbone, "recipe": recipe.name, "overrides": _overrides(recipe), "arm": _arm(recipe),
-            "lam": recipe.lam, **(centers if recipe.lam else {"alpha": np.nan, "update": None, "center_init": None}),
+            "lam": recipe.lam, **(centers if recipe.lam else dict.fromkeys(CENTERS) | {"alpha": np.nan}),
             "epochs": recipe.epochs, "weights": recipe.weights, "seed": config["seed"], "engine": config["engine"],
             "train_images": config["data"]["train"]["images"],
             **{name: metrics[name] for name in (*MEASURES, "intra", "inter")},
@@ -133,5 +133,6 @@ def _overrides(recipe):
 def _arm(recipe):
     if not recipe.lam:
         return "softmax"
-    start = {"zeros": "", "randn": ", centres from randn"}[recipe.center_init]
+    start = "" if recipe.center_init == "zeros" else f", centres from {recipe.center_init}"
+    start += f", λ over {recipe.lam_warmup:g} epochs" if recipe.lam_warmup else ""
     return f"λ = {recipe.lam:g}, α = {recipe.alpha:g}, {RULES[recipe.update]}{start}"

@@ -115,6 +115,8 @@ def choose(graphed, recipe, device, train, seed=0):
         return _fall_back("several processes share each batch")
     if recipe.accumulate > 1:
         return _fall_back("a batch is taken in pieces (accumulate)")
+    if recipe.lam and (recipe.lam_warmup or recipe.center_init == "means"):
+        return _fall_back("λ changes in training, and a graph would freeze it (lam_warmup, or center_init 'means')")
     if (recipe, record) not in _agreed:
         reason = disagreement(train, recipe, device, record, seed)
         if reason:

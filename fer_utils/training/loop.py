@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ..center_loss import CenterLoss
 from ..errors import FerError
 from ..evaluation import compactness, predict
+from ..feature_geometry import class_means
 from ..model import CLResNet50
 from ..transforms import augment, to_channels
 from . import checkpoint, graphed_step
@@ -78,6 +79,8 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
                     bar.set_description(f"epoch {epoch}", refresh=False)
                     row = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar, replay)
                     row.update(_validate(parts, validation, inputs, recipe, accelerator, seed, epoch))
+                    if epoch == 1 and recipe.lam and recipe.center_init == "means":
+                        _put_centers_on_means(parts, train, inputs)
                     history.append({"epoch": epoch, **row, "seconds": time.perf_counter() - started,
                                     "graphed": replay is not None})
                     if _monitored(row, recipe) > best["value"]:
@@ -147,6 +150,14 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
         raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers; lower "
                        "learning_rate, lam or alpha. What the folder holds of the epochs before stays.")
     return row
+
+
+@torch.no_grad()
+def _put_centers_on_means(parts, train, inputs):
+    """Each centre goes to the mean of its class's training features; a class without an image keeps its centre."""
+    centers = parts.center_loss.centers
+    present, means = class_means(predict(parts.network, train.images, **inputs)[0], train.labels)
+    centers[torch.from_numpy(present).to(centers.device)] = torch.from_numpy(means).to(centers)
 
 
 def _curve(history):

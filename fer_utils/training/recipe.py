@@ -13,16 +13,17 @@ NUMBERS = {  # field: type, smallest, largest
     "accumulate": (int, 1, 1000), "patience": (int, 1, 10_000), "learning_rate": (float, 1e-12, 100),
     "weight_decay": (float, 0, 10), "warmup": (float, 0, 1000), "label_smoothing": (float, 0, 0.9),
     "mixup": (float, 0, 10), "ema": (float, 0, 0.99999), "validation_fraction": (float, 0, 0.9),
-    "lam": (float, 0, 1e9), "alpha": (float, 0, 1e9), "rotation": (float, 0, 180), "crop": (float, 0, 0.9),
-    "shift": (float, 0, 0.5), "erase": (float, 0, 1),
+    "lam": (float, 0, 1e9), "lam_warmup": (float, 0, 1000), "alpha": (float, 0, 1e9), "rotation": (float, 0, 180),
+    "crop": (float, 0, 0.9), "shift": (float, 0, 0.5), "erase": (float, 0, 1),
 }
 CHOICES = {
     "optimizer": ("adam", "sgd"), "schedule": ("constant", "one_cycle", "cosine"),
     "precision": ("auto", "fp32", "bf16", "fp16"), "monitor": ("accuracy", "cross_entropy"),
-    "normalisation": ("training", "imagenet"), "update": tuple(RULES), "center_init": ("zeros", "randn"),
+    "normalisation": ("training", "imagenet"), "update": tuple(RULES), "center_init": ("zeros", "randn", "means"),
 }
 SWITCHES = ("flip", "reshuffle", "augment_validation", "mirror_test")
-CENTERS = ("alpha", "update", "center_init")  # fields without effect where lam is 0
+CENTERS = ("lam_warmup", "alpha", "update", "center_init")  # fields without effect where lam is 0
+LATER = ("lam_warmup",)  # left out of a run's key while they are 0, so that runs from before them keep theirs
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Recipe:
       ``label_smoothing``; ``mixup``: the parameter of its Beta distribution; ``ema``: decay of the weights' moving
       average, which is then what is tested; ``mirror_test``: the mean of an image's and its mirror image's answer.
     - Centre loss: ``lam`` multiplies ½·mean‖x − c‖² beside the mean cross-entropy, and 0 is plain softmax training;
-      ``alpha`` and ``update`` as in ``CenterLoss``; ``center_init``: "zeros" or "randn".
+      over ``lam_warmup`` epochs λ climbs linearly from 0, step by step; ``alpha`` and ``update`` as in ``CenterLoss``;
+      ``center_init``: "zeros", "randn" or "means": after a first epoch with λ = 0, which is softmax's, each centre is
+      put on the mean of its class's training features, and λ acts from the second epoch on.
     - ``precision``: "fp32", "bf16", "fp16", or "auto", which takes bf16 where the hardware computes in it.
 
     Raises ``FerError`` for a value out of range.
@@ -79,6 +82,7 @@ class Recipe:
     alpha: float = 1.9
     update: str = "eq2"
     center_init: str = "zeros"
+    lam_warmup: float = 0.0
     precision: str = "auto"
 
     def __post_init__(self):
@@ -110,6 +114,12 @@ class Recipe:
             raise FerError(f"a recipe has no field {', '.join(unknown)}; its fields are {', '.join(names)}.")
         return dataclasses.replace(self, **overrides)
 
+    def at(self, epochs):
+        """The recipe of the step with which so many epochs are done, fractions included: λ may be on its way up."""
+        if self.center_init == "means" and epochs <= 1:
+            return self.replace(lam=0)
+        return self.replace(lam=self.lam * epochs / self.lam_warmup) if epochs < self.lam_warmup else self
+
     def beside_paper(self):
         """The recipe as a table beside the paper's words, a pandas DataFrame."""
         strength = {name: f"{value:.3g}" for name, value in lambda_conventions(self.lam, self.batch_size).items()}
@@ -119,6 +129,8 @@ class Recipe:
         order = "" if self.reshuffle else ", one fixed order"
         augmented = ", augmented" if self.augment_validation else ""
         optimizer = {"adam": "Adam", "sgd": "SGD, Nesterov"}[self.optimizer]
+        start = "the class means after epoch 1" if self.center_init == "means" else self.center_init
+        climbs = f", reached after {self.lam_warmup:g} epochs" if self.lam and self.lam_warmup else ""
         rows = {
             "network": (self.backbone, "ResNet-50"),
             "weights at the start": (self.weights, "ImageNet"),
@@ -136,12 +148,12 @@ class Recipe:
                 weight_decay=f"weight decay {self.weight_decay:g}", ema=f"moving average {self.ema:g}",
                 label_smoothing=f"label smoothing {self.label_smoothing:g}", mirror_test="mirrored test images"),
                 "none named"),
-            "λ beside ½·mean (ours)": (strength["half_mean"], "12.4, if Eq. 1 is meant literally"),
+            "λ beside ½·mean (ours)": (strength["half_mean"] + climbs, "12.4, if Eq. 1 is meant literally"),
             "λ beside mean, without ½": (strength["mean"], "0.2 in the published code"),
             "λ beside ½·sum": (strength["half_sum"], "0.2 in Eq. 1 as printed"),
             "α": (f"{self.alpha:g}" if self.lam else "none: λ is 0", "1.9"),
             "the centres move by": (RULES[self.update] if self.lam else "none", "Eq. 2, and \"Adam for both losses\""),
-            "the centres start at": (self.center_init if self.lam else "none", "not given"),
+            "the centres start at": (start if self.lam else "none", "not given"),
         }
         return pd.DataFrame(rows, index=[f"{self.name} (here)", "the paper"]).T
 
@@ -151,7 +163,8 @@ class Recipe:
     def effective(self):
         """The fields that decide the outcome, as a dict; those of the centres have no part in it where lam is 0."""
         fields = dataclasses.asdict(self)
-        return {name: value for name, value in fields.items() if self.lam or name not in CENTERS}
+        return {name: value for name, value in fields.items()
+                if (self.lam or name not in CENTERS) and (value or name not in LATER)}
 
 
 RECIPES = {recipe.name: recipe for recipe in (

@@ -80,8 +80,9 @@ def build(recipe, seed, device, num_classes=len(EMOTIONS)):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initialisation"))
         model = CLResNet50(num_classes, backbone=recipe.backbone, weights=recipe.weights)
-        center_loss = CenterLoss(num_classes, model.feat_dim, alpha=recipe.alpha, update=recipe.update,
-                                 init=recipe.center_init, learning_rate=recipe.learning_rate)
+        init = recipe.center_init.replace("means", "zeros")  # until the means are there
+        center_loss = CenterLoss(num_classes, model.feat_dim, alpha=recipe.alpha, update=recipe.update, init=init,
+                                 learning_rate=recipe.learning_rate)
     model.to(device, memory_format=torch.channels_last)
     try:
         with torch.inference_mode():  # one image, for evaluation: batch norm learns nothing from it

@@ -29,6 +29,7 @@ def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch,
     parts.model.train()
     losses = []
     for start in range(0, len(order) // size * size, size):
+        now = recipe.at(epoch - 1 + (start + size) / (len(order) // size * size))
         rows, drawn = order[start:start + size], draws[start:start + size]
         mix = mixing.beta(recipe.mixup, recipe.mixup) if recipe.mixup else None
         if replay is None:
@@ -36,7 +37,7 @@ def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch,
             for share in _shares(size, accelerator, recipe.accumulate):  # this process's, in pieces
                 batch = to_input(images[rows[share]].to(device), drawn[share], recipe, mean, std)
                 pieces.append((batch, labels[rows[share]].to(device)))
-            losses.append(training_step(pieces, recipe, accelerator, parts, mix))
+            losses.append(training_step(pieces, now, accelerator, parts, mix))
         else:
             losses.append(replay(images[rows], labels[rows], drawn, mix))
         bar.update(size)

@@ -136,8 +136,8 @@ SERIES = {
     "feature_film": lambda: plots.feature_film({"a": [POINTS[:, :2]]}, np.arange(70) % 10, ["start"]),
     "paired_runs": lambda: plots.paired_runs({"Eq. 2": {seed: (60.0 + seed, 58.0) for seed in range(5)}}),
     "alpha_curves": lambda: plots.alpha_curves({"Eq. 2": RUNS}, [49.0, 51.0], {"FER2013": ([1, 2], [58, 61], 62.0)}),
-    "lambda_curves": lambda: plots.lambda_curves({s: (*curve, [1.0, 0.8, 0.5]) for s, curve in RUNS.items()},
-                                                 ([51.0, 52.0], [1.2, 1.1])),
+    "lambda_curves": lambda: plots.lambda_curves(
+        {s: (*curve, [45, 44, 9], [1.0, 0.8, 0.5]) for s, curve in RUNS.items()}, ([51, 52], [46, 45], [1.2, 1.1])),
     "seeds_needed": lambda: plots.seeds_needed({s: ([1, 2], [10, 4]) for s in (0.5, 1.0, 1.7)}, {"RAF-DB": 2.44}),
     "learning_curves": lambda: plots.learning_curves({"softmax": HISTORY, "centre loss": HISTORY, "third": HISTORY}),
     "both_losses": lambda: plots.both_losses(HISTORY, 0.2),

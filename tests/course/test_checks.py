@@ -47,7 +47,12 @@ def test_what_is_wrong_with_a_function_is_told_and_stops_nothing():
                           trial=lambda function, x: dict(zip(("the first", "the second"), function(x))))
     judged(parts, [lambda x: (x, x + x)], [
         (lambda x: (x, x), "For 3, the second: it gives 3, and 6 is right."),
-        (lambda x: (x, None), "For 3, the second: it returns nothing")])
+        (lambda x: (x, None), "For 3, the second: it returns nothing"),
+        (lambda x: (0.0, 0.0), "For 3, the first: it gives 0, and 3 is right. And the second: it gives 0, and 6")])
+    many = FunctionCheck(lambda x: torch.ones(3, 4) / 3, lambda rng: [(1,)], "Yes.")
+    judged(many, [lambda x: torch.full((3, 4), 0.3333333)], [
+        (lambda x: torch.ones(3, 4) / 3 - torch.eye(3, 4)[[2, 0, 1]] / 7, "entry [0, 2] is 0.1905, and 0.3333 is"),
+        (lambda x: torch.full((3, 4), torch.nan), "entry [0, 0] is nan")])
 
 
 def test_a_value_of_another_kind_and_a_mistake_that_a_rule_recognises():

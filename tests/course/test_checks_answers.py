@@ -180,6 +180,16 @@ def test_train_step_is_what_the_courses_loop_does():
     torch.testing.assert_close(*outcomes)
 
 
+def test_train_step_names_two_faults_at_once():
+    def forgetful(network, center_loss, optimizer, images, labels, lam):
+        features, logits = network(images)
+        (functional.cross_entropy(logits, labels) + lam * center_loss(features, labels)).backward()
+        optimizer.step()
+
+    said = checks.train_step(forgetful).message
+    assert said.startswith("Two things.") and "zero_grad() is missing" in said and "update_centers(" in said
+
+
 # Notebook 5
 
 

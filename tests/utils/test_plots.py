@@ -81,10 +81,12 @@ def test_curves_over_alpha_show_each_seed_their_mean_and_softmax():
     assert np.ptp(ours.get_ylim()) == pytest.approx(np.ptp(paper.get_ylim())) and np.ptp(paper.get_ylim()) > 4
 
 
-def test_curves_over_lambda_show_accuracy_and_ratio_and_pairs_needed_their_marks():
-    axes = plots.lambda_curves({0: ([0.01, 1.0], [50.0, 40.0], [1.0, 0.5])}, ([51.0], [1.2])).axes
-    assert [heights(axis) for axis in axes] == [[[51, 51], [50, 40]], [[1.2, 1.2], [1.0, 0.5]]]
-    assert [(axis.get_xscale(), axis.get_yscale()) for axis in axes] == [("log", "linear"), ("log", "log")]
+def test_curves_over_lambda_show_both_measures_and_the_ratio_and_pairs_needed_their_marks():
+    axes = plots.lambda_curves({0: ([0.01, 1.0], [50.0, 40.0], [45.0, 8.0], [1.0, 0.5])},
+                               ([51.0], [46.0], [1.2])).axes
+    assert [heights(axis) for axis in axes] == [[[51, 51], [50, 40]], [[46, 46], [45, 8]], [[1.2, 1.2], [1.0, 0.5]]]
+    assert [axis.get_xscale() for axis in axes] == ["log"] * 3
+    assert [axis.get_yscale() for axis in axes] == ["linear", "linear", "log"]
     axis = plots.seeds_needed({0.5: ([1, 2], [10, 4])}, {"FER2013": 1.32}).axes[0]
     assert heights(axis)[0] == [10, 4] and [text.get_text() for text in axis.texts] == ["FER2013"]
 

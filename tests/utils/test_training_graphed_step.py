@@ -224,7 +224,9 @@ def test_what_cannot_be_recorded_is_named_and_trained_the_plain_way(faces, make_
 
     for record, fields, word in ((refused, {}, "it cannot be recorded here (operation not permitted"),
                                  (later, {"batch_size": 32}, "it cannot be recorded here (operation not permitted"),
-                                 (again, {"accumulate": 2}, "a batch is taken in pieces (accumulate)")):
+                                 (again, {"accumulate": 2}, "a batch is taken in pieces (accumulate)"),
+                                 (again, {"lam_warmup": 0.5}, "λ changes in training"),
+                                 (again, {"center_init": "means"}, "λ changes in training")):
         result = train(faces, make_recipe(epochs=1, **fields), graphed=record)
         said = capsys.readouterr().err
         assert word in said and said.count("\n") == 1 and not result.history.graphed.any()

@@ -7,7 +7,8 @@ from conftest import DEVICE, made, refusal, train
 from torch.nn import functional
 
 from fer_utils.center_loss import CenterLoss
-from fer_utils.training import loop
+from fer_utils.evaluation import predict
+from fer_utils.training import loop, steps
 from fer_utils.training.loop import fit
 from fer_utils.training.recipe import get_recipe
 from fer_utils.training.setup import build
@@ -74,6 +75,55 @@ def test_the_moving_average_is_the_literal_loop_and_is_what_is_tested(tiny_netwo
         if not name.endswith("num_batches_tracked"):
             assert torch.allclose(state[name].double(), wanted[name], atol=1e-6), name
     assert not torch.allclose(state["classifier.weight"], ours.network.classifier.weight, atol=1e-3)
+
+
+# λ that comes late
+
+
+@pytest.mark.gpu
+def test_lambda_climbs_step_by_step_and_stays(faces, tiny_network, make_recipe, monkeypatch):
+    seen, real = [], steps.training_step
+    monkeypatch.setattr(steps, "training_step", lambda pieces, recipe, *rest: seen.append(recipe) or real(
+        pieces, recipe, *rest))
+    recipe = make_recipe(epochs=3, lam=0.8, lam_warmup=1.5)  # 4 steps an epoch
+    train(faces, recipe)
+    assert [now.lam for now in seen] == pytest.approx([0.8 * min(1, (step + 1) / 6) for step in range(12)])
+    assert {now.replace(lam=0.8) for now in seen} == {recipe}, "nothing else changes"
+
+
+@pytest.mark.gpu
+def test_centers_from_means_wait_for_the_first_epoch_which_is_that_of_softmax(faces, tiny_network, make_recipe,
+                                                                              assert_same_state, monkeypatch):
+    assert_same_state(*(train(faces, make_recipe(epochs=1, lam=lam, center_init="means")).model.state_dict()
+                        for lam in (0.0, 0.8)))
+    found, put = [], loop._put_centers_on_means
+
+    def watched(parts, *rest):
+        put(parts, *rest)
+        features, _ = predict(parts.network, faces[0].images, **rest[-1])
+        found.append(parts.center_loss.centers.cpu().clone())
+        for label in range(7):
+            assert np.allclose(found[0][label], features[faces[0].labels == label].mean(0), atol=1e-6), label
+
+    monkeypatch.setattr(loop, "_put_centers_on_means", watched)
+    history = train(faces, make_recipe(epochs=3, lam=0.8, center_init="means")).history
+    assert len(found) == 1 and float(found[0].std()) > 0
+    assert history.center_loss[0] == 0 and (history.center_loss[1:] > 0).all()
+
+
+def test_centers_from_means_resume_as_if_never_stopped(faces, tiny_network, make_recipe, tmp_path,
+                                                       assert_same_training):
+    recipe = make_recipe(epochs=3, center_init="means", lam_warmup=2)
+    with pytest.raises(ZeroDivisionError):
+        train(faces, recipe, folder=tmp_path, on_epoch=lambda history: 1 / 0)
+    assert_same_training(train(faces, recipe), train(faces, recipe, folder=tmp_path))
+
+
+def test_a_class_without_an_image_keeps_its_center(faces, tiny_network, make_recipe):
+    few = faces[0].subset(np.flatnonzero(faces[0].labels != 3))
+    result = train((few, faces[1]), make_recipe(epochs=1, center_init="means"))
+    moved = result.center_loss.centers.abs().sum(1) > 0
+    assert moved.tolist() == [label != 3 for label in range(7)]
 
 
 # The published code's faults, on purpose

@@ -83,6 +83,9 @@ def test_each_recipe_is_a_table_beside_the_papers_words():
     for lam, strengths, alpha in ((12.4, ["12.4", "6.2", "0.2"], "1.9"), (0, ["0", "0", "0"], "none: λ is 0")):
         column = get_recipe("quick", lam=lam).beside_paper()["quick (here)"]
         assert [column[name] for name in column.index if name.startswith("λ")] == strengths and column["α"] == alpha
+    late = get_recipe("quick", lam_warmup=2, center_init="means").beside_paper()["quick (here)"]
+    assert late["λ beside ½·mean (ours)"] == "0.2, reached after 2 epochs"
+    assert late["the centres start at"] == "the class means after epoch 1"
     text = " ".join(get_recipe("modern").beside_paper()["modern (here)"])
     for word in ("SGD", "cosine", "mixup 0.2", "label smoothing 0.1", "moving average 0.999", "validation figure"):
         assert word in text

@@ -9,8 +9,8 @@ from fer_utils.plots.projections import scatter
 
 def result_panels(cell):
     """One run in three panels: learning curves, confusion matrix, features; ``cell``: ``ResultsLab.cell``."""
-    with drawing(12.4, 3.9) as figure:
-        curves, matrix, plane = figure.subplots(1, 3, width_ratios=(1, 1.1, 1))
+    with drawing(4.6, 12) as figure:  # one below the other: beside each other a phone shrinks them
+        curves, matrix, plane = figure.subplots(3, 1, height_ratios=(1, 1.4, 1.4))
         training, validation = (np.asarray(cell["curves"][name]) for name in ("training", "validation"))
         epochs, best = np.arange(1, len(validation) + 1), validation.argmax()
         curves.plot(epochs, training, color=SECOND, linestyle=":", linewidth=2.4, marker="." * (len(epochs) < 2),
@@ -21,7 +21,7 @@ def result_panels(cell):
                     label=f"best epoch {best + 1}: {validation[best]:.1f} %")
         curves.set(title="learning curves, accuracy (%)", xlabel="epoch")
         curves.xaxis.get_major_locator().set_params(integer=True)
-        curves.legend(fontsize=8, loc="best")
+        curves.legend(loc="best")
         confusion_squares(matrix, cell["confusion"])
         matrix.grid(visible=False)
         matrix.set(title="confusion matrix, % of each true row")
@@ -29,5 +29,5 @@ def result_panels(cell):
         ends = -cell["reach"], cell["reach"]
         plane.set(title="features, two principal components", xlabel=f"1 = their spread, here {cell['spread']:g}",
                   aspect="equal", xlim=ends, ylim=ends)
-        plane.legend(fontsize=8, markerscale=1.6, loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.legend(*plane.get_legend_handles_labels(), markerscale=1.6, loc="outside lower center", ncols=3)
         return figure

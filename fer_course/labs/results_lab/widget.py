@@ -46,8 +46,8 @@ class ResultsLab(anywidget.AnyWidget):
 
     def still(self):
         """(figure, alt text) of the chosen cell."""
-        words = (f"Three panels for one of {len(self.cells)} stored runs. {in_words(self.cell)} Left: training and "
-                 "validation accuracy by epoch. Middle: the confusion matrix in percent of each true class. Right: the "
+        words = (f"Three panels for one of {len(self.cells)} stored runs. {in_words(self.cell)} Top: training and "
+                 "validation accuracy by epoch. Middle: the confusion matrix in percent of each true class. Below: the "
                  "faces' features in the plane of two principal components, each emotion with its colour and marker. "
                  "The live page has a control for each parameter.")
         return result_panels(self.cell), words
