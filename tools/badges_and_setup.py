@@ -63,7 +63,7 @@ With an account of Google's, on Colab, where the set-up cell of each notebook fe
 """
 ROW = ("| {title} | [![Open {title} in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
        "(https://colab.research.google.com/github/{slug}/blob/v{version}/notebooks/{name}) |")
-BINDER = "https://mybinder.org/v2/gh/{slug}/v{version}?urlpath=lab/tree/README.md"
+BINDER = "https://mybinder.org/v2/gh/{slug}/v{version}?urlpath=lab/tree/notebooks/00_ten_minutes.ipynb"
 
 
 def main():

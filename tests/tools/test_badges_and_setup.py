@@ -77,7 +77,7 @@ def test_badges_lead_to_the_tag_of_each_notebook_and_to_binder():
     links = re.findall(r"\]\((https://[^)]+)\)", text)
     colab = "https://colab.research.google.com/github/someone/course-of-hers/blob/v1.2.3/notebooks/"
     assert [link for link in links if "svg" not in link] == [
-        "https://mybinder.org/v2/gh/someone/course-of-hers/v1.2.3?urlpath=lab/tree/README.md",
+        "https://mybinder.org/v2/gh/someone/course-of-hers/v1.2.3?urlpath=lab/tree/notebooks/00_ten_minutes.ipynb",
         colab + "01_data.ipynb", colab + "02_baseline.ipynb"]
     assert "old" not in text and text.endswith("<!-- end -->\n\nmore\n")
     assert all(len(words) > 10 for words in re.findall(r"!\[(.*?)\]", text)), "a badge without words"
