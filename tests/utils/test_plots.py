@@ -7,6 +7,7 @@ import pytest
 from fer_utils import plots
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
 
 RNG = np.random.default_rng(0)
 FACES = FaceDataset(RNG.integers(0, 256, (70, 48, 48), dtype=np.uint8), np.arange(70) % 7,
@@ -95,7 +96,19 @@ def test_show_gives_picture_and_words(monkeypatch):
     panels = {"a": (np.zeros((7, 2)), np.arange(7))}
     live, still = plots.projections_live(panels), plots.projections(panels)
     plots.show(still, "words")
-    plots.show((live, still), "words")
+    plots.show((live, still))
     assert [set(bundle) for bundle, _ in shown] == [
         {"text/plain", "image/png"}, {"text/plain", "image/png", "application/vnd.plotly.v1+json"}]
-    assert all(options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == "words" for bundle, options in shown)
+    for (bundle, options), words in zip(shown, ("words", still.get_label())):
+        assert options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == words
+    with pytest.raises(FerError, match="give them"):
+        plots.show(plots.learning_curves({"softmax": HISTORY}))
+
+
+def test_planes_and_distances_say_which_emotion_lies_apart_and_which_two_are_closest():
+    places, labels = np.array([[0, 0], [0, 1], [5, 0], [0, 6], [3, 3], [90, 9], [-3, 4]]), np.arange(14) % 7
+    distances = np.linalg.norm(places[:, None] - places, axis=2)
+    plane = plots.projections({"a": (places[labels], labels), "few": (places[2:5], labels[2:5])}).get_label()
+    assert "a: sadness lies farthest from the others; anger and disgust are closest." in plane
+    assert "few: happiness lies farthest from the others; fear and neutral are closest." in plane
+    assert "b: sadness lies" in plots.mean_distances({"b": (distances, np.ones(7))}).get_label()
