@@ -74,3 +74,21 @@ def confusion_squares(axis, counts):
     shares = 100 * np.asarray(counts) / np.maximum(np.sum(counts, 1, keepdims=True), 1)
     squares(axis, shares, lambda share: int(share + 0.5), cmap="Blues", vmin=0, vmax=100)
     axis.set(xlabel="predicted", ylabel="true")
+
+
+def reliability(panels):
+    """How often a network is right against how sure it is, two panels in a row; ``panels``: {title: DataFrame}, a row
+    for each bin: ``n`` faces, the mean of how ``sure`` it is, ``accuracy`` and its interval, ``low`` and ``high``."""
+    rows, columns = -(-len(panels) // 2), min(2, len(panels))
+    with drawing(2.75 * columns, 2.9 * rows, text=12) as figure:
+        for axis, (title, bins) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items()):
+            axis.plot([0, 100], [0, 100], color=INK, linestyle=":", linewidth=1)
+            axis.vlines(100 * bins.sure, 100 * bins.low, 100 * bins.high, color=SECOND, linewidth=1.5)
+            axis.scatter(100 * bins.sure, 100 * bins.accuracy, s=200 * bins.n / bins.n.sum() + 12, color=SECOND)
+            axis.set(title=title, xlabel="sure (%)", ylabel="right (%)", aspect="equal")
+        means = {title: [100 * np.average(bins[name], weights=bins.n) for name in ("sure", "accuracy")]
+                 for title, bins in panels.items()}
+        figure.set_label("Share of right answers against how sure the network is, with the diagonal on which both are "
+                         "equal. " + " ".join(f"{title}: {sure:.0f} % sure on average, {right:.0f} % right."
+                                              for title, (sure, right) in means.items()))
+        return figure

@@ -44,6 +44,16 @@ def test_confusion_is_shown_in_percent_of_rows_and_an_empty_row_is_zero():
     assert texts[:3] == ["75", "25", "0"] and set(texts[-7:]) == {"0"}
 
 
+def test_reliability_has_a_dot_with_its_interval_for_each_bin_and_says_the_means():
+    bins = pd.DataFrame({"n": [10, 30], "sure": [0.5, 0.9], "accuracy": [0.4, 1.0], "low": [0.2, 0.9],
+                         "high": [0.7, 1]})
+    figure = plots.reliability({"as they are": bins})
+    lines, dots = figure.axes[0].collections
+    assert np.allclose(dots.get_offsets(), [[50, 40], [90, 100]]) and np.ptp(dots.get_sizes()) == 100
+    assert np.allclose([segment[:, 1] for segment in lines.get_segments()], [[20, 70], [90, 100]])
+    assert "as they are: 80 % sure on average, 85 % right." in figure.get_label()
+
+
 def test_projections_show_the_same_points_still_live_and_in_space_with_a_marker_for_each_class():
     points, labels = RNG.normal(size=(21, 5)), np.arange(21) % 7
     still = plots.projections({"a": (points, labels)}, axes=("discriminant", "next")).axes[0]
