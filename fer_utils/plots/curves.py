@@ -7,9 +7,10 @@ from .display import ACCENT, INK, SECOND, drawing, png, squares
 
 
 def learning_curves(histories):
-    """Cross-entropy, accuracy and compactness by epoch; ``histories``: {name: DataFrame of a run's history}."""
-    with drawing(11, 3.2) as figure:
-        loss, accuracy, ratio = figure.subplots(1, 3)
+    """Cross-entropy, accuracy and compactness by epoch, one above the other; ``histories``: {name: DataFrame of a run's
+    history}."""
+    with drawing(4.4, 7.2, text=11) as figure:
+        loss, accuracy, ratio = figure.subplots(3, 1)
         for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
             style = {"color": colour, "marker": marker, "markersize": 4}
             pale = {**style, "markerfacecolor": "white", "linestyle": ":"}
@@ -18,14 +19,14 @@ def learning_curves(histories):
             accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
             accuracy.plot(history.epoch, 100 * history.validation_accuracy, **style)
             ratio.plot(history.epoch, history.validation_ratio, **style)
-        titles = ("cross-entropy", "accuracy (%)", "intra/inter-class distance, validation")
+        titles = ("cross-entropy", "accuracy (%)", "intra/inter distance, validation")
         for axis, title in zip(figure.axes, titles):
             axis.set(title=title, xlabel="epoch", yscale="log" if axis is ratio else "linear")
             axis.xaxis.get_major_locator().set_params(integer=True)
         ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         ratio.yaxis.set_major_formatter("{x:g}")
         ratio.yaxis.set_minor_formatter(NullFormatter())
-        loss.legend(fontsize=8)
+        loss.legend(fontsize=10)
         return figure
 
 
