@@ -63,9 +63,9 @@ def both_losses(history, lam):
 
 
 def confusion_matrices(matrices):
-    """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
-    with drawing(4.9 * len(matrices), 4.4, grid=False) as figure:
-        for axis, (title, counts) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
+    """Row-normalised confusion matrices, one above the other; ``matrices``: {title: (7, 7) counts}."""
+    with drawing(4.6, 4.4 * len(matrices), grid=False) as figure:
+        for axis, (title, counts) in zip(figure.subplots(len(matrices), 1, squeeze=False).flat, matrices.items()):
             confusion_squares(axis, counts)
             axis.set(title=f"{title} (% of each row)")
         return figure

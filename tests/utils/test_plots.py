@@ -80,7 +80,7 @@ def test_distances_between_means_are_in_units_of_their_mean_with_the_scatter_on_
 def test_pairs_have_a_line_each_and_one_for_their_mean():
     first, second = plots.paired_runs({"Eq. 2": {0: (60.0, 58.0), 3: (61.0, 57.0)}, "other": {0: (60.0, 61.0)}}).axes
     assert heights(first) == [[60, 58], [61, 57], [60.5, 57.5]]
-    assert first.get_title(loc="left") == "Eq. 2: -3.0 points" and second.get_title(loc="left") == "other: +1.0 points"
+    assert [axis.get_title(loc="left") for axis in (first, second)] == ["Eq. 2:\n-3.0 points", "other:\n+1.0 points"]
 
 
 def test_curves_over_alpha_show_each_seed_their_mean_and_softmax():
