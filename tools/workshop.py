@@ -6,13 +6,13 @@
 Students get stubs and folded hints; instructors get solutions, talking points and a table of minutes. Nothing is
 written before every stub was found open and every solution right by its check.
 
-An exercise is three cells in a row, told by their tags; the section begins with a heading "## Exercises":
+An exercise is three cells in a row, told by their tags; it stands after the section that it belongs to:
 
     exercise   markdown: "### Exercise 3.2 · Title", "*5 minutes · ★★☆*", the task, a folded hint
     stub       code: what the learner completes; its last statement is the check, checks.NAME(...)
     solution   markdown: folded; one python block that can replace all of the stub but the check; the explanation
 
-The stubs need nothing but the notebook's import cells and the code cells of the section itself, which take no time.
+The stubs need nothing but the notebook's import cells and each other, and take no time.
 A comment <!-- instructor: ... --> in any markdown cell is for the instructor alone.
 """
 
@@ -31,7 +31,6 @@ from execute import BUILD, find_notebooks
 WORKSHOP = BUILD / "workshop"
 HEADING = re.compile(r"### Exercise (?P<number>\d+\.\d+) · (?P<title>.+)\n+"
                      r"\*(?P<minutes>\d+) minutes? · (?=[★☆]{3}\*\n)(?P<stars>★+)☆*\*\n")
-SECTION = re.compile(r"^## (\d+\.\d+ )?Exercises\b", re.MULTILINE)
 SOLUTION = re.compile(r"<details>\s*<summary>Solution</summary>(.*)</details>", re.DOTALL)
 CHECK = re.compile(r"^checks\.(\w+)\(.*\)\s*\Z", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$\n?", re.DOTALL | re.MULTILINE)
@@ -112,19 +111,17 @@ def instructor(notebook, measured=None):
 def verdicts(notebook):
     """What the checks say to a version: a ``Verdict`` for each stub cell, solved or not, in order.
 
-    Runs in one namespace the cells that hold only imports and the code cells of the section of exercises.
+    Runs in one namespace the cells that hold only imports and the stubs.
     """
-    names, found, inside = {"__name__": "__main__"}, [], False
+    names, found = {"__name__": "__main__"}, []
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            inside = inside or bool(SECTION.search(cell.source))
-        elif cell.cell_type == "code" and (inside or _is_imports(cell.source)):
+        if cell.cell_type == "code" and ("stub" in tags(cell) or _is_imports(cell.source)):
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     value = _run(cell.source, names)
             except Exception as error:
                 raise Malformed(f"A cell of the exercises stops with {type(error).__name__}: {error}. It may need only "
-                                f"what the import cells and the section itself define:\n{cell.source}") from error
+                                f"what the import cells and the stubs before it define:\n{cell.source}") from error
             if "stub" in tags(cell):
                 found.append(value)
     return found

@@ -12,16 +12,16 @@ SEEDS = [(deep(COLOURS[name]), marker) for name, marker in
 
 def paired_runs(panels):
     """A line for each seed, from softmax to centre loss; ``panels``: {title: {seed: (softmax, centre loss)}}, in %."""
-    with drawing(3.6 * len(panels), 3.6) as figure:
+    with drawing(2.75 * len(panels), 3.8, text=12) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axis, (title, pairs) in zip(axes, panels.items()):
             _seeds(axis, {seed: ([0, 1], pair) for seed, pair in pairs.items()}, markersize=6, linewidth=1.2)
             means = np.mean(list(pairs.values()), axis=0)
             axis.plot([0, 1], means, color=INK, linewidth=3, alpha=0.6, label="mean")
-            axis.set(title=f"{title}: {means[1] - means[0]:+.1f} points", xlim=(-0.25, 1.25))
-            axis.set_xticks([0, 1], ["softmax", "centre loss"])
+            axis.set(title=f"{title}:\n{means[1] - means[0]:+.1f} points", xlim=(-0.4, 1.4))
+            axis.set_xticks([0, 1], ["softmax", "centre\nloss"])
         axes[0].set(ylabel="accuracy (%)")
-        axes[-1].legend(fontsize=8)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return figure
 
 
@@ -79,16 +79,16 @@ def lambda_curves(curves, softmax):
 
 def seeds_needed(curves, marks):
     """Pairs of runs that a gain needs; ``curves``: {sd of the differences: (gains, pairs)}; ``marks``: {name: gain}."""
-    with drawing(6.4, 3.4) as figure:
+    with drawing(5.2, 4.6, text=12) as figure:
         axis = figure.subplots()
         for (spread, (gains, pairs)), colour, marker in zip(curves.items(), (SECOND, INK, ACCENT), "osv"):
             axis.plot(gains, pairs, color=colour, marker=marker, markersize=4, label=f"sd {spread:g} points")
         for name, gain in marks.items():
             axis.axvline(gain, color=INK, linestyle=":", linewidth=1)
-            axis.text(gain, 1.02, name, transform=axis.get_xaxis_transform(), ha="center", fontsize=8)
+            axis.text(gain, 1.02, name, transform=axis.get_xaxis_transform(), ha="center")
         axis.set(xlabel="true gain (points of accuracy)", ylabel="pairs of runs", yscale="log")
         axis.set_yticks([2, 5, 10, 20, 50, 100, 200], ["2", "5", "10", "20", "50", "100", "200"])
-        figure.legend(fontsize=8, title="differences scatter with", loc="outside right upper")
+        figure.legend(title="differences scatter with", loc="outside lower center", ncols=2)
         return figure
 
 

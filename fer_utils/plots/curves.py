@@ -7,9 +7,10 @@ from .display import ACCENT, INK, SECOND, drawing, png, squares
 
 
 def learning_curves(histories):
-    """Cross-entropy, accuracy and compactness by epoch; ``histories``: {name: DataFrame of a run's history}."""
-    with drawing(11, 3.2) as figure:
-        loss, accuracy, ratio = figure.subplots(1, 3)
+    """Cross-entropy, accuracy and compactness by epoch, one above the other; ``histories``: {name: DataFrame of a run's
+    history}."""
+    with drawing(4.4, 7.2, text=11) as figure:
+        loss, accuracy, ratio = figure.subplots(3, 1)
         for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
             style = {"color": colour, "marker": marker, "markersize": 4}
             pale = {**style, "markerfacecolor": "white", "linestyle": ":"}
@@ -18,14 +19,14 @@ def learning_curves(histories):
             accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
             accuracy.plot(history.epoch, 100 * history.validation_accuracy, **style)
             ratio.plot(history.epoch, history.validation_ratio, **style)
-        titles = ("cross-entropy", "accuracy (%)", "intra/inter-class distance, validation")
+        titles = ("cross-entropy", "accuracy (%)", "intra/inter distance, validation")
         for axis, title in zip(figure.axes, titles):
             axis.set(title=title, xlabel="epoch", yscale="log" if axis is ratio else "linear")
             axis.xaxis.get_major_locator().set_params(integer=True)
         ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         ratio.yaxis.set_major_formatter("{x:g}")
         ratio.yaxis.set_minor_formatter(NullFormatter())
-        loss.legend(fontsize=8)
+        loss.legend(fontsize=10)
         return figure
 
 
@@ -62,9 +63,9 @@ def both_losses(history, lam):
 
 
 def confusion_matrices(matrices):
-    """Row-normalised confusion matrices beside each other; ``matrices``: {title: (7, 7) counts}."""
-    with drawing(4.9 * len(matrices), 4.4, grid=False) as figure:
-        for axis, (title, counts) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
+    """Row-normalised confusion matrices, one above the other; ``matrices``: {title: (7, 7) counts}."""
+    with drawing(4.6, 4.4 * len(matrices), grid=False) as figure:
+        for axis, (title, counts) in zip(figure.subplots(len(matrices), 1, squeeze=False).flat, matrices.items()):
             confusion_squares(axis, counts)
             axis.set(title=f"{title} (% of each row)")
         return figure
@@ -74,3 +75,21 @@ def confusion_squares(axis, counts):
     shares = 100 * np.asarray(counts) / np.maximum(np.sum(counts, 1, keepdims=True), 1)
     squares(axis, shares, lambda share: int(share + 0.5), cmap="Blues", vmin=0, vmax=100)
     axis.set(xlabel="predicted", ylabel="true")
+
+
+def reliability(panels):
+    """How often a network is right against how sure it is, two panels in a row; ``panels``: {title: DataFrame}, a row
+    for each bin: ``n`` faces, the mean of how ``sure`` it is, ``accuracy`` and its interval, ``low`` and ``high``."""
+    rows, columns = -(-len(panels) // 2), min(2, len(panels))
+    with drawing(2.75 * columns, 2.9 * rows, text=12) as figure:
+        for axis, (title, bins) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items()):
+            axis.plot([0, 100], [0, 100], color=INK, linestyle=":", linewidth=1)
+            axis.vlines(100 * bins.sure, 100 * bins.low, 100 * bins.high, color=SECOND, linewidth=1.5)
+            axis.scatter(100 * bins.sure, 100 * bins.accuracy, s=200 * bins.n / bins.n.sum() + 12, color=SECOND)
+            axis.set(title=title, xlabel="sure (%)", ylabel="right (%)", aspect="equal")
+        means = {title: [100 * np.average(bins[name], weights=bins.n) for name in ("sure", "accuracy")]
+                 for title, bins in panels.items()}
+        figure.set_label("Share of right answers against how sure the network is, with the diagonal on which both are "
+                         "equal. " + " ".join(f"{title}: {sure:.0f} % sure on average, {right:.0f} % right."
+                                              for title, (sure, right) in means.items()))
+        return figure

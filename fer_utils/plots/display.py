@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..emotions import COLOURS, EMOTIONS
+from ..errors import FerError
 
-STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11,
-         "axes.titlelocation": "left", "legend.frameon": False, "axes.grid": True, "grid.alpha": 0.25,
-         "grid.linewidth": 0.6}
+STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left", "legend.frameon": False,
+         "grid.alpha": 0.25, "grid.linewidth": 0.6}
 INK, ACCENT, SECOND = "#26323E", COLOURS["anger"], COLOURS["sadness"]
 # plotly's names for matplotlib's markers
 SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "triangle-down",
@@ -22,9 +22,10 @@ SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cro
 
 
 @contextmanager
-def drawing(width, height, *, grid=True, layout="constrained"):
-    """An empty figure, so many inches wide and high, in the style that all have while it is drawn."""
-    with matplotlib.rc_context({**STYLE, "axes.grid": grid}):
+def drawing(width, height, *, grid=True, layout="constrained", text=10):
+    """An empty figure, so many inches wide and high, in the style that all have while it is drawn; ``text`` in points:
+    a phone scales a figure to some 370 px, 3.9 inches."""
+    with matplotlib.rc_context({**STYLE, "axes.grid": grid, "font.size": text, "axes.titlesize": 1.1 * text}):
         yield Figure(figsize=(width, height), layout=layout)
 
 
@@ -43,18 +44,22 @@ def squares(axis, table, spelled, **colours):
     """A table (7, 7) of the emotions as coloured squares, in each its number as ``spelled`` writes it."""
     image = axis.imshow(table, **colours)
     for row, column in np.ndindex(table.shape):
-        axis.text(column, row, spelled(table[row, column]), ha="center", va="center", fontsize=8.5,
+        axis.text(column, row, spelled(table[row, column]), ha="center", va="center", fontsize=10,
                   color=readable_on(image.to_rgba(table[row, column])[:3]))
     axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
     axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
 
 
-def show(figure, alt):
-    """Display a figure with its alt text: a matplotlib one as PNG; a pair (plotly, matplotlib) as the first where
-    plotly can run, and as the second's PNG where it cannot (GitHub, exported pages, print)."""
+def show(figure, alt=None):
+    """Display a figure with its alt text, by default the one that its plot function gave it as its label: a matplotlib
+    one as PNG; a pair (plotly, matplotlib) as the first where plotly can run, and as the second's PNG where it cannot
+    (GitHub, exported pages, print). Raises ``FerError`` for a figure that has no words of its own."""
     from IPython.display import display
 
     live, still = figure if isinstance(figure, tuple) else (None, figure)
+    alt = alt or still.get_label()
+    if not alt:
+        raise FerError("this figure has no words for those who cannot see it; give them: show(figure, alt=\"…\").")
     bundle = {"text/plain": alt, "image/png": png(still)}
     if live is not None:
         bundle["application/vnd.plotly.v1+json"] = live.to_plotly_json()

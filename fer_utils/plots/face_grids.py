@@ -33,21 +33,21 @@ def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
         for axis, title in zip(axes[0], column_titles or ()):
             axis.set_title(title, fontsize=8.5, loc="center")
         for axis, title in zip(axes[:, 0], row_titles or ()):
-            axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+            axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=11)
         return figure
 
 
 def class_shares(shares):
     """Bars of each class's share in percent; ``shares``: {name of the data set: (7,) shares in [0, 1]}."""
-    with drawing(8, 3.2, layout=None) as figure:
+    with drawing(5.2, 4, text=12) as figure:
         axis = figure.subplots()
         width = 0.8 / len(shares)
         hatches, tones = ("", "//", "..", "xx"), (INK, ACCENT, SECOND, "#8A8A8A")
         for k, (name, values) in enumerate(shares.items()):
             axis.bar(np.arange(len(EMOTIONS)) + (k - (len(shares) - 1) / 2) * width, 100 * np.asarray(values), width,
                      label=name, color="white" if k else tones[0], edgecolor=tones[k], hatch=hatches[k], linewidth=1)
-        axis.set_xticks(range(len(EMOTIONS)), EMOTIONS)
+        axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
         axis.set_ylabel("share of the training images (%)")
         axis.grid(axis="x", visible=False)
-        axis.legend()
+        figure.legend(loc="outside upper left", ncols=2)
         return figure

@@ -1,5 +1,7 @@
 """Pictures of features in space and of what the plane hides."""
 
+from textwrap import fill
+
 import numpy as np
 from matplotlib.colors import to_rgb
 from plotly import graph_objects as go
@@ -12,14 +14,21 @@ SYMBOLS_3D = {"^": "diamond-open", "s": "square", "X": "x", "o": "circle", "P": 
               "D": "diamond", "*": "circle-open"}  # plotly has these eight in space
 
 
-def projections(panels, axes=("first principal component", "second")):
-    """2-D points of each class; ``panels``: {title: (points (N, 2), labels (N,))}; ``axes``: what x and y are."""
-    with drawing(4.6 * len(panels), 4.3) as figure:
-        for axis, (title, (points, labels)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+def projections(panels, axes=("component 1", "component 2")):
+    """2-D points of each class, two panels in a row; ``panels``: {title: (points (N, 2), labels (N,))}; ``axes``: what
+    x and y are."""
+    rows, columns = -(-len(panels) // 2), min(2, len(panels))
+    with drawing(2.75 * columns, 2.8 * rows + 0.8, text=12) as figure:
+        for axis, (title, (points, labels)) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items()):
             scatter(axis, points, labels)
-            axis.set(title=title, xlabel=axes[0], ylabel=axes[1])
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=7, markerscale=1.6,
-                      fontsize=9)
+            axis.set(title=fill(title, 18), xlabel=axes[0], ylabel=axes[1])
+            axis.locator_params(nbins=4)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, markerscale=1.8)
+        means = {title: np.array([points[labels == k].mean(0) for k in np.unique(labels)])
+                 for title, (points, labels) in panels.items()}
+        figure.set_label("Points of the emotions in a plane, each with its colour and marker. " + " ".join(
+            _in_words(title, np.linalg.norm(mean[:, None] - mean, axis=2), np.unique(panels[title][1]))
+            for title, mean in means.items()))
         return figure
 
 
@@ -67,9 +76,10 @@ def _pale(colour):
 
 def mean_distances(panels):
     """Distances between class means (off the diagonal) and within classes (on it), divided by the mean distance between
-    classes; ``panels``: {title: (distances (C, C), scatter (C,))}, both in the full dimension."""
-    with drawing(4.7 * len(panels), 4.3, grid=False) as figure:
-        for axis, (title, (distances, scatter)) in zip(figure.subplots(1, len(panels), squeeze=False)[0],
+    classes, one table above the other; ``panels``: {title: (distances (C, C), scatter (C,))}, both in the full
+    dimension."""
+    with drawing(4.4, 4.1 * len(panels), grid=False, text=11) as figure:
+        for axis, (title, (distances, scatter)) in zip(figure.subplots(len(panels), 1, squeeze=False).flat,
                                                        panels.items()):
             table = np.array(distances, float)
             table[np.diag_indices(len(table))] = scatter
@@ -78,4 +88,15 @@ def mean_distances(panels):
             for text in axis.texts[::len(table) + 1]:  # the diagonal
                 text.set_fontweight("bold")
             axis.set(title=title)
+        figure.set_label("Distances between the emotions' means, on the diagonal within each emotion. " + " ".join(
+            _in_words(title, distances) for title, (distances, _) in panels.items()))
         return figure
+
+
+def _in_words(title, distances, classes=range(len(EMOTIONS))):
+    """Which emotion's mean lies farthest from the others', and which two are closest; ``distances`` (C, C)."""
+    apart = np.array(distances, float)
+    far = apart.sum(0).argmax()
+    np.fill_diagonal(apart, np.inf)
+    far, first, second = (EMOTIONS[classes[k]] for k in (far, *np.unravel_index(apart.argmin(), apart.shape)))
+    return f"{title}: {far} lies farthest from the others; {first} and {second} are closest."

@@ -119,6 +119,7 @@ FACES = FaceDataset(np.random.default_rng(0).integers(0, 256, (14, 24, 24), dtyp
 HISTORY = pd.DataFrame({"epoch": [1, 2], "cross_entropy": [2.0, 1.0], "center_loss": [3.0, 1.0],
                         "train_accuracy": [0.2, 0.4], "validation_cross_entropy": [2.1, 1.2],
                         "validation_accuracy": [0.3, 0.5], "validation_ratio": [3.0, 0.7]})
+BINS = pd.DataFrame({"n": [10, 30], "sure": [0.5, 0.9], "accuracy": [0.4, 1.0], "low": [0.2, 0.9], "high": [0.7, 1]})
 RUNS = {seed: ([0.1, 1.0, 1.9], [50.0 + seed, 52, 51]) for seed in range(5)}
 SHARES = np.zeros((7, 7), int)  # in percent: 40, 45 … 70 and what is left: all tones, the middle ones closely
 SHARES[range(7), range(7)], SHARES[range(7), [1, 2, 3, 4, 5, 6, 0]] = 40 + 5 * np.arange(7), 60 - 5 * np.arange(7)
@@ -144,6 +145,7 @@ SERIES = {
     "photo_answer": lambda: photo_answer(FACES.images[0], (2, 2, 18), FACES.images[0], np.full(7, 1 / 7),
                                                [(FACES.images[1], "anger")] * 3),
     "class_shares": lambda: plots.class_shares({name: np.full(7, 1 / 7) for name in ("a", "b", "c", "d")}),
+    "reliability": lambda: plots.reliability({"a": BINS}),
     "confusion_matrices": lambda: plots.confusion_matrices({"a": SHARES, "b": np.eye(7, dtype=int)}),
     "mean_distances": lambda: plots.mean_distances({"a": (SHARES + 20.0, np.linspace(0, 60, 7))}),
     "face_wall": lambda: plots.face_wall(FACES, 2),

@@ -30,12 +30,12 @@ def prose(notebook):
 
 
 @each
-def test_three_to_five_exercises_that_grow_each_with_a_hint_and_a_check_of_its_own(name):
+def test_three_to_five_exercises_the_first_is_easy_each_with_a_hint_and_a_check_of_its_own(name):
     found = exercises(read(name))
     assert 3 <= len(found) <= 5
     assert [task.number for task in found] == [f"{int(name[:2])}.{count}" for count in range(1, len(found) + 1)]
     stars = [task.stars for task in found]
-    assert stars[0] == 1 and stars == sorted(stars) and stars[-1] > 1
+    assert stars[0] == 1 < max(stars)  # between them, each stands behind its section
     assert all(1 <= task.minutes <= 20 for task in found)
     module = import_module(f"fer_course.checks.notebook_{name[:2]}")
     here = [check for check, value in vars(module).items() if checks.CHECKS.get(check) is value]

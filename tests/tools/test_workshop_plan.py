@@ -36,6 +36,13 @@ def test_the_sections_and_commands_that_are_named_exist():
     tools = set(re.findall(r"python tools/(\w+)\.py", TEXT))
     assert tools >= {"preflight", "environment", "course"}
     assert all((ROOT / "tools" / f"{name}.py").exists() for name in tools)
+    pages = re.findall(r"`build/site/([^` ]+)\.html`", TEXT)  # a page is named after the file that it shows
+    assert len(pages) >= 4
+    assert all((ROOT / (f"{page}.ipynb" if page.startswith("notebooks/") else page)).is_file() for page in pages)
+
+
+def test_the_plan_of_three_hours_leaves_no_notebook_out_but_the_last():
+    assert set(re.findall(r"notebooks/0(\d)_", section("Three hours"))) >= set("1234567")
 
 
 def test_enough_mishaps_are_named_and_the_course_s_own_messages_are_as_it_says_them():

@@ -7,6 +7,7 @@ import pytest
 from fer_utils import plots
 from fer_utils.datasets import FaceDataset
 from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import FerError
 
 RNG = np.random.default_rng(0)
 FACES = FaceDataset(RNG.integers(0, 256, (70, 48, 48), dtype=np.uint8), np.arange(70) % 7,
@@ -43,6 +44,16 @@ def test_confusion_is_shown_in_percent_of_rows_and_an_empty_row_is_zero():
     assert texts[:3] == ["75", "25", "0"] and set(texts[-7:]) == {"0"}
 
 
+def test_reliability_has_a_dot_with_its_interval_for_each_bin_and_says_the_means():
+    bins = pd.DataFrame({"n": [10, 30], "sure": [0.5, 0.9], "accuracy": [0.4, 1.0], "low": [0.2, 0.9],
+                         "high": [0.7, 1]})
+    figure = plots.reliability({"as they are": bins})
+    lines, dots = figure.axes[0].collections
+    assert np.allclose(dots.get_offsets(), [[50, 40], [90, 100]]) and np.ptp(dots.get_sizes()) == 100
+    assert np.allclose([segment[:, 1] for segment in lines.get_segments()], [[20, 70], [90, 100]])
+    assert "as they are: 80 % sure on average, 85 % right." in figure.get_label()
+
+
 def test_projections_show_the_same_points_still_live_and_in_space_with_a_marker_for_each_class():
     points, labels = RNG.normal(size=(21, 5)), np.arange(21) % 7
     still = plots.projections({"a": (points, labels)}, axes=("discriminant", "next")).axes[0]
@@ -69,7 +80,7 @@ def test_distances_between_means_are_in_units_of_their_mean_with_the_scatter_on_
 def test_pairs_have_a_line_each_and_one_for_their_mean():
     first, second = plots.paired_runs({"Eq. 2": {0: (60.0, 58.0), 3: (61.0, 57.0)}, "other": {0: (60.0, 61.0)}}).axes
     assert heights(first) == [[60, 58], [61, 57], [60.5, 57.5]]
-    assert first.get_title(loc="left") == "Eq. 2: -3.0 points" and second.get_title(loc="left") == "other: +1.0 points"
+    assert [axis.get_title(loc="left") for axis in (first, second)] == ["Eq. 2:\n-3.0 points", "other:\n+1.0 points"]
 
 
 def test_curves_over_alpha_show_each_seed_their_mean_and_softmax():
@@ -97,7 +108,19 @@ def test_show_gives_picture_and_words(monkeypatch):
     panels = {"a": (np.zeros((7, 2)), np.arange(7))}
     live, still = plots.projections_live(panels), plots.projections(panels)
     plots.show(still, "words")
-    plots.show((live, still), "words")
+    plots.show((live, still))
     assert [set(bundle) for bundle, _ in shown] == [
         {"text/plain", "image/png"}, {"text/plain", "image/png", "application/vnd.plotly.v1+json"}]
-    assert all(options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == "words" for bundle, options in shown)
+    for (bundle, options), words in zip(shown, ("words", still.get_label())):
+        assert options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == words
+    with pytest.raises(FerError, match="give them"):
+        plots.show(plots.learning_curves({"softmax": HISTORY}))
+
+
+def test_planes_and_distances_say_which_emotion_lies_apart_and_which_two_are_closest():
+    places, labels = np.array([[0, 0], [0, 1], [5, 0], [0, 6], [3, 3], [90, 9], [-3, 4]]), np.arange(14) % 7
+    distances = np.linalg.norm(places[:, None] - places, axis=2)
+    plane = plots.projections({"a": (places[labels], labels), "few": (places[2:5], labels[2:5])}).get_label()
+    assert "a: sadness lies farthest from the others; anger and disgust are closest." in plane
+    assert "few: happiness lies farthest from the others; fear and neutral are closest." in plane
+    assert "b: sadness lies" in plots.mean_distances({"b": (distances, np.ones(7))}).get_label()
