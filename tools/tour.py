@@ -1,4 +1,4 @@
-"""Write results/tour.npz, what notebook 0 shows of eight of notebook 4's networks, and results/picture.png, the README's.
+"""Write results/tour.npz, what notebook 0 shows of eight of notebook 4's networks, and the README's picture.
 
     python tools/tour.py
 

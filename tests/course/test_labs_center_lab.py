@@ -31,8 +31,9 @@ BY_HAND = """() => {
 def summary_of(simulation, step=200):
     softmax = simulate(0, **{name: simulation.options[name] for name in ("batch", "imbalance", "seed")}).measures(step)
     ours = simulation.measures(step)
-    return (f"Step {step} of 200, λ = {simulation.options['lam']:g}: accuracy {100 * ours['accuracy']:.1f} % (softmax alone "
-            f"{100 * softmax['accuracy']:.1f} %), macro F1 {ours['macro_f1']:.2f} ({softmax['macro_f1']:.2f}).")
+    return (f"Step {step} of 200, λ = {simulation.options['lam']:g}: accuracy {100 * ours['accuracy']:.1f} % "
+            f"(softmax alone {100 * softmax['accuracy']:.1f} %), macro F1 {ours['macro_f1']:.2f} "
+            f"({softmax['macro_f1']:.2f}).")
 
 
 def options_of(lab):

@@ -22,7 +22,7 @@ from fer_utils.evaluation import compactness
 from fer_utils.paper import TRAIN_COUNTS
 
 CLASSES, WIDTH, POINTS, UNSEEN = len(EMOTIONS), 32, 200, 1400
-RADIUS, SPREAD, NOISE = 16.0, 4.0, 40.0  # where the classes' means lie, and the sd around them: what tells, what doesn't
+RADIUS, SPREAD, NOISE = 16.0, 4.0, 40.0  # where the means lie, and the sd of the numbers that tell, and of the rest
 STEPS, RATE, ADAM_RATE, LARGEST_BATCH = 200, 0.03, 0.1, 124
 
 
@@ -54,7 +54,7 @@ class Simulation:
         return (self.features(step) @ self.directions[step] + self.bias[step]).argmax(1)
 
     def measures(self, step=-1):
-        """On unseen points: "accuracy", "macro_f1", "ratio" (intra/inter-class distance), and "recall" of each class."""
+        """On unseen points: "accuracy", "macro_f1", "ratio" (intra/inter-class distance) and each class's "recall"."""
         answers = self.answers(step)
         return {"accuracy": float((answers == self.truth).mean()),
                 "macro_f1": f1_score(self.truth, answers, average="macro", zero_division=0),
@@ -133,8 +133,8 @@ def _draw(imbalance, seed):
 
 
 def shares(count, imbalance):
-    """Whole numbers that add up to ``count``, in the proportions of Table 2 raised to the power ``imbalance``: each gets
-    the whole part of its share, and those with the largest rests one more."""
+    """Whole numbers that add up to ``count``, in the proportions of Table 2 raised to the power ``imbalance``: each
+    gets the whole part of its share, and those with the largest rests one more."""
     parts = np.array(TRAIN_COUNTS["rafdb"], float) ** imbalance
     parts *= count / parts.sum()
     whole = np.floor(parts).astype(int)

@@ -40,8 +40,8 @@ def beside_softmax(simulation):
 def _plane(axis, simulation, reach):
     features, truth = simulation.features()[::THIN], simulation.truth[::THIN]
     for label, name in enumerate(EMOTIONS):
-        axis.scatter(*features[truth == label].T, s=14, facecolors=(COLOURS[name], 0.75), edgecolors=deep(COLOURS[name]),
-                     linewidths=0.5, marker=MARKERS[name], label=name)
+        axis.scatter(*features[truth == label].T, s=14, facecolors=(COLOURS[name], 0.75),
+                     edgecolors=deep(COLOURS[name]), linewidths=0.5, marker=MARKERS[name], label=name)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(), yticks=())
     axis.spines[:].set_visible(True)
 

@@ -7,14 +7,14 @@ from ..shared import module_source
 from .simulation import LARGEST_BATCH, RULES, simulate
 from .still import beside_softmax
 
-ALT = ("Unseen points of seven classes in the plane: on the left after training with softmax alone, beside it with centre "
-       "loss added. Bars show the recall of each class for both. Sliders change lambda, alpha, the batch size, the "
-       "imbalance of the classes and the seed; buttons ask for a prediction first.")
+ALT = ("Unseen points of seven classes in the plane: on the left after training with softmax alone, beside it with "
+       "centre loss added. Bars show the recall of each class for both. Sliders change lambda, alpha, the batch size, "
+       "the imbalance of the classes and the seed; buttons ask for a prediction first.")
 
 
 class CenterLab(anywidget.AnyWidget):
-    """The lab of ``center_lab.js``. What the reader chose is in ``lam``, ``alpha``, ``batch``, ``update``, ``imbalance``
-    and ``seed``, and setting one of them moves the picture. The browser computes, with the twin of
+    """The lab of ``center_lab.js``. What the reader chose is in ``lam``, ``alpha``, ``batch``, ``update``,
+    ``imbalance`` and ``seed``, and setting one of them moves the picture. The browser computes, with the twin of
     ``simulation.simulate``."""
 
     module = "center_lab"
