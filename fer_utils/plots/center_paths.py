@@ -66,7 +66,7 @@ def feature_film(rows, labels, moments):
                     axis.plot(*points[labels == digit].T, linestyle="none", marker=f"${digit}$", markersize=5,
                               markeredgewidth=0, color=deep(palette(digit % 10)[:3]))
                 for line in (axis.axhline, axis.axvline):
-                    line(0, color="#B8C1C9", linewidth=0.8, zorder=0)
+                    line(0, color=INK, linewidth=0.4, zorder=0)
                 if (small := min(reaches)) < reach:
                     axis.add_patch(matplotlib.patches.Rectangle((-small, -small), 2 * small, 2 * small, fill=False,
                                                                 edgecolor=INK, linestyle="--"))

@@ -272,7 +272,7 @@ HERE = """() => {
     const style = getComputedStyle(shown), box = shown.getBoundingClientRect();
     return { key: it.type === 'radio' ? it.name : it.dataset.name ?? it.dataset.p ?? it.className, type: it.type ?? '',
         outline: style.outlineStyle, width: parseFloat(style.outlineWidth), colour: style.outlineColor,
-        inside: it.getRootNode() !== document, value: it.value, height: box.height, size: box.width };
+        inside: it.getRootNode() !== document, value: it.type === 'checkbox' ? it.checked : it.value, height: box.height, size: box.width };
 }"""
 COLOUR_OF_TEXT = """all => all.filter((it) => [...it.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
     && it.getClientRects().length && !it.closest('.spoken, style')).map((it) => {
@@ -324,7 +324,7 @@ def test_the_keyboard_reaches_and_moves_every_control(visit):
     for control in page.locator(".lab input").all():
         control.focus()
         values = {page.evaluate(HERE)["value"]}
-        for key in ("ArrowRight", "ArrowLeft", "ArrowLeft"):
+        for key in ("ArrowRight", "ArrowLeft", "ArrowLeft", "Space"):
             page.keyboard.press(key)
             values.add(page.evaluate(HERE)["value"])
         assert len(values) >= 2, control.evaluate("it => it.outerHTML")
