@@ -26,14 +26,14 @@ window.frames_for = (milliseconds, each) => new Promise((done) => {
     else done(times.slice(1).map((t, i) => t - times[i])); };
   requestAnimationFrame(tick);
 });
-window.move = (value) => { const slider = lab().querySelector("[data-name=alpha]"); slider.value = value;
+window.move = (value) => { const slider = lab().querySelector("[data-name=lam]"); slider.value = value;
   slider.dispatchEvent(new Event("input", { bubbles: true })); };
 // The paint is done when a message that was posted in the frame that draws is received.
-window.painted = async (value) => { await frames_for(50); const trail = lab().querySelector(".trail");
-  const before = trail.getAttribute("d"), start = performance.now(); move(value);
+window.painted = async (value) => { await frames_for(50); const shown = lab().querySelector(".ours .points");
+  const before = shown.getAttribute("d"), start = performance.now(); move(value);
   await new Promise((done) => requestAnimationFrame(() => { const channel = new MessageChannel();
     channel.port1.onmessage = done; channel.port2.postMessage(0); }));
-  return [performance.now() - start, trail.getAttribute("d") !== before]; };
+  return [performance.now() - start, shown.getAttribute("d") !== before]; };
 """
 
 
@@ -50,13 +50,13 @@ def main(slowdown, seconds=5, steps=60):
         print(f"chromium {browser.version}, processor slowed down {slowdown} times")
         page.get_by_role("button", name="Play").click()
         report("playing", page.evaluate(f"frames_for({1000 * seconds})"))
-        report("dragging α, a new value each frame", page.evaluate(
-            f"frames_for({1000 * seconds}, (k) => move(0.1 + 0.05 * (k % 50)))"))
+        report("dragging λ, a new value each frame", page.evaluate(
+            f"frames_for({1000 * seconds}, (k) => move(-3 + 0.08 * (k % 50)))"))
         paints = page.evaluate(f"(async () => {{ const all = []; for (let k = 0; k < {steps}; k++)"
-                               "all.push(await painted(0.5 + 0.05 * (k % 40) + 0.05)); return all; })()")
+                               "all.push(await painted(-2.8 + 0.09 * (k % 40))); return all; })()")
         assert all(changed for _, changed in paints), "a step that painted nothing new"
         times = sorted(time for time, _ in paints)
-        print(f"one step of α to the next paint: median {median(times):.0f} ms, nine in ten within "
+        print(f"one step of λ to the next paint: median {median(times):.0f} ms, nine in ten within "
               f"{times[int(0.9 * len(times))]:.0f} ms, longest {times[-1]:.0f} ms ({len(times)} steps)")
         browser.close()
 

@@ -42,7 +42,7 @@ def test_the_sections_and_commands_that_are_named_exist():
 
 
 def test_the_plan_of_three_hours_leaves_no_notebook_out_but_the_last():
-    assert set(re.findall(r"notebooks/0(\d)_", section("Three hours"))) >= set("1234567")
+    assert set(re.findall(r"notebooks/0(\d)_", section("Three hours"))) >= set("01234567")
 
 
 def test_enough_mishaps_are_named_and_the_course_s_own_messages_are_as_it_says_them():

@@ -8,6 +8,7 @@ from the other."""
 
 import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,19 @@ class Simulation:
         return {"eq2": 1 - alpha * n / (1 + n), "sgd": 1 - alpha * n / batch, "adam": None}[update]
 
 
+@contextmanager
+def one_thread():
+    """Torch with one thread: the work of a step is so small that threads mostly wait for each other, on a busy machine
+    for minutes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def simulate(lam=0.2, alpha=0.5, *, batch=62, update="eq2", imbalance=1.0, seed=0, steps=STEPS):
     """Train the model once. Returns a ``Simulation``; ``lam=0`` is softmax alone, on the same points and batches.
 
