@@ -272,7 +272,8 @@ HERE = """() => {
     const style = getComputedStyle(shown), box = shown.getBoundingClientRect();
     return { key: it.type === 'radio' ? it.name : it.dataset.name ?? it.dataset.p ?? it.className, type: it.type ?? '',
         outline: style.outlineStyle, width: parseFloat(style.outlineWidth), colour: style.outlineColor,
-        inside: it.getRootNode() !== document, value: it.type === 'checkbox' ? it.checked : it.value, height: box.height, size: box.width };
+        inside: it.getRootNode() !== document, value: it.type === 'checkbox' ? it.checked : it.value,
+        height: box.height, size: box.width };
 }"""
 COLOUR_OF_TEXT = """all => all.filter((it) => [...it.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
     && it.getClientRects().length && !it.closest('.spoken, style')).map((it) => {
