@@ -34,24 +34,25 @@ def main():
 
 
 def draw(test, kept):
-    """Some of the faces, and below them the three networks of the first seed."""
+    """Some of the faces, and beside them the networks of the first seed."""
     from PIL import Image
 
     from fer_utils import plots
     from fer_utils.evaluation import scores
 
     panels = {}
-    for lam, name in zip(LAMS, ("softmax", "λ = 0.02", "λ = 0.2, the paper's")):
+    for lam in LAMS:
         found = scores(test.labels, kept[f"answers {lam:g} 0"])
-        title = f"{name}: accuracy {100 * found['accuracy']:.0f} %, macro F1 {found['macro_f1']:.2f}"
+        name = f"λ = {lam:g}" if lam else "softmax"
+        title = f"{name}: {100 * found['accuracy']:.0f} %, macro F1 {found['macro_f1']:.2f}"
         panels[title] = kept[f"plane {lam:g} 0"].astype(float), test.labels
     pictures = [plots.face_wall(test, per_class=12), plots.projections(panels)]
     images = [Image.open(io.BytesIO(base64.b64decode(plots.png(figure)))).convert("RGB") for figure in pictures]
-    canvas = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
-    top = 0
+    canvas = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)), "white")
+    left = 0
     for image in images:
-        canvas.paste(image, ((canvas.width - image.width) // 2, top))
-        top += image.height
+        canvas.paste(image, (left, (canvas.height - image.height) // 2))
+        left += image.width
     return canvas.quantize(192, dither=Image.Dither.NONE)
 
 

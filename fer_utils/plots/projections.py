@@ -19,7 +19,10 @@ def projections(panels, axes=("component 1", "component 2")):
     x and y are."""
     rows, columns = -(-len(panels) // 2), min(2, len(panels))
     with drawing(2.75 * columns, 2.8 * rows + 0.8, text=12) as figure:
-        for axis, (title, (points, labels)) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items()):
+        axes_of = figure.subplots(rows, columns, squeeze=False).ravel()
+        for unused in axes_of[len(panels):]:
+            unused.remove()
+        for axis, (title, (points, labels)) in zip(axes_of, panels.items()):
             scatter(axis, points, labels)
             axis.set(title=fill(title, 18), xlabel=axes[0], ylabel=axes[1])
             axis.locator_params(nbins=4)
