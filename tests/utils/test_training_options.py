@@ -111,6 +111,7 @@ def test_centers_from_means_wait_for_the_first_epoch_which_is_that_of_softmax(fa
     assert history.center_loss[0] == 0 and (history.center_loss[1:] > 0).all()
 
 
+@pytest.mark.gpu
 def test_centers_from_means_resume_as_if_never_stopped(faces, tiny_network, make_recipe, tmp_path,
                                                        assert_same_training):
     recipe = make_recipe(epochs=3, center_init="means", lam_warmup=2)
@@ -119,6 +120,7 @@ def test_centers_from_means_resume_as_if_never_stopped(faces, tiny_network, make
     assert_same_training(train(faces, recipe), train(faces, recipe, folder=tmp_path))
 
 
+@pytest.mark.gpu
 def test_a_class_without_an_image_keeps_its_center(faces, tiny_network, make_recipe):
     few = faces[0].subset(np.flatnonzero(faces[0].labels != 3))
     result = train((few, faces[1]), make_recipe(epochs=1, center_init="means"))
