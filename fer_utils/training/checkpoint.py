@@ -25,7 +25,9 @@ from ..atomic import written_whole
 from ..errors import FerError
 
 POINTER = "last.json"
-WAIT = 10  # seconds for which a second process waits for the folder
+# Seconds for which a second process waits for the folder: who opened a notebook twice wants to be told, and soon;
+# programs that train the same runs side by side want to wait, and set the variable.
+WAIT = float(os.environ.get("FER_UTILS_WAIT", 10))
 DISK = (OSError, SafetensorError, RuntimeError)  # what a full disk is to Python, to safetensors and to torch
 
 
