@@ -21,7 +21,8 @@ class CenterLoss(nn.Module):
     recognition*, ECCV 2016. C classes, features of width D.
 
     ``forward(features, labels)``: ½‖x_i − c_{y_i}‖², reduced by "mean" (the default here), "sum" (as Eq. 1 is
-    printed) or "none". It moves nothing. λ is no part of it: the training loop multiplies.
+    printed) or "none". It moves nothing. λ is no part of it: the training loop multiplies. ``class_weights`` (C,), if
+    given, multiply each image's part by its class's weight; the centres' steps know nothing of them.
 
     ``update_centers(features, labels)``: one step of the centres, once per optimiser step, by the rule ``update``:
 
@@ -67,14 +68,16 @@ class CenterLoss(nn.Module):
             for name, start in (("mean", centers), ("square", centers), ("steps", centers[0, 0])):
                 self.register_buffer(f"adam_{name}", torch.zeros_like(start))
 
-    def forward(self, features, labels):
+    def forward(self, features, labels, class_weights=None):
         self._check(features, labels)
         # An fp32 island: half precision cannot hold the small differences between large coordinates. The cast is all
         # that it takes, for autocast narrows nothing but matrix products and convolutions.
         centers = self.centers.index_select(0, labels)
         features = features.to(centers.dtype)
-        if self.reduction == "none":
-            return functional.mse_loss(features, centers, reduction="none").sum(1) * 0.5
+        if self.reduction == "none" or class_weights is not None:
+            each = functional.mse_loss(features, centers, reduction="none").sum(1) * 0.5
+            each = each if class_weights is None else each * class_weights[labels]
+            return each if self.reduction == "none" else getattr(each, self.reduction)()
         share = 0.5 / len(features) if self.reduction == "mean" else 0.5
         return functional.mse_loss(features, centers, reduction="sum") * share
 

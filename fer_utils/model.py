@@ -81,17 +81,23 @@ def _torchvision_model(backbone, weights):
     if backbone not in torchvision.models.list_models(module=torchvision.models):
         raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
                        "(torchvision.models.list_models()).")
+    # GoogLeNet and Inception would answer three times in training, and with ImageNet weights change their input by a
+    # switch that no state_dict holds: a network that is loaded must be the one that was trained.
+    switches = backbone in ("googlenet", "inception_v3")
+    options = {"aux_logits": False, "transform_input": False} if switches else {}
     if weights == "imagenet":
         entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
         try:
-            return torchvision.models.get_model(backbone, weights=entry)
+            return torchvision.models.get_model(backbone, weights=entry, **options)
         except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded or read ({error}). Fetch "
                            f"{entry.url} on another machine and put it into {folder}, in place of what may lie there, "
                            "or train with weights='random'.") from error
     # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
-    options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else {}
+    options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else options
+    if switches:
+        options["init_weights"] = weights == "random"  # their papers' start, which takes seconds
     return torchvision.models.get_model(backbone, weights=None, **options)
 
 
@@ -106,7 +112,6 @@ def _for_small_images(resnet):
 def _last_linear(network, backbone):
     """The name and the module of the last linear layer, which is torchvision's classification layer."""
     linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    several = hasattr(network, "aux_logits")  # GoogLeNet and Inception answer three times while they train
-    if several or not linear or linear[-1][1].out_features != 1000:
+    if not linear or linear[-1][1].out_features != 1000:
         raise FerError(f"backbone {backbone!r} does not end in one linear classification layer; choose another one.")
     return linear[-1]

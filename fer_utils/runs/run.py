@@ -52,6 +52,12 @@ class Run:
             return {name: arrays[name] for name in arrays.files}
 
     @cached_property
+    def cured(self):
+        """``names`` and ``labels`` (N,) of the training images after SCN's last epoch; None where SCN had no part."""
+        path = self.folder / "cured.npz"
+        return dict(np.load(path, allow_pickle=False)) if path.exists() else None
+
+    @cached_property
     def geometry(self):
         """How the features lie, as ``feature_geometry.geometry`` says it; None where that was not measured."""
         path = self.folder / "geometry.json"
@@ -110,7 +116,7 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
                     config["weights_sha256"] = sha256_of(recipe.weights)
                 if checkpoint.is_main():
                     with checkpoint.explained(folder, "training is done, but its results cannot be written"):
-                        _finish(folder, config, result, test)
+                        _finish(folder, config, result, test, train.names)
                 PartialState().wait_for_everyone()
     run = load_run(folder)
     if progress and checkpoint.is_main():
@@ -203,7 +209,7 @@ def write_json(path, content, **style):
         part.write_text(json.dumps(content, **(style or {"indent": 1})) + "\n")
 
 
-def _finish(folder, config, result: FitResult, test):
+def _finish(folder, config, result: FitResult, test, trained):
     features, probabilities = predict(result.model, test.images, **result.inputs)
     predicted = probabilities.argmax(1)
     near = compactness(features, test.labels)
@@ -218,6 +224,8 @@ def _finish(folder, config, result: FitResult, test):
               folder / "model.safetensors")
     np.savez_compressed(folder / "predictions.npz", names=test.names, labels=test.labels.astype(np.uint8),
                         probabilities=probabilities.astype(np.float16))
+    if result.labels is not None:
+        np.savez_compressed(folder / "cured.npz", names=trained, labels=result.labels.astype(np.uint8))
     write_json(folder / "history.json", result.history.to_dict("records"))
     write_json(folder / "config.json", {**config, "inputs": result.inputs, "classes": test.classes})
     finished = datetime.now(UTC).isoformat(timespec="seconds")

@@ -117,6 +117,8 @@ def choose(graphed, recipe, device, train, seed=0):
         return _fall_back("a batch is taken in pieces (accumulate)")
     if recipe.lam and (recipe.lam_warmup or recipe.center_init == "means"):
         return _fall_back("λ changes in training, and a graph would freeze it (lam_warmup, or center_init 'means')")
+    if recipe.self_cure or recipe.soft_labels:
+        return _fall_back("labels change, or are distributions (self_cure, soft_labels)")
     if (recipe, record) not in _agreed:
         reason = disagreement(train, recipe, device, record, seed)
         if reason:
@@ -147,7 +149,7 @@ def disagreement(train, recipe, device, record, seed=0):
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), exact:
         for replayed in (False, True):
-            parts = prepare(recipe, seed, accelerator, COMPARED, len(train.classes))
+            parts = prepare(recipe, seed, accelerator, COMPARED, train.labels, len(train.classes))
             start = _state(parts)
             try:
                 replay = GraphedStep(images, recipe, inputs, accelerator, parts, record) if replayed else None

@@ -33,13 +33,15 @@ PAUSE = {"cuda": 20.0}
 @dataclass
 class FitResult:
     """What training leaves: the best model, its centres, one row of history per epoch, the best epoch, counted from 1,
-    and ``inputs``: size, mean, std, precision and mirror, as ``evaluation.predict`` takes them."""
+    ``inputs``: size, mean, std, precision and mirror, as ``evaluation.predict`` takes them; and with SCN the training
+    images' ``labels`` as they are at the end, int64 (N,)."""
 
     model: CLResNet50
     center_loss: CenterLoss
     history: pd.DataFrame
     best_epoch: int
     inputs: dict
+    labels: np.ndarray | None = None
 
 
 def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progress=True, on_epoch=None,
@@ -67,17 +69,20 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
     gpus = [accelerator.device] if accelerator.device.type == "cuda" else []
     with checkpoint.locked(folder), torch.random.fork_rng(gpus):
         try:
-            parts = prepare(recipe, seed, accelerator, steps, len(train.classes))
+            parts = prepare(recipe, seed, accelerator, steps, train.labels, len(train.classes))
             history, best = _resume(folder, parts, accelerator, identity)
             epoch, kept, written, improved = len(history) + 1, len(history), time.perf_counter(), False
-            images, labels = _resident(train, accelerator.device)
+            images, labels, soft = _resident(train, recipe, accelerator.device)
+            if parts.self_cure is not None:
+                labels = parts.self_cure.labels  # relabelled in place
             replay = record and graphed_step.try_to_record(images, recipe, inputs, accelerator, parts, record)
             with tqdm(total=recipe.epochs * size, initial=len(history) * size, unit="image", unit_scale=True,
                       leave=False, disable=quiet or not accelerator.is_main_process) as bar:
                 while not _ended(history, best, recipe):
                     epoch, started = len(history) + 1, time.perf_counter()
                     bar.set_description(f"epoch {epoch}", refresh=False)
-                    row = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar, replay)
+                    row = train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar, replay,
+                                      soft)
                     row.update(_validate(parts, validation, inputs, recipe, accelerator, seed, epoch))
                     if epoch == 1 and recipe.lam and recipe.center_init == "means":
                         _put_centers_on_means(parts, train, inputs)
@@ -106,7 +111,8 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
     accelerator.unwrap_model(parts.model, keep_fp32_wrapper=False)  # it may have patched the network's forward
     parts.network.load_state_dict(best["states"]["model"])
     parts.center_loss.load_state_dict(best["states"]["center_loss"])
-    return FitResult(parts.network.eval(), parts.center_loss, pd.DataFrame(history), best["epoch"], inputs)
+    cured = parts.self_cure and parts.self_cure.labels.cpu().numpy()
+    return FitResult(parts.network.eval(), parts.center_loss, pd.DataFrame(history), best["epoch"], inputs, cured)
 
 
 def _ended(history, best, recipe):
@@ -119,13 +125,20 @@ def _check_sizes(train, recipe, accelerator):
     if recipe.batch_size < 2 * recipe.accumulate * accelerator.num_processes:
         raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {accelerator.num_processes} "
                        "processes: batch norm needs two images in each; raise batch_size, or take fewer.")
+    if recipe.self_cure and accelerator.num_processes > 1:
+        raise FerError("self_cure ranks whole batches and keeps one list of labels; train it on one process.")
+    if recipe.soft_labels and train.soft_labels is None:
+        raise FerError(f"{train.source}: it has no soft labels; take soft_labels=False, or data that have them, for "
+                       "example ferplus with mode='votes'.")
 
 
-def _resident(train, device):
-    """All images and labels where they are needed: on the GPU, or in main memory where they would fill half of it."""
-    images, labels = (torch.from_numpy(np.array(part)) for part in (train.images, train.labels))
-    crowded = device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] / 2
-    return (images, labels) if crowded else (images.to(device), labels.to(device))
+def _resident(train, recipe, device):
+    """All images, labels and soft labels (None where unused) where they are needed: on the GPU, or in main memory where
+    they would fill half of it."""
+    parts = (train.images, train.labels, train.soft_labels if recipe.soft_labels else None)
+    parts = [None if part is None else torch.from_numpy(np.array(part)) for part in parts]
+    crowded = device.type == "cuda" and parts[0].nbytes > torch.cuda.mem_get_info(device)[0] / 2
+    return parts if crowded else [None if part is None else part.to(device) for part in parts]
 
 
 def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):

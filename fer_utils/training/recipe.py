@@ -10,9 +10,10 @@ from ..errors import FerError
 
 NUMBERS = {  # field: type, smallest, largest
     "image_size": (int, 16, 1024), "epochs": (int, 1, 10_000), "batch_size": (int, 2, 100_000),
-    "accumulate": (int, 1, 1000), "patience": (int, 1, 10_000), "learning_rate": (float, 1e-12, 100),
+    "accumulate": (int, 1, 1000), "self_cure": (int, 0, 10_000), "patience": (int, 1, 10_000), "learning_rate": (float, 1e-12, 100),
     "weight_decay": (float, 0, 10), "warmup": (float, 0, 1000), "label_smoothing": (float, 0, 0.9),
     "mixup": (float, 0, 10), "ema": (float, 0, 0.99999), "validation_fraction": (float, 0, 0.9),
+    "class_weights": (float, 0, 2), "center_class_weights": (float, 0, 2), "logit_adjustment": (float, 0, 5),
     "lam": (float, 0, 1e9), "lam_warmup": (float, 0, 1000), "alpha": (float, 0, 1e9), "rotation": (float, 0, 180),
     "crop": (float, 0, 0.9), "shift": (float, 0, 0.5), "erase": (float, 0, 1),
 }
@@ -21,9 +22,11 @@ CHOICES = {
     "precision": ("auto", "fp32", "bf16", "fp16"), "monitor": ("accuracy", "cross_entropy"),
     "normalisation": ("training", "imagenet"), "update": tuple(RULES), "center_init": ("zeros", "randn", "means"),
 }
-SWITCHES = ("flip", "reshuffle", "augment_validation", "mirror_test")
-CENTERS = ("lam_warmup", "alpha", "update", "center_init")  # fields without effect where lam is 0
-LATER = ("lam_warmup",)  # left out of a run's key while they are 0, so that runs from before them keep theirs
+SWITCHES = ("flip", "reshuffle", "augment_validation", "mirror_test", "balanced_sampling", "soft_labels")
+CENTERS = ("lam_warmup", "alpha", "update", "center_init", "center_class_weights")  # fields without effect where lam is 0
+# Left out of a run's key while they are off, so that runs from before them keep theirs.
+LATER = ("lam_warmup", "center_class_weights", "class_weights", "balanced_sampling", "logit_adjustment", "self_cure",
+         "soft_labels")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Recipe:
       over ``lam_warmup`` epochs λ climbs linearly from 0, step by step; ``alpha`` and ``update`` as in ``CenterLoss``;
       ``center_init``: "zeros", "randn" or "means": after a first epoch with λ = 0, which is softmax's, each centre is
       put on the mean of its class's training features, and λ acts from the second epoch on.
+    - Rare classes, as in ``class_balance``: ``class_weights`` and ``center_class_weights``, powers by which the two
+      losses weigh them up (1: averaged over classes); ``balanced_sampling``: each class is drawn equally often;
+      ``logit_adjustment``: τ, by which their logits must be ahead in training.
+    - Wrong labels: ``self_cure``: the epoch from which SCN relabels, and 0 is without SCN; ``soft_labels``: the
+      cross-entropy takes each image's distribution over classes in place of its label.
     - ``precision``: "fp32", "bf16", "fp16", or "auto", which takes bf16 where the hardware computes in it.
 
     Raises ``FerError`` for a value out of range.
@@ -83,6 +91,12 @@ class Recipe:
     update: str = "eq2"
     center_init: str = "zeros"
     lam_warmup: float = 0.0
+    center_class_weights: float = 0.0
+    class_weights: float = 0.0
+    balanced_sampling: bool = False
+    logit_adjustment: float = 0.0
+    self_cure: int = 0
+    soft_labels: bool = False
     precision: str = "auto"
 
     def __post_init__(self):
@@ -102,6 +116,9 @@ class Recipe:
                 self._refuse(field, f"choose one of {', '.join(map(repr, choices))}")
         if self.accumulate > self.batch_size // 2:
             self._refuse("accumulate", f"batch norm needs two images in each piece of a batch of {self.batch_size}")
+        if self.self_cure and (self.accumulate > 1 or self.mixup or self.soft_labels):
+            self._refuse("self_cure", "it ranks whole batches of images with one label each, so leave out accumulate, "
+                                      "mixup and soft_labels")
 
     def _refuse(self, field, advice):
         raise FerError(f"recipe {self.name}: {field} = {getattr(self, field)!r}; {advice}.")
@@ -146,7 +163,12 @@ class Recipe:
             "patience": (f"{self.patience}, on validation {self.monitor.replace('_', '-')}", "6, measure not given"),
             "beside it": (self._used(
                 weight_decay=f"weight decay {self.weight_decay:g}", ema=f"moving average {self.ema:g}",
-                label_smoothing=f"label smoothing {self.label_smoothing:g}", mirror_test="mirrored test images"),
+                label_smoothing=f"label smoothing {self.label_smoothing:g}", mirror_test="mirrored test images",
+                class_weights=f"classes weighed by 1/n^{self.class_weights:g}",
+                center_class_weights=f"centre loss weighed by 1/n^{self.center_class_weights:g}",
+                balanced_sampling="classes drawn equally often",
+                logit_adjustment=f"logit adjustment {self.logit_adjustment:g}",
+                self_cure=f"SCN, relabelling from epoch {self.self_cure}", soft_labels="soft labels"),
                 "none named"),
             "λ beside ½·mean (ours)": (strength["half_mean"] + climbs, "12.4, if Eq. 1 is meant literally"),
             "λ beside mean, without ½": (strength["mean"], "0.2 in the published code"),

@@ -19,13 +19,16 @@ from ..center_loss import CenterLoss
 from ..emotions import EMOTIONS
 from ..errors import FerError
 from ..model import CLResNet50
+from ..self_cure import SelfCure
 from ..transforms import IMAGENET, channel_statistics
+from .class_balance import ClassBalance, class_balance
 
 
 @dataclass
 class Parts:
     """The parts of one training. ``network`` is plain; ``model`` is the same one as Accelerate trains it: in half
-    precision, shared among processes. ``average``: the moving average of its weights, or None."""
+    precision, shared among processes. ``average``: the moving average of its weights, or None. ``balance``: what
+    becomes of rare classes; ``self_cure``: SCN's importance and labels, or None."""
 
     network: nn.Module
     model: nn.Module
@@ -33,6 +36,8 @@ class Parts:
     optimizer: torch.optim.Optimizer
     scheduler: lr_scheduler.LRScheduler
     average: AveragedModel | None = None
+    balance: ClassBalance = ClassBalance()
+    self_cure: SelfCure | None = None
 
     @property
     def tested(self):
@@ -42,8 +47,9 @@ class Parts:
     @property
     def saved(self):
         """What a checkpoint holds, {name: module}."""
-        modules = {"model": self.network, "center_loss": self.center_loss}
-        return modules if self.average is None else {**modules, "average": self.average}
+        modules = {"model": self.network, "center_loss": self.center_loss, "average": self.average,
+                   "self_cure": self.self_cure}
+        return {name: module for name, module in modules.items() if module is not None}
 
 
 def make_accelerator(device, recipe):
@@ -62,17 +68,26 @@ def make_accelerator(device, recipe):
                        dynamo_backend="no")
 
 
-def prepare(recipe, seed, accelerator, steps, num_classes=len(EMOTIONS)):
-    """``Parts`` of a recipe on the accelerator's device, shared among its processes; an epoch has so many steps."""
+def prepare(recipe, seed, accelerator, steps, labels=(), num_classes=len(EMOTIONS)):
+    """``Parts`` of a recipe on the accelerator's device, shared among its processes; an epoch has so many steps.
+    ``labels`` int64 (N,) are those of the training images, by which rare classes and SCN are treated."""
     network, center_loss = build(recipe, seed, accelerator.device, num_classes)
+    labels = torch.as_tensor(np.array(labels), dtype=torch.int64)
+    balance = class_balance(recipe, torch.bincount(labels, minlength=num_classes), accelerator.device)
+    self_cure = None
+    if recipe.self_cure:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "self-cure"))
+            self_cure = SelfCure(network.feat_dim, labels).to(accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # torch has it for GPUs alone
-    optimizer = make_optimizer(network, recipe)
+    further = [] if self_cure is None else self_cure.parameters()
+    optimizer = make_optimizer([*network.parameters(), *further], recipe)
     decay = get_ema_multi_avg_fn(recipe.ema)
     average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True) if recipe.ema else None
     scheduler = make_scheduler(optimizer, recipe, steps)
     model, optimizer = accelerator.prepare(network, optimizer)
-    return Parts(network, model, center_loss, optimizer, scheduler, average)
+    return Parts(network, model, center_loss, optimizer, scheduler, average, balance, self_cure)
 
 
 def build(recipe, seed, device, num_classes=len(EMOTIONS)):
@@ -95,12 +110,12 @@ def build(recipe, seed, device, num_classes=len(EMOTIONS)):
     return model, center_loss.to(device)
 
 
-def make_optimizer(model, recipe):
+def make_optimizer(parameters, recipe):
     """SGD with Nesterov's momentum, or Adam, in torch's fused form: all weights in one sweep over memory."""
     options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=0.9, nesterov=True, **options)
-    return torch.optim.Adam(model.parameters(), **options)
+        return torch.optim.SGD(parameters, momentum=0.9, nesterov=True, **options)
+    return torch.optim.Adam(parameters, **options)
 
 
 def make_scheduler(optimizer, recipe, steps):

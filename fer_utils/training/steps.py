@@ -4,15 +4,17 @@ import math
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from ..errors import FerError
+from ..self_cure import rank_regularisation, weighted_logits
 from ..transforms import DRAWS, augment, normalise, to_channels
+from .class_balance import balanced_order
 from .setup import derive
 
 
-def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar, replay=None):
-    """One pass over ``images`` uint8 (N, H, W[, 3]) and ``labels`` (N,); the row of history that it makes.
+def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar, replay=None, soft=None):
+    """One pass over ``images`` uint8 (N, H, W[, 3]) and ``labels`` (N,); the row of history that it makes. ``soft``
+    (N, C), if given, are the targets of the cross-entropy.
 
     Random numbers follow from seed and epoch alone, so a resumed run needs no random state. All are drawn beforehand,
     and nothing is read back from the device before the end: a GPU never waits for Python. ``replay``, a
@@ -20,14 +22,14 @@ def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch,
     """
     device, size = accelerator.device, recipe.batch_size
     rng = torch.Generator().manual_seed(derive(seed, "epoch", epoch if recipe.reshuffle else 1))
-    order = torch.randperm(len(images), generator=rng)
+    order = balanced_order(labels, rng) if recipe.balanced_sampling else torch.randperm(len(images), generator=rng)
     rng.manual_seed(derive(seed, "augmentation", epoch))
     order, draws = order.to(images.device), torch.rand(len(order), DRAWS, generator=rng).to(device)
     mixing = np.random.default_rng(derive(seed, "mixup", epoch))
     torch.manual_seed(derive(seed, "layers", epoch, accelerator.process_index))  # for backbones with dropout
     mean, std = (torch.tensor(inputs[name], device=device) for name in ("mean", "std"))
     parts.model.train()
-    losses = []
+    losses, cure = [], parts.self_cure
     for start in range(0, len(order) // size * size, size):
         now = recipe.at(epoch - 1 + (start + size) / (len(order) // size * size))
         rows, drawn = order[start:start + size], draws[start:start + size]
@@ -36,8 +38,10 @@ def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch,
             pieces = []
             for share in _shares(size, accelerator, recipe.accumulate):  # this process's, in pieces
                 batch = to_input(images[rows[share]].to(device), drawn[share], recipe, mean, std)
-                pieces.append((batch, labels[rows[share]].to(device)))
-            losses.append(training_step(pieces, now, accelerator, parts, mix))
+                kinds = (labels,) if soft is None else (labels, soft)
+                pieces.append((batch, *(kind[rows[share]].to(device) for kind in kinds)))
+            relabelled = rows if cure is not None and epoch >= recipe.self_cure else None
+            losses.append(training_step(pieces, now, accelerator, parts, mix, relabelled))
         else:
             losses.append(replay(images[rows], labels[rows], drawn, mix))
         bar.update(size)
@@ -49,29 +53,40 @@ def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch,
     return dict(zip(("cross_entropy", "center_loss", "train_accuracy"), means))
 
 
-def training_step(pieces, recipe, accelerator, parts, mix=None):
+def training_step(pieces, recipe, accelerator, parts, mix=None, rows=None):
     """One step of L = L_S + λ L_C (Eq. 3), then one step of the centres (Eq. 2).
 
     ``pieces``: (batch, labels) pairs, float (b, 3, H, W) and int64 (b,), which make one batch, or this process's share
-    of it. With ``mix``, its own share, each image is mixed with its mirror place in the piece; centre loss then sees
-    the label of the larger share. Returns this process's share of cross-entropy, centre loss and accuracy, (3,).
+    of it; where there is a third, soft labels (b, C), the cross-entropy takes them. With ``mix``, its own share, each
+    image is mixed with its mirror place in the piece; centre loss then sees the label of the larger share. SCN may
+    relabel the images ``rows`` (b,). Returns this process's share of cross-entropy, centre loss and accuracy, (3,).
     """
     seen, statistics = [], []
-    for batch, labels in pieces:
-        main = labels
+    for batch, labels, *soft in pieces:
+        main, (targets,) = labels, soft or (labels,)
         if mix is not None:
-            batch, other = mix * batch + (1 - mix) * batch.flip(0), labels.flip(0)
-            main = _larger(mix, labels, other)
+            batch = mix * batch + (1 - mix) * batch.flip(0)
+            main = _larger(mix, labels, labels.flip(0))
         with accelerator.accumulate(parts.model):
             with accelerator.autocast():
                 features, logits = parts.model(batch)
-            cross_entropy = _cross_entropy(logits, labels, recipe)
+            answer = logits
+            if parts.self_cure is not None:
+                importance = parts.self_cure(features)
+                answer = weighted_logits(logits, importance)
+            cross_entropy = parts.balance.cross_entropy(answer, targets, recipe.label_smoothing)
             if mix is not None:
-                cross_entropy = mix * cross_entropy + (1 - mix) * _cross_entropy(logits, other, recipe)
-            center = parts.center_loss(features, main) if recipe.lam else torch.zeros_like(cross_entropy)
+                other = parts.balance.cross_entropy(answer, targets.flip(0), recipe.label_smoothing)
+                cross_entropy = mix * cross_entropy + (1 - mix) * other
+            center = (parts.center_loss(features, main, parts.balance.center_weights) if recipe.lam
+                      else torch.zeros_like(cross_entropy))
             share = len(labels) / recipe.batch_size
             # Accelerate divides by the number of pieces and averages over processes: undo both, and weigh by size.
             loss = (cross_entropy + recipe.lam * center) * (share * len(pieces) * accelerator.num_processes)
+            if parts.self_cure is not None:  # γ = 0.5 of the paper: both alike, and so λ keeps its meaning
+                loss = loss + rank_regularisation(importance)
+                if rows is not None:
+                    parts.self_cure.relabel(rows, answer.detach(), importance.detach())
             accelerator.backward(loss)
             parts.optimizer.step()  # these two wait for the last piece
             parts.optimizer.zero_grad()
@@ -99,10 +114,6 @@ def _larger(mix, labels, other):
     if isinstance(mix, torch.Tensor):
         return torch.where(mix >= 0.5, labels, other)
     return labels if mix >= 0.5 else other
-
-
-def _cross_entropy(logits, labels, recipe):
-    return functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
 
 
 def _shares(size, accelerator, pieces):

@@ -40,7 +40,10 @@ def killed_until_finished(folder, result, kills, rng):
 
 
 def listing(folder):
-    return sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("epoch*")) if folder.exists() else None
+    try:
+        return sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("epoch*"))
+    except FileNotFoundError:  # renamed while we looked: that, too, is a change
+        return None
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.stress)])
