@@ -79,10 +79,10 @@ def train(faces, recipe, seed=0, **options):
     return fit(*faces, recipe, seed, device=DEVICE, progress=False, **{"graphed": False, **options})
 
 
-def made(recipe, seed=0, steps=1):
-    """What ``training_step`` takes after its pieces."""
+def made(recipe, seed=0, steps=1, labels=()):
+    """What ``training_step`` takes after its pieces; ``labels`` are those of the training images."""
     accelerator = make_accelerator(DEVICE, recipe)
-    return recipe, accelerator, prepare(recipe, seed, accelerator, steps)
+    return recipe, accelerator, prepare(recipe, seed, accelerator, steps, labels)
 
 
 @pytest.fixture

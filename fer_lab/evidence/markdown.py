@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from fer_utils.runs.results import GROUP, load_results, results_folder, results_table
-from fer_utils.training.recipe import CENTERS
+from fer_utils.training.recipe import CENTERS, METHODS
 
 from .claims import CLAIMS, judge
 from .ledger import BESIDE, band, beside, ledger_table, with_interval
-from .measures import SOFTMAX, by_setting, in_words, of_pairs, of_runs, setting, tested_on
+from .measures import by_setting, in_words, of_pairs, of_runs, setting, tested_on
 from .readings import ratio, weighted_f1
 
 LEDGER = """# The ledger
@@ -73,13 +73,13 @@ def runs_page(runs):
     for _, arm in table.sort_values([*GROUP, "seed"], na_position="first").groupby(GROUP, dropna=False, sort=False):
         told, run = arm.iloc[0], runs[arm.index[0]]
         mine = settings[setting(run)]
-        fields = {name: told[name] for name in ("lam", *CENTERS)} if told.lam else SOFTMAX
+        fields = {name: told[name] for name in ("lam", *CENTERS, *METHODS) if told.lam or name not in CENTERS}
         said = {**BESIDE, "weighted F1": weighted_f1, "intra/inter": ratio}
-        rows.append({"setting": in_words(run), "recipe": f"`{told.recipe}` {told.overrides}", "centre loss": told.arm,
+        rows.append({"setting": in_words(run), "recipe": f"`{told.recipe}` {told.overrides}", "arm": told.arm,
                      "tested on": tested_on(run), "n": len(arm)}
                     | {name: with_interval(of_runs(number, fields)(mine), "%") for name, number in said.items()}
                     | {f"{name}, minus softmax": with_interval(of_pairs(number, fields)(mine), "points")
-                       if told.lam else "" for name, number in BESIDE.items()})
+                       if told.arm != "softmax" else "" for name, number in BESIDE.items()})
     return RUNS.format(table=markdown(rows))
 
 

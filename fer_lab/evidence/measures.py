@@ -10,7 +10,7 @@ from collections import defaultdict, namedtuple
 import numpy as np
 
 from fer_utils import paper
-from fer_utils.training.recipe import CENTERS, get_recipe
+from fer_utils.training.recipe import CENTERS, LATER, METHODS, Recipe, get_recipe
 
 from .readings import accuracy, ratio
 
@@ -20,19 +20,20 @@ SOFTMAX = {"lam": 0.0}
 PAPER_ARM = {"lam": paper.LAM, "alpha": paper.ALPHA, "update": "eq2"}
 PUBLISHED_ARM = {**PAPER_ARM, "update": "adam", "center_init": "randn"}
 MENDED_ARM = {**PAPER_ARM, "alpha": 0.5}
+OFF = {name: getattr(Recipe("plain"), name) for name in LATER}  # in every arm that does not name them
 FRESH = range(3, 8)  # section 6 of the protocol: seeds that had no part in the choice of λ
 
 
 TEST_SETS = {"public_test": "PublicTest, 3,589", "private_test": "PrivateTest, 3,589"}
 NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2",
-            "resnet18_cifar": "ResNet-18 with CIFAR's first layers"}
+            "resnet18_cifar": "ResNet-18 with CIFAR's first layers", "inception_v3": "Inception-v3"}
 TRIED = ("mixup", "erase")  # what section 9's trials changed
 
 
 def setting(run):
-    """What runs that may be compared have in common, as a text: all but their seed and their centre loss."""
+    """What runs that may be compared have in common, as a text: all but seed, centre loss and methods beside it."""
     recipe, config = run.config["recipe"], run.config
-    same = {name: value for name, value in recipe.items() if name not in ("lam", *CENTERS)}
+    same = {name: value for name, value in recipe.items() if name not in ("lam", *CENTERS, *METHODS)}
     return (f"{config['source']}, {config['data']['train']['images']:,} to train, {recipe['name']}, {in_words(run)}; "
             f"{tested_on(run)}; engine {config['engine']}, {config['initialisation']}, {same}")
 
@@ -60,7 +61,8 @@ def by_setting(runs):
 
 
 def arm(runs, fields):
-    """{seed: run} of the runs whose recipe has these fields."""
+    """{seed: run} of the runs whose recipe has these fields, and of ``OFF`` what they do not name."""
+    fields = OFF | fields
     return {run.config["seed"]: run for run in sorted(runs, key=lambda run: run.config["seed"])
             if fields.items() <= run.config["recipe"].items()}
 

@@ -10,12 +10,12 @@ import pandas as pd
 from ..center_loss import RULES
 from ..errors import FerError
 from ..statistics import mean_sd
-from ..training.recipe import CENTERS, RECIPES, Recipe
+from ..training.recipe import CENTERS, METHODS, RECIPES, Recipe
 from .run import course_folder, load_run, sha256_of
 
 SUMS = "SHA256SUMS"
 GROUP = ["dataset", "source", "test_split", "n_test", "backbone", "recipe", "overrides", "engine", "weights", "lam",
-         "update", "center_init", "alpha", "arm"]
+         "update", "center_init", "alpha", "center_class_weights", *METHODS, "arm"]
 MEASURES = ["accuracy", "weighted_f1", "macro_f1", "ratio"]
 
 
@@ -88,7 +88,7 @@ def results_table(runs):
     """One row for each run, a pandas DataFrame: what went in, what came out, where and how long.
 
     ``overrides``: how the recipe differs from the one of its name (an unknown name: from ``Recipe``'s own values), but
-    for network and centre loss; ``arm``: centre loss in words. Where λ is 0, what had no effect is missing.
+    for network, centre loss and ``METHODS``; ``arm``: these two in words. Where λ is 0, what had no effect is missing.
     ``validation_accuracy`` is that of the epoch that was chosen, ``ratio`` the test features' intra/inter.
     """
     rows = []
@@ -100,6 +100,7 @@ def results_table(runs):
             "test_split": metrics["test_split"], "n_test": config["data"][metrics["test_split"]]["images"],
             "backbone": recipe.backbone, "recipe": recipe.name, "overrides": _overrides(recipe), "arm": _arm(recipe),
             "lam": recipe.lam, **(centers if recipe.lam else dict.fromkeys(CENTERS) | {"alpha": np.nan}),
+            **{name: getattr(recipe, name) for name in METHODS},
             "epochs": recipe.epochs, "weights": recipe.weights, "seed": config["seed"], "engine": config["engine"],
             "train_images": config["data"]["train"]["images"],
             **{name: metrics[name] for name in (*MEASURES, "intra", "inter")},
@@ -125,14 +126,17 @@ def summary(table):
 def _overrides(recipe):
     usual = RECIPES.get(recipe.name) or Recipe(recipe.name)
     changed = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)
-               if field.name not in ("name", "backbone", "lam", *CENTERS)
+               if field.name not in ("name", "backbone", "lam", *CENTERS, *METHODS)
                and getattr(recipe, field.name) != getattr(usual, field.name)}
     return ", ".join(f"{name}={value}" for name, value in changed.items())
 
 
 def _arm(recipe):
+    beside = [words.format(getattr(recipe, name)) for name, words in METHODS.items() if getattr(recipe, name)]
     if not recipe.lam:
-        return "softmax"
-    start = "" if recipe.center_init == "zeros" else f", centres from {recipe.center_init}"
-    start += f", λ over {recipe.lam_warmup:g} epochs" if recipe.lam_warmup else ""
-    return f"λ = {recipe.lam:g}, α = {recipe.alpha:g}, {RULES[recipe.update]}{start}"
+        return ", ".join(["softmax", *beside])
+    told = [f"λ = {recipe.lam:g}", f"α = {recipe.alpha:g}", RULES[recipe.update],
+            f"centres from {recipe.center_init}" if recipe.center_init != "zeros" else "",
+            f"λ over {recipe.lam_warmup:g} epochs" if recipe.lam_warmup else "",
+            f"weighed by 1/n^{recipe.center_class_weights:g}" if recipe.center_class_weights else ""]
+    return ", ".join([*filter(None, told), *beside])

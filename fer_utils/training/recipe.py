@@ -24,9 +24,12 @@ CHOICES = {
 }
 SWITCHES = ("flip", "reshuffle", "augment_validation", "mirror_test", "balanced_sampling", "soft_labels")
 CENTERS = ("lam_warmup", "alpha", "update", "center_init", "center_class_weights")  # fields without effect where lam is 0
+# What may stand beside cross-entropy instead of centre loss, or with it: an arm of a comparison, off by default.
+METHODS = {"class_weights": "classes weighed by 1/n^{:g}", "balanced_sampling": "classes drawn equally often",
+           "logit_adjustment": "logit adjustment {:g}", "self_cure": "SCN, relabelling from epoch {:g}",
+           "soft_labels": "soft labels"}
 # Left out of a run's key while they are off, so that runs from before them keep theirs.
-LATER = ("lam_warmup", "center_class_weights", "class_weights", "balanced_sampling", "logit_adjustment", "self_cure",
-         "soft_labels")
+LATER = ("lam_warmup", "center_class_weights", *METHODS)
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,8 @@ class Recipe:
             "beside it": (self._used(
                 weight_decay=f"weight decay {self.weight_decay:g}", ema=f"moving average {self.ema:g}",
                 label_smoothing=f"label smoothing {self.label_smoothing:g}", mirror_test="mirrored test images",
-                class_weights=f"classes weighed by 1/n^{self.class_weights:g}",
                 center_class_weights=f"centre loss weighed by 1/n^{self.center_class_weights:g}",
-                balanced_sampling="classes drawn equally often",
-                logit_adjustment=f"logit adjustment {self.logit_adjustment:g}",
-                self_cure=f"SCN, relabelling from epoch {self.self_cure}", soft_labels="soft labels"),
+                **{name: words.format(getattr(self, name)) for name, words in METHODS.items()}),
                 "none named"),
             "λ beside ½·mean (ours)": (strength["half_mean"] + climbs, "12.4, if Eq. 1 is meant literally"),
             "λ beside mean, without ½": (strength["mean"], "0.2 in the published code"),
