@@ -23,7 +23,8 @@ CHOICES = {
     "normalisation": ("training", "imagenet"), "update": tuple(RULES), "center_init": ("zeros", "randn", "means"),
 }
 SWITCHES = ("flip", "reshuffle", "augment_validation", "mirror_test", "balanced_sampling", "soft_labels")
-CENTERS = ("lam_warmup", "alpha", "update", "center_init", "center_class_weights")  # fields without effect where lam is 0
+# Fields without effect where lam is 0.
+CENTERS = ("lam_warmup", "alpha", "update", "center_init", "center_class_weights")
 # What may stand beside cross-entropy instead of centre loss, or with it: an arm of a comparison, off by default.
 METHODS = {"class_weights": "classes weighed by 1/n^{:g}", "balanced_sampling": "classes drawn equally often",
            "logit_adjustment": "logit adjustment {:g}", "self_cure": "SCN, relabelling from epoch {:g}",
