@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from .errors import optional_import
 
-STRENGTHS = (0.00001, 0.0001, 0.001)  # C of the SVM: what a wrong image costs; larger ones take minutes, and gain nothing
+STRENGTHS = (0.00001, 0.0001, 0.001)  # C of the SVM: what a wrong image costs; larger ones take minutes, for nothing
 PATTERNS = 10  # uniform patterns of 8 neighbours: 0 to 8 brighter ones in a row, and all others
 
 
@@ -19,9 +19,9 @@ def pixels(images):
 
 
 def lbp(images, cells=6):
-    """Local binary patterns (Ojala et al. 2002): float32 (N, cells² · 10).
+    """Local binary patterns (Ojala et al. 2002): float32 (N, cells² · 10). Images in colour are made grey.
 
-    Images in colour, (N, H, W, 3), are made grey. Each pixel is told by which of its 8 neighbours are at least as bright, in uniform patterns; each cell by how often
+    Each pixel is told by which of its 8 neighbours are at least as bright, in uniform patterns; each cell by how often
     it has which.
     """
     feature = optional_import("skimage.feature", "scikit-image")
@@ -59,7 +59,8 @@ def linear_svm(features, labels, validation_features, validation_labels, seed=0)
 def ladder(train, validation, test, seed=0):
     """What each rung beneath a network answers to the faces of ``test``: {name: int64 (N,)}.
 
-    All learn from ``train``; ``validation`` chooses the SVMs' C. The three are ``FaceDataset``s of one size; nothing is drawn at random but, by ``seed``, the order in which the SVM looks at the images.
+    All learn from ``train``; ``validation`` chooses the SVMs' C. The three are ``FaceDataset``s of one size; nothing
+    is drawn at random but, by ``seed``, the order in which the SVM looks at the images.
     """
     answers = {"largest class": np.full(len(test), train.counts().argmax())}
     sets = [pixels(part.images) for part in (train, test)]
