@@ -118,7 +118,7 @@ def _check_sizes(train, recipe, accelerator):
         raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
     if recipe.batch_size < 2 * recipe.accumulate * accelerator.num_processes:
         raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {accelerator.num_processes} "
-                       "processes: batch norm needs two images in each; raise batch_size, or take fewer.")
+                       "processes: batch norm needs two images in each; raise batch_size, or take fewer pieces.")
 
 
 def _resident(train, device):
@@ -147,8 +147,8 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
            "validation_ratio": compactness(features, validation.labels).ratio}
     row = broadcast_object_list([row])[0]
     if math.isnan(row["validation_cross_entropy"]):
-        raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers; lower "
-                       "learning_rate, lam or alpha. What the folder holds of the epochs before stays.")
+        raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers. Lower "
+                       "learning_rate, lam or alpha and call again. The epochs that were saved stay in the folder.")
     return row
 
 
