@@ -73,8 +73,8 @@ def _grouped(found):
 def _torchvision_model(backbone, weights):
     if isinstance(backbone, str) and backbone.startswith("resnet") and backbone.endswith(CIFAR):
         if weights == "imagenet":
-            raise FerError(f"there are no ImageNet weights of {backbone}, whose first convolution is another; train "
-                           "it with weights='random'.")
+            raise FerError(f"there are no ImageNet weights of {backbone}, because its first convolution differs from "
+                           "torchvision's; train it with weights='random'.")
         return _for_small_images(_torchvision_model(backbone.removesuffix(CIFAR), "random"))
     import torchvision  # takes as long as half of torch: who only reads runs does without
 

@@ -164,7 +164,7 @@ def grubbs(values):
     values = numbers("values", values)
     n, (mean, sd) = len(values), mean_sd(values)
     if n < 3 or not sd > 1e-12 * abs(values).max():
-        raise FerError(f"{n} values, {len(np.unique(values))} of them different; the test takes three that differ.")
+        raise FerError(f"{n} values, {len(np.unique(values))} of them different; give at least three different values.")
     g = float((values.max() - mean) / sd)
     room = (n - 1)**2 - n * g**2  # 0 where all companions are equal
     far = sqrt(n * (n - 2) * g**2 / room) if room > 1e-9 else np.inf

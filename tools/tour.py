@@ -34,10 +34,12 @@ def main():
 
 
 def draw(test, kept):
-    """Some of the faces, and beside them the networks of the first seed."""
+    """Some of the faces, and below them the networks of the first seed: narrow, so that a phone shows it readably."""
+    import numpy as np
     from PIL import Image
 
     from fer_utils import plots
+    from fer_utils.emotions import EMOTIONS
     from fer_utils.evaluation import scores
 
     panels = {}
@@ -46,13 +48,17 @@ def draw(test, kept):
         name = f"λ = {lam:g}" if lam else "softmax"
         title = f"{name}: {100 * found['accuracy']:.0f} %, macro F1 {found['macro_f1']:.2f}"
         panels[title] = kept[f"plane {lam:g} 0"].astype(float), test.labels
-    pictures = [plots.face_wall(test, per_class=12), plots.projections(panels)]
+    faces = [test.images[np.flatnonzero(test.labels == label)[0]] for label in range(len(EMOTIONS))]
+    grid = plots.face_grid([faces[:4], faces[4:]], captions=[EMOTIONS[:4], EMOTIONS[4:]], inches=1.15)
+    for axis in grid.axes:
+        axis.title.set_fontsize(12)
+    pictures = [grid, plots.projections(panels)]
     images = [Image.open(io.BytesIO(base64.b64decode(plots.png(figure)))).convert("RGB") for figure in pictures]
-    canvas = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)), "white")
-    left = 0
+    canvas = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
+    top = 0
     for image in images:
-        canvas.paste(image, (left, (canvas.height - image.height) // 2))
-        left += image.width
+        canvas.paste(image, ((canvas.width - image.width) // 2, top))
+        top += image.height
     return canvas.quantize(192, dither=Image.Dither.NONE)
 
 

@@ -21,7 +21,7 @@ _FEAR = EMOTIONS.index("fear")
 
 strangers = ValueCheck(
     lambda mine: abs(mine - _strangers(_FEAR, 0.4)) <= 5,  # what is drawn strays by some points
-    "About 195 strangers join 41 that stay. Two labels in five are wrong, and of the rarest class hardly any is left.",
+    "About 195 strangers join 41 that stay. Of the rarest class the noise leaves hardly any.",
     (Mistake(lambda mine: 0 < mine < 1, "That reads like a share; give percent.", matches=True),
      Mistake(40.0, "40 % is the share of all labels that are wrong. What it does to a class depends on the class's "
              "size: a small one loses few and is given many."),
@@ -42,7 +42,7 @@ _OURS = np.array([EMOTIONS.index(emotion) for emotion in FER2013_CODES])  # by F
 _RAFDB = np.array([EMOTIONS.index(emotion) for emotion in RAFDB_CODES.values()])
 
 label_order = FunctionCheck(
-    lambda codes: _OURS[codes], _codes, "Names were compared, not numbers; that is the only way that is safe.",
+    lambda codes: _OURS[codes], _codes, "You matched names, not numbers. Only that is safe.",
     (Mistake(lambda codes: codes, "The same numbers, and so the wrong names: FER2013's 4 is sadness, and our 4 is "
              "neutral. Four of the seven keep their number, so the accuracy looks merely bad, not absurd."),
      Mistake(lambda codes: np.argsort(_OURS)[codes], "That is the way back: from our numbers to FER2013's. Ask of a "
@@ -95,8 +95,8 @@ prepare = FunctionCheck(
              "It turns faces upside down: the second axis is the height. To mirror, reverse the last one."),
      Mistake(lambda images, mean, std, training, flips: (_mirrored(images, flips & training) - mean) / std,
              "`mean` and `std` belong to grey levels from 0 to 1, and the images have 0 to 255: divide by 255 first."),
-     Mistake(_normalised_by_itself, "It takes mean and deviation from the batch itself. Then a face looks different in "
-             "other company; the training set's two numbers hold for all.")))
+     Mistake(_normalised_by_itself, "It takes mean and deviation from the batch itself. Then the same face looks "
+             "different in another batch. Use the training set's two numbers for all.")))
 
 
 def _persons(rng):
@@ -109,7 +109,7 @@ def _share_of(persons, others):
 
 seen_before = FunctionCheck(
     lambda train, validation: _share_of(validation, train), _persons,
-    "The share of validation images whose person was trained on; anything above 0 is a promise that will not be kept.",
+    "The share of validation images whose person was trained on; anything above 0 makes validation look too good.",
     (Mistake(lambda train, validation: _share_of(np.unique(validation), train), "That counts each person once. "
              "Validation is scored by image, so count images: who has five pictures counts five times."),
      Mistake(lambda train, validation: np.isin(validation, train).sum(), "That is how many; divide by the number of "
@@ -151,8 +151,8 @@ split_persons = FunctionCheck(
      Mistake(lambda persons, order, fraction: ~np.isin(persons, _first(order, fraction)), "That is the mask of "
              "training: the two sides have changed places."),
      Mistake(lambda persons, order, fraction: persons < round(fraction * len(order)), "It takes the persons with the "
-             "smallest numbers, not the first ones of `order`. Numbers often follow day or place of the recording: "
-             "that is why one draws."),
+             "smallest numbers, not the first ones of `order`. Numbers often follow day or place of the recording, "
+             "so draw persons at random."),
      Mistake(lambda persons, order, fraction: np.flatnonzero(np.isin(persons, _first(order, fraction))),
              "The right rows, but as numbers; give a mask, True or False for each image."),
      Mistake(lambda persons, order, fraction: _first(order, fraction), "The right persons; now give a mask of their "

@@ -14,7 +14,7 @@ _SHARE = _COUNTS[EMOTIONS.index("happiness")] / _COUNTS.sum()
 _F1 = 2 * _SHARE / (1 + _SHARE)  # its recall is 1 and its precision the share
 
 lazy_program = ValueCheck(
-    (_SHARE, _F1 / 7), "A quarter right, and nothing learnt. An accuracy says something only beside this one.",
+    (_SHARE, _F1 / 7), "A quarter right, and nothing learnt. Read every accuracy on FER2013 beside this one.",
     (Mistake(lambda mine: max(mine) > 1, "Give shares between 0 and 1, not percent.", matches=True),
      Mistake((_F1 / 7, _SHARE), "The two have changed places: first the accuracy."),
      Mistake(lambda mine: abs(mine[0] - 1 / 7) < 0.005, "One in seven is what guessing at random reaches, or a lazy "
@@ -56,13 +56,13 @@ def _networks(rng):
     return [(SmallNetwork(), torch.tensor(rng.normal(size=(n, 3, 6, 6)), dtype=torch.float32)) for n in (7, 1, 4)]
 
 
-_TRAINING_MODE = ("The network is still in training mode. Batch norm then measures the batch instead of what it has "
-                  "learnt, so a face is judged by its company: other neighbours, another answer, and one face alone "
-                  "gets the worst one. Call network.eval() first; torch.no_grad() saves memory and does not do that.")
+_TRAINING_MODE = ("The network is still in training mode. Batch norm then uses the batch's mean instead of what it has "
+                  "learnt, so a face's answer depends on the other faces in the batch, and one face alone gets the "
+                  "worst one. Call network.eval() first; torch.no_grad() saves memory and does not do that.")
 
 probabilities = FunctionCheck(
     lambda network, batch: network.eval()(batch)[1].softmax(1), _networks,
-    "In evaluation mode a face gets one answer, whoever else is in the batch.",
+    "In evaluation mode a face gets the same answer in every batch.",
     (Mistake(lambda network, batch: network(batch)[1].softmax(1), _TRAINING_MODE),
      Mistake(lambda network, batch: torch.cat([network(one)[1].softmax(1) for one in batch.split(1)]), _TRAINING_MODE),
      Mistake(lambda network, batch: network.eval()(batch)[1], "Those are logits: any numbers, which do not add "

@@ -97,12 +97,12 @@ eq2_update = FunctionCheck(
     _moved, _steps, "The centres go part of the way to their members' mean. λ has no part in it: it pulls features, "
     "not centres.",
     (Mistake(lambda x, c, y, alpha, lam: c + alpha * _delta(x, c, y), "The sign: Eq. 2 has c − x, and the step is "
-             "*minus* α times it. Like this, the centres flee from their members, further with every step."),
+             "*minus* α times it. This way the centres move away from their members, further with every step."),
      Mistake(lambda x, c, y, alpha, lam: c - lam * _delta(x, c, y), "λ in α's place. λ weighs the loss that moves the "
-             "features; how far the centres go is α's affair alone."),
-     Mistake(lambda x, c, y, alpha, lam: c - alpha * lam * _delta(x, c, y), "λ came in. It does where the centres are "
-             "left to autograd, with the whole loss; published code divides their gradient by λ to get rid of it "
-             "again. Eq. 2 knows α only."),
+             "features; α alone says how far the centres go."),
+     Mistake(lambda x, c, y, alpha, lam: c - alpha * lam * _delta(x, c, y), "λ is in your step. That happens where "
+             "autograd moves the centres, with the whole loss; published code divides their gradient by λ to undo "
+             "it. Eq. 2 has α only."),
      Mistake(_without_one, _ONE),
      Mistake(lambda x, c, y, alpha, lam: c - alpha * _sums(x, c, y) / np.maximum(_counts(c, y), 1), _ONE),
      Mistake(lambda x, c, y, alpha, lam: c - alpha * _sums(x, c, y), "It does not divide: that is the gradient of the "
@@ -214,7 +214,7 @@ centers_move = FunctionCheck(
              "where they differ."),
      Mistake(_have_gradient, "That asks for a gradient, or for a Parameter. Centres that no optimiser knows have both "
              "and stay where they are; centres of Eq. 2 have neither and move. Compare their places."),
-     Mistake(_network_moves, "Something moved: the network. The features come closer to centres that rest, and the "
-             "loss falls all the same, so neither tells. Compare the centres' places."),
+     Mistake(_network_moves, "Something moved: the network. The features come closer to centres that stand still, "
+             "so the loss falls, too, and tells you nothing. Compare the centres' places."),
      Mistake(lambda training: training.centers.requires_grad and _centers_move(training), "Right for centres that an "
              "optimiser moves; but those of Eq. 2 are a buffer that needs no gradient, and they move.")))

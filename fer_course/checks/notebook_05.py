@@ -128,8 +128,8 @@ def _spreads(accuracy):
 
 spreads = FunctionCheck(
     _spreads, _curves,
-    "Two spreads side by side. Only where the first is clearly larger than what α cannot cause does a curve say "
-    "anything.",
+    "Two spreads side by side. A curve over α says something only where the first is clearly larger than the spread of "
+    "runs that should be identical.",
     (Mistake(lambda accuracy: _spreads(accuracy)[::-1], "The two are the other way round. A row is one seed: going "
              "along it, axis 1, only α changes."),
      Mistake(lambda accuracy: (accuracy.std(ddof=1), accuracy.std(ddof=1)), "The spread of all numbers together mixes "

@@ -33,7 +33,7 @@ reading = ValueCheck(
      Mistake(_is("tighter", True), "\"tighter\": each panel has its own scale and hides its own share of the spread. "
              "Compactness takes a number, intra/inter in all dimensions.", matches=True),
      Mistake(_is("moved", True), "\"moved\": each model has a PCA of its own. Its axes are other directions, and left "
-             "and right are arbitrary: a component's sign may as well be turned. Places can't be compared between "
+             "and right are arbitrary, because a component's sign is. Places can't be compared between "
              "panels.",
              matches=True),
      Mistake(_is("overlap", True), "\"overlap\": in the left panel 28 % of the spread is hidden. Two classes may lie "
@@ -141,12 +141,12 @@ def _features_after_a_look(network, images):
 
 features_of = FunctionCheck(
     _features_of, _faces,
-    "In eval() a face has its own features, whoever stands beside it.",
+    "In eval() a face's features do not depend on the rest of the batch.",
     (Mistake(lambda network, images: network(images)[0], "The network is still in training mode: batch norm takes mean "
              "and deviation from this batch, so a face's features depend on its neighbours. no_grad() does not change "
              "that; network.eval() does."),
      Mistake(_features_after_a_look, "Batch norm learned from these images in a pass before eval(). Call eval() first: "
-             "what is only shown must teach nothing."),
+             "looking at faces must not change the network."),
      Mistake(lambda network, images: network.eval()(images)[1], "Those are the logits, one for each class. The "
              "features are the first of the two that the network returns, what the last layer sees."),
      Mistake(lambda network, images: network.eval()(images), "The network returns two things, features and logits. "
@@ -178,7 +178,7 @@ def _both(a, b, c, d):
 
 plane_accuracy = FunctionCheck(
     lambda a, b, c, d: _judged((a, b), (a, b), (c, d)), _labelled,
-    "Plane and means from training, judgement on test. Try it on noise: a beautiful picture, and one in seven right.",
+    "Plane and means from training, judgement on test. Try it on noise: a beautiful picture, but one in seven right.",
     (Mistake(lambda a, b, c, d: _judged((a, b), (a, b), (a, b)), "Judged on the points that the plane was fitted to. "
              "They fall into clusters even when they are noise; that is the picture that misleads. Judge the test "
              "points."),

@@ -30,8 +30,7 @@ def _width(n):
 
 two_seeds = ValueCheck(
     _width(2) / _width(5),
-    "7.2 times as wide. Two runs know their own scatter from a single difference, and the t-interval is honest about "
-    "it.",
+    "7.2 times as wide. Two runs give one difference to estimate the scatter from, and the t-interval allows for that.",
     (Mistake(sqrt(5 / 2), "That is √(5/2), as if the scatter were known. It is estimated from the same few runs, and "
              "with two of them very badly: the t-quantile goes from 2.8 to 12.7."),
      Mistake(5 / 2, "An interval does not shrink as 1/n but as 1/√n; and that is only one of two things that change. "
@@ -175,7 +174,7 @@ judge = FunctionCheck(
              "interval lies."),
      Mistake(_against_zero, "You asked whether the difference is zero. The claim names a band, and that is what it "
              "must be judged by: a tiny gain can be \"significant\", and still not what was claimed."),
-     Mistake(_never_undecided, "What is not shown is not refuted. An interval that reaches over an edge of the band "
-             "has not decided: \"undecided\"."),
+     Mistake(_never_undecided, "An interval that reaches over an edge of the band neither shows the claim nor "
+             "refutes it: \"undecided\"."),
      Mistake(_by_range, "You looked where the single pairs lie. They may scatter over the edge while their mean is "
              "sure: use the interval of the mean, statistics.paired_difference.")))

@@ -21,8 +21,8 @@ folder_numbers = FunctionCheck(
     (Mistake(lambda folders: [sorted(folders).index(name) for name in folders], "Numbered in alphabetical order, as "
              "torchvision's ImageFolder does: right while all seven are there. Where one is missing, all after it "
              "move up by one, and no program notices."),
-     Mistake(lambda folders: list(range(len(folders))), "Numbered as they come: the order in which a disk lists its "
-             "folders is chance."),
+     Mistake(lambda folders: list(range(len(folders))), "Numbered as they come: a disk may list its folders in any "
+             "order."),
      Mistake(lambda folders: [FER2013_CODES.index(name) for name in folders], "These are FER2013's own codes; this "
              "network was trained with the order of EMOTIONS."),
      Mistake(lambda folders: sorted(EMOTIONS.index(name) for name in folders), "The right numbers, but sorted: the "
@@ -69,9 +69,9 @@ def _right(probabilities, labels):
 
 overconfidence = FunctionCheck(
     lambda probabilities, labels: probabilities.max(1).mean() - _right(probabilities, labels), _answers,
-    "Above 0 the network promises more than it keeps, below 0 less.",
+    "Above 0 the network is surer than it is right; below 0 it is not sure enough.",
     (Mistake(lambda probabilities, labels: _right(probabilities, labels) - probabilities.max(1).mean(), "The other way "
-             "round: what it promises comes first, so that overconfidence is positive."),
+             "round: how sure it is comes first, so that overconfidence is positive."),
      Mistake(lambda probabilities, labels: probabilities[np.arange(len(labels)), labels].mean()
              - _right(probabilities, labels), "How sure it is, is the largest probability of each face, whether "
              "right or wrong, and not that of the true class."),

@@ -169,7 +169,7 @@ def _join(faces, path):
                        "their votes can't be found. Use fer2013.csv, whose rows are the official ones.")
     usages, votes = read_votes(path)
     if rows.max() >= len(votes):
-        raise FerError(f"{path}: {len(votes)} rows, and none for {last}; get {WHERE} whole.")
+        raise FerError(f"{path}: {len(votes)} rows, and none for {last}; download {WHERE} again.")
     rows = rows.astype(np.int64)
     apart = np.flatnonzero(np.char.lower(usages[rows]) != kinds)
     if len(apart):

@@ -217,7 +217,8 @@ def _too_many(path, what):
 
 
 def _too_large(path, name, size):
-    return FerError(f"{path}: {name} has {size:,} bytes unpacked; a data set of faces has no such file.")
+    return FerError(f"{path}: {name} has {size:,} bytes unpacked; a data set of faces has no such file. "
+                    "Is it the right one?")
 
 
 def read_table(content, where):

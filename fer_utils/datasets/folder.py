@@ -67,7 +67,8 @@ def _splits(found, where):
         return above
     if any(divided):
         stray = found[divided.index(False)][0]
-        raise FerError(f"{where}: {stray} lies outside train/ and test/, which others lie in; put it into one of them.")
+        raise FerError(f"{where}: {stray} lies outside train/ and test/, where other images are; "
+                       "put it into one of them.")
     seen, splits = {}, {}
     for name, label in sorted(found):
         seen[label] = seen.get(label, 0) + 1

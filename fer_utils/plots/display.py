@@ -59,7 +59,7 @@ def show(figure, alt=None):
     live, still = figure if isinstance(figure, tuple) else (None, figure)
     alt = alt or still.get_label()
     if not alt:
-        raise FerError("this figure has no words for those who cannot see it; give them: show(figure, alt=\"…\").")
+        raise FerError("this figure has no alt text for those who cannot see it; give one: show(figure, alt=\"…\").")
     bundle = {"text/plain": alt, "image/png": png(still)}
     if live is not None:
         bundle["application/vnd.plotly.v1+json"] = live.to_plotly_json()

@@ -18,20 +18,28 @@ def face_wall(dataset, per_class=10, seed=0):
     return face_grid(rows, row_titles=EMOTIONS)
 
 
-def face_grid(rows, row_titles=None, column_titles=None, inches=0.72):
-    """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap."""
+def face_grid(rows, row_titles=None, column_titles=None, captions=None, inches=0.72):
+    """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap.
+
+    ``column_titles`` stand above the first row, ``captions`` above each image, given row by row as the images are.
+    """
     columns = max(map(len, rows))
-    height = len(rows) * inches + (0.3 if column_titles else 0)
+    above = captions or [column_titles or ()]
+    lines = max((title.count("\n") + 1 for titles in captions or () for title in titles), default=0)
+    gap = 0.12 + 0.2 * lines if captions else 0.04 * inches  # inches between two rows
+    height = len(rows) * (inches + (gap if captions else 0)) + (0.3 if column_titles else 0)
     with drawing(columns * inches + 0.9, height, layout=None) as figure:
-        axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+        axes = figure.subplots(len(rows), columns, squeeze=False,
+                               gridspec_kw={"wspace": 0.04, "hspace": gap / inches})
         for row, images in zip(axes, rows):
             for axis, image in zip_longest(row, images):
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set_visible(False)
                 if image is not None:
                     axis.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
-        for axis, title in zip(axes[0], column_titles or ()):
-            axis.set_title(title, fontsize=8.5, loc="center")
+        for row, titles in zip(axes, above):
+            for axis, title in zip(row, titles):
+                axis.set_title(title, fontsize=8.5, loc="center")
         for axis, title in zip(axes[:, 0], row_titles or ()):
             axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=11)
         return figure

@@ -43,7 +43,7 @@ def check_seal(folder, sums):
         if name not in present:
             raise FerError(f"{path}: this file of a published result is missing; {advice}")
         if name not in sealed:
-            raise FerError(f"{path}: this file is no part of the published result; take it away, or {advice}")
+            raise FerError(f"{path}: this file is no part of the published result; remove it, or {advice}")
         if sha256_of(path) != sealed[name]:
             raise FerError(f"{path}: this file was changed after it was published; {advice}")
 

@@ -124,7 +124,7 @@ def _check_sizes(train, recipe, accelerator):
         raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
     if recipe.batch_size < 2 * recipe.accumulate * accelerator.num_processes:
         raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {accelerator.num_processes} "
-                       "processes: batch norm needs two images in each; raise batch_size, or take fewer.")
+                       "processes: batch norm needs two images in each; raise batch_size, or take fewer pieces.")
     if recipe.self_cure and accelerator.num_processes > 1:
         raise FerError("self_cure ranks whole batches and keeps one list of labels; train it on one process.")
     if recipe.soft_labels and train.soft_labels is None:
@@ -160,8 +160,8 @@ def _validate(parts, validation, inputs, recipe, accelerator, seed, epoch):
            "validation_ratio": compactness(features, validation.labels).ratio}
     row = broadcast_object_list([row])[0]
     if math.isnan(row["validation_cross_entropy"]):
-        raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers; lower "
-                       "learning_rate, lam or alpha. What the folder holds of the epochs before stays.")
+        raise FerError(f"epoch {epoch}: the answers to the validation images are no longer numbers. Lower "
+                       "learning_rate, lam or alpha and call again. The epochs that were saved stay in the folder.")
     return row
 
 

@@ -48,8 +48,8 @@ def train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch,
     means = accelerator.reduce(torch.stack(losses).mean(0), "sum").tolist()
     if not math.isfinite(sum(means)):
         raise FerError(f"epoch {epoch}: the loss is no longer finite (cross-entropy {means[0]}, centre loss "
-                       f"{means[1]}); lower learning_rate, lam or alpha, which makes it another training, from its "
-                       "first epoch. What the folder holds of the epochs before stays.")
+                       f"{means[1]}). To mend it, lower learning_rate, lam or alpha: that is another training, and it "
+                       "begins with epoch 1. The epochs that were saved stay in the folder of this one.")
     return dict(zip(("cross_entropy", "center_loss", "train_accuracy"), means))
 
 

@@ -114,7 +114,7 @@ def test_eq2_update():
         return (centers - alpha * centers.grad).detach()
 
     judged(checks.eq2_update, [class_by_class], [
-        (lambda *case: class_by_class(*case, sign=+1), "flee"),
+        (lambda *case: class_by_class(*case, sign=+1), "move away"),
         (lambda *case: class_by_class(*case, one=0), "divides by n"), (left_to_autograd, "does not divide"),
         (lambda x, c, y, alpha, lam: left_to_autograd(x, c, y, alpha / len(y), lam), "size of the batch"),
         (lambda x, c, y, alpha, lam: class_by_class(x, c, y, lam, alpha), "λ in α's place")])

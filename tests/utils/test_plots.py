@@ -113,7 +113,7 @@ def test_show_gives_picture_and_words(monkeypatch):
         {"text/plain", "image/png"}, {"text/plain", "image/png", "application/vnd.plotly.v1+json"}]
     for (bundle, options), words in zip(shown, ("words", still.get_label())):
         assert options["metadata"]["image/png"]["alt"] == bundle["text/plain"] == words
-    with pytest.raises(FerError, match="give them"):
+    with pytest.raises(FerError, match="give one: show"):
         plots.show(plots.learning_curves({"softmax": HISTORY}))
 
 

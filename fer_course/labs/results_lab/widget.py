@@ -31,7 +31,7 @@ class ResultsLab(anywidget.AnyWidget):
     @traitlets.validate("chosen")
     def _there(self, proposal):
         if not 0 <= proposal.value < len(self.cells):
-            raise FerError(f"chosen={proposal.value}: there are the cells 0 to {len(self.cells) - 1}.")
+            raise FerError(f"chosen={proposal.value}: choose a cell from 0 to {len(self.cells) - 1}.")
         return proposal.value
 
     @property
@@ -88,7 +88,7 @@ def results_lab(cells, start=None):
     for what, values in (("accuracy", [cell["accuracy"] for cell in checked]),
                          ("curves", [v for cell in checked for curve in cell["curves"].values() for v in curve])):
         if max(values) <= 1:
-            raise FerError(f"no value of {what} is above 1: it is wanted in percent; multiply shares by 100.")
+            raise FerError(f"no value of {what} is above 1; give percent: multiply shares by 100.")
     wanted = {name: _value(value, name, "start") for name, value in (start or {}).items()}
     fitting = [place for place, cell in enumerate(checked) if wanted.items() <= cell["parameters"].items()]
     if not fitting:
