@@ -33,7 +33,7 @@ def alpha_curves(panels, softmax, paper=None):
     """
     panels, paper = dict(panels), paper or {}
     with drawing(4.6, 2.5 * (len(panels) + len(paper)) + 0.6) as figure:  # a phone shrinks panels that lie in a row
-        axes = figure.subplots(len(panels) + len(paper), 1, squeeze=False)[:, 0]
+        axes = figure.subplots(len(panels) + len(paper), 1, squeeze=False, sharex=True)[:, 0]
         for axis, (rule, curves) in zip(axes, panels.items()):
             if axis is not axes[0]:
                 axis.sharey(axes[0])
@@ -43,17 +43,18 @@ def alpha_curves(panels, softmax, paper=None):
             means = [np.mean([dict(zip(alphas, values))[alpha] for alphas, values in curves.values()])
                      for alpha in shared]
             axis.plot(shared, means, color=INK, linewidth=3, alpha=0.6, label="mean")
-            axis.set(title=rule, xlabel="α")
+            axis.set(title=f"{rule}: test accuracy (%)")
         for axis, (name, (alphas, values, baseline)) in zip(axes[len(panels):], paper.items()):
-            axis.axhline(baseline, color=INK, linestyle="--", linewidth=1)
-            axis.plot(alphas, values, color=ACCENT, marker="o", markersize=4)
-            axis.set(title=f"the paper: {name}", xlabel="α")
+            axis.axhline(baseline, color=INK, linestyle="--", linewidth=1, label=None if panels else "softmax")
+            axis.plot(alphas, values, color=ACCENT, marker="o", markersize=4, label="the paper: one run each")
+            axis.set(title=f"the paper, {name}: test accuracy (%)")
         ends = np.array([axis.get_ylim() for axis in axes])
         for axis, middle in zip(axes, ends.mean(1)):
             axis.set_ylim(middle - np.ptp(ends, 1).max() / 2, middle + np.ptp(ends, 1).max() / 2)
-        figure.supylabel("test accuracy (%)", fontsize=10)
-        if panels:
-            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        axes[-1].set(xlabel="α")
+        axes[-1].locator_params("x", nbins=6)  # no quarters, at which nothing was trained
+        named = {name: line for axis in axes for line, name in zip(*axis.get_legend_handles_labels())}
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2)
         return figure
 
 
@@ -61,7 +62,7 @@ def lambda_curves(curves, softmax):
     """Accuracy in %, macro F1 in % and the ratio intra/inter against λ, one below the other so that a phone can show
     them, a line for each seed; ``curves``: {seed: (lams, accuracies, macro F1s, ratios)}; ``softmax``: (accuracies,
     macro F1s, ratios) of the runs without centre loss."""
-    titles = ("test accuracy (%)", "macro F1 on test images (%)", "intra/inter on test images")
+    titles = ("test accuracy (%)", "macro F1 on test images (%)", "intra/inter ratio on test images")
     with drawing(4.6, 7.6) as figure:
         for part, (axis, title) in enumerate(zip(figure.subplots(3, 1, sharex=True), titles)):
             _band(axis, softmax[part])

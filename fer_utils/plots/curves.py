@@ -10,7 +10,7 @@ def learning_curves(histories):
     """Cross-entropy, accuracy and compactness by epoch, one above the other; ``histories``: {name: DataFrame of a run's
     history}."""
     with drawing(4.4, 7.2, text=11) as figure:
-        loss, accuracy, ratio = figure.subplots(3, 1)
+        loss, accuracy, ratio = figure.subplots(3, 1, sharex=True)
         for (name, history), colour, marker in zip(histories.items(), (INK, ACCENT, SECOND), "osv"):
             style = {"color": colour, "marker": marker, "markersize": 4}
             pale = {**style, "markerfacecolor": "white", "linestyle": ":"}
@@ -19,14 +19,16 @@ def learning_curves(histories):
             accuracy.plot(history.epoch, 100 * history.train_accuracy, **pale)
             accuracy.plot(history.epoch, 100 * history.validation_accuracy, **style)
             ratio.plot(history.epoch, history.validation_ratio, **style)
-        titles = ("cross-entropy", "accuracy (%)", "intra/inter distance, validation")
-        for axis, title in zip(figure.axes, titles):
-            axis.set(title=title, xlabel="epoch", yscale="log" if axis is ratio else "linear")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+        for axis, title in zip(figure.axes, ("cross-entropy", "accuracy (%)", "intra/inter ratio, validation")):
+            axis.set(title=title)
+        ratio.set(xlabel="epoch", yscale="log")
+        ratio.xaxis.get_major_locator().set_params(integer=True)
         ratio.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         ratio.yaxis.set_major_formatter("{x:g}")
         ratio.yaxis.set_minor_formatter(NullFormatter())
-        loss.legend(fontsize=10)
+        # inside, it would lie on the curves of one run or another
+        figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=10,
+                      columnspacing=1)
         return figure
 
 
@@ -49,7 +51,7 @@ def follow(alt, name="this run"):
 
 
 def both_losses(history, lam):
-    """L_S and λ·L_C of one run by epoch, and what share of the total centre loss has."""
+    """L_S and λ·L_C of one run by epoch."""
     with drawing(4.6, 3.4) as figure:
         axis = figure.subplots()
         axis.plot(history.epoch, history.cross_entropy, color=INK, marker="o", markersize=4,
