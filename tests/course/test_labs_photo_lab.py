@@ -75,7 +75,7 @@ def test_a_photo_is_answered_with_picture_and_words_and_the_drawn_face_comes_bac
     first._handle_custom_msg({"kind": "ready"}, [])
     content, buffers = upload(first, packed(stripes()))
     assert content["kind"] == "answer" and content["words"].startswith("The network says ") and not content["drawn"]
-    assert Image.open(io.BytesIO(buffers[0])).width > 600
+    assert Image.open(io.BytesIO(buffers[0])).width > 500
     assert {name: getattr(first, name) for name in first.CHOICES} == first.CHOICES, "shown whole"
     first._handle_custom_msg({"kind": "forget"}, [])
     assert (first.across, first.down, first.side, first.light, first.mirror) == (30, 50, 60, 100, True)
