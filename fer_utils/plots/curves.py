@@ -84,7 +84,10 @@ def reliability(panels):
     for each bin: ``n`` faces, the mean of how ``sure`` it is, ``accuracy`` and its interval, ``low`` and ``high``."""
     rows, columns = -(-len(panels) // 2), min(2, len(panels))
     with drawing(2.75 * columns, 2.9 * rows, text=12) as figure:
-        for axis, (title, bins) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items()):
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for unused in axes[len(panels):]:
+            unused.remove()
+        for axis, (title, bins) in zip(axes, panels.items()):
             axis.plot([0, 100], [0, 100], color=INK, linestyle=":", linewidth=1)
             axis.vlines(100 * bins.sure, 100 * bins.low, 100 * bins.high, color=SECOND, linewidth=1.5)
             axis.scatter(100 * bins.sure, 100 * bins.accuracy, s=200 * bins.n / bins.n.sum() + 12, color=SECOND)

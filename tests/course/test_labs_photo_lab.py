@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from browsing import PATIENCE, run_in_jupyterlab
 from datasets_on_disk import encoded as packed
+from matplotlib.text import Text
 from PIL import Image
 
 from fer_course.labs.face_lab import face_of
@@ -74,7 +75,7 @@ def test_a_photo_is_answered_with_picture_and_words_and_the_drawn_face_comes_bac
     first._handle_custom_msg({"kind": "ready"}, [])
     content, buffers = upload(first, packed(stripes()))
     assert content["kind"] == "answer" and content["words"].startswith("The network says ") and not content["drawn"]
-    assert Image.open(io.BytesIO(buffers[0])).width > 600
+    assert Image.open(io.BytesIO(buffers[0])).width > 500
     assert {name: getattr(first, name) for name in first.CHOICES} == first.CHOICES, "shown whole"
     first._handle_custom_msg({"kind": "forget"}, [])
     assert (first.across, first.down, first.side, first.light, first.mirror) == (30, 50, 60, 100, True)
@@ -172,6 +173,8 @@ def test_the_figure_names_every_bar_and_every_face():
     assert [text.get_text() for text in bars.texts] == [f"{100 * k / 21:.0f} %" for k in range(7)]
     assert whole.patches[0].get_bbox().bounds == (9.5, 4.5, 40, 40) and near.get_title("center") == "fear, 3.1 away"
     assert np.array_equal(seen.images[0].get_array(), DRAWN[:48, :48])
+    letters = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+    assert min(letters) * 3.9 / figure.get_figwidth() >= 8, "a phone, some 3.9 inches, scales them below 8 points"
 
 
 # In a browser, with a model that only notes what it is told

@@ -52,6 +52,7 @@ def test_reliability_has_a_dot_with_its_interval_for_each_bin_and_says_the_means
     assert np.allclose(dots.get_offsets(), [[50, 40], [90, 100]]) and np.ptp(dots.get_sizes()) == 100
     assert np.allclose([segment[:, 1] for segment in lines.get_segments()], [[20, 70], [90, 100]])
     assert "as they are: 80 % sure on average, 85 % right." in figure.get_label()
+    assert len(plots.reliability(dict.fromkeys("abc", bins)).axes) == 3  # no empty frame beside the third
 
 
 def test_projections_show_the_same_points_still_live_and_in_space_with_a_marker_for_each_class():

@@ -23,7 +23,7 @@ button:disabled { color: #5F6B76; cursor: default; background: #F4F6F8; }
 label.slider > span { flex-wrap: wrap; }
 .refusal { margin: 0 0 10px; padding: 8px 12px; border-left: 4px solid ${ACCENT}; background: #FDF1E7; }
 .refusal:empty { display: none; }
-img { display: block; width: 100%; height: auto; min-height: 120px; }
+img { display: block; width: 100%; max-width: 560px; height: auto; min-height: 120px; }
 .summary { margin: 10px 0 0; min-height: 60px; }
 .kept { margin: 0; color: ${PALE_INK}; font-size: 12.5px; }
 @container (min-width: 640px) { .controls { grid-template-columns: repeat(2, minmax(0, 1fr)); } }

@@ -17,36 +17,36 @@ def photo_answer(photo, box, face, probabilities, neighbours):
     ``neighbours``: pairs of a face and its title.
     """
     probabilities = np.asarray(probabilities, float)
-    # Places by hand: a lab draws this for every move of a slider.
-    with drawing(9.4, 4.6, grid=False, layout=None) as figure:
+    # Upright and in large letters, for a phone; places by hand, because a lab draws this for every move of a slider.
+    with drawing(5.3, 6.2, grid=False, layout=None, text=12) as figure:
         whole, seen, bars = (figure.add_axes(place) for place in (
-            (0.01, 0.42, 0.3, 0.5), (0.33, 0.42, 0.2, 0.5), (0.65, 0.4, 0.34, 0.53)))
+            (0.0, 0.66, 0.54, 0.27), (0.59, 0.66, 0.4, 0.27), (0.21, 0.315, 0.78, 0.26)))
         whole.imshow(photo, **GREY)
         left, top, side = box
         for colour, width in (("white", 4), (ACCENT, 2)):  # seen on light and on dark
             whole.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor=colour,
                                       linewidth=width, clip_on=False))
-        whole.set(title="the photo and the square")
+        whole.set(title="the photo and the square", anchor="W")
         seen.imshow(face, **GREY)
-        seen.set(title=f"what the network gets\n({face.shape[1]} × {face.shape[0]} pixels)")
+        seen.set(title=f"what the network gets\n({face.shape[1]} × {face.shape[0]} pixels)", anchor="W")
         largest = probabilities.argmax()
         colours = [COLOURS[name] for name in EMOTIONS]
         places = bars.barh(EMOTIONS, 100 * probabilities, height=0.7, color=colours,
                            edgecolor=[deep(colour) for colour in colours])
         places[largest].set(edgecolor=INK, linewidth=2)
         for row, share in enumerate(100 * probabilities):
-            bars.text(share + 1.5, row, f"{share:.0f} %", va="center", fontsize=9.5, color=INK,
+            bars.text(share + 1.5, row, f"{share:.0f} %", va="center", color=INK,
                       fontweight="bold" if row == largest else "normal")
         bars.invert_yaxis()
         bars.set(title="what it says", xlim=(0, 118), xticks=())
         bars.spines[["bottom"]].set_visible(False)
         bars.tick_params(axis="y", length=0)
-        row = [figure.add_axes((0.01 + k / len(neighbours), 0.0, 0.98 / len(neighbours), 0.24))
-               for k in range(len(neighbours))]
+        count = len(neighbours)
+        row = [figure.add_axes((k / count, 0.0, 0.96 / count, 0.16)) for k in range(count)]
         for axis, (image, title) in zip(row, neighbours):
             axis.imshow(image, **GREY)
-            axis.set_title(title, fontsize=9.5, loc="center")
-        figure.text(0.01, 0.32, "the nearest known faces, by their features", fontsize=11)
+            axis.set_title(title, fontsize=12, loc="center")
+        figure.text(0.0, 0.26, "the nearest known faces, by their features", fontsize=13.2)
         for axis in (whole, seen, *row):
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)

@@ -55,7 +55,7 @@ class PhotoLab(anywidget.AnyWidget):
         face = face_in(photo, box, self.known.images.shape[1], self.light / 100, self.mirror)
         probabilities, rows, distances = self.ask(face)
         names = [EMOTIONS[self.known.labels[row]] for row in rows]
-        near = [(self.known.images[row], f"{name}, {distance:.1f} away")
+        near = [(self.known.images[row], f"{name}\n{distance:.1f} away")
                 for row, name, distance in zip(rows, names, distances)]
         words = told(probabilities, names, distances[0], self.usual)
         return photo_answer(photo, box, face, probabilities, near), words
