@@ -20,8 +20,9 @@ class SelfCure(nn.Module):
     """The importance of each image, and the labels as they are by now.
 
     ``labels`` int64 (N,), those of the training images, are copied: the buffer ``labels`` is what ``relabel`` changes,
-    and is saved with the module. ``forward(features)``, float (B, D), returns the importance, float32 (B,), between 0
-    and 1: α_i = σ(wᵀx_i) (eq. 1).
+    and is saved with the module. ``forward(features, logits, rows)`` does all of SCN in a step: it returns the weighted
+    logits (B, C) that enter the cross-entropy, and the rank loss, to be added to it with the same weight (the paper's
+    γ = 0.5; so λ of a centre loss beside them keeps its meaning). With ``rows`` (B,), these images may be relabelled.
     """
 
     def __init__(self, feat_dim, labels):
@@ -29,7 +30,15 @@ class SelfCure(nn.Module):
         self.attention = nn.Linear(feat_dim, 1)
         self.register_buffer("labels", labels.clone())
 
-    def forward(self, features):
+    def forward(self, features, logits, rows=None):
+        importance = self.importance(features)
+        weighted = weighted_logits(logits, importance)
+        if rows is not None:
+            self.relabel(rows, weighted, importance)
+        return weighted, rank_regularisation(importance)
+
+    def importance(self, features):
+        """α_i = σ(wᵀx_i) (eq. 1), float32 (B,), between 0 and 1, from features (B, D)."""
         return self.attention(features.float()).squeeze(1).sigmoid()
 
     @torch.no_grad()

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from ..errors import FerError
-from ..self_cure import rank_regularisation, weighted_logits
 from ..transforms import DRAWS, augment, normalise, to_channels
 from .class_balance import balanced_order
 from .setup import derive
@@ -70,23 +69,18 @@ def training_step(pieces, recipe, accelerator, parts, mix=None, rows=None):
         with accelerator.accumulate(parts.model):
             with accelerator.autocast():
                 features, logits = parts.model(batch)
-            answer = logits
+            rank = 0.0
             if parts.self_cure is not None:
-                importance = parts.self_cure(features)
-                answer = weighted_logits(logits, importance)
-            cross_entropy = parts.balance.cross_entropy(answer, targets, recipe.label_smoothing)
+                logits, rank = parts.self_cure(features, logits, rows)
+            cross_entropy = parts.balance.cross_entropy(logits, targets, recipe.label_smoothing)
             if mix is not None:
-                other = parts.balance.cross_entropy(answer, targets.flip(0), recipe.label_smoothing)
+                other = parts.balance.cross_entropy(logits, targets.flip(0), recipe.label_smoothing)
                 cross_entropy = mix * cross_entropy + (1 - mix) * other
             center = (parts.center_loss(features, main, parts.balance.center_weights) if recipe.lam
                       else torch.zeros_like(cross_entropy))
             share = len(labels) / recipe.batch_size
             # Accelerate divides by the number of pieces and averages over processes: undo both, and weigh by size.
-            loss = (cross_entropy + recipe.lam * center) * (share * len(pieces) * accelerator.num_processes)
-            if parts.self_cure is not None:  # γ = 0.5 of the paper: both alike, and so λ keeps its meaning
-                loss = loss + rank_regularisation(importance)
-                if rows is not None:
-                    parts.self_cure.relabel(rows, answer.detach(), importance.detach())
+            loss = (cross_entropy + recipe.lam * center + rank) * (share * len(pieces) * accelerator.num_processes)
             accelerator.backward(loss)
             parts.optimizer.step()  # these two wait for the last piece
             parts.optimizer.zero_grad()

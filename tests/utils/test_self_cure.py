@@ -37,7 +37,7 @@ def test_importance_losses_and_labels_are_the_literal_equations(batch):
     features, logits, labels = batch
     cure = SelfCure(4, labels)
     weight, bias = cure.attention.weight[0].tolist(), cure.attention.bias.item()
-    importance = cure(features).detach()
+    importance = cure.importance(features).detach()
     one = [1 / (1 + math.exp(-(sum(w * x for w, x in zip(weight, row)) + bias))) for row in features.tolist()]
     assert importance.tolist() == pytest.approx(one)
 
@@ -49,8 +49,10 @@ def test_importance_losses_and_labels_are_the_literal_equations(batch):
     rank = max(0, 0.15 - (np.mean(ranked[:7]) - np.mean(ranked[7:])))
     assert rank_regularisation(importance).item() == pytest.approx(rank, abs=1e-6)
 
-    cure.relabel(torch.arange(10), logits, importance)
-    wanted = literal_relabel(logits.tolist(), labels.tolist(), one)
+    weighted, rank_loss = cure(features, logits, torch.arange(10))
+    assert torch.equal(weighted, weighted_logits(logits, importance))
+    assert rank_loss.item() == pytest.approx(rank, abs=1e-6)
+    wanted = literal_relabel(weighted.tolist(), labels.tolist(), one)
     assert cure.labels.tolist() == wanted != labels.tolist()
 
 
@@ -77,7 +79,7 @@ def test_a_step_is_the_literal_formula_and_moves_the_attention(tiny_network, mak
     recipe, accelerator, ours = made(recipe, labels=labels.cpu().numpy())
     before = ours.self_cure.attention.weight.detach().clone()
     features, logits = ours.network(images)
-    importance = ours.self_cure(features)
+    importance = ours.self_cure.importance(features)
     wanted = functional.cross_entropy(importance.unsqueeze(1) * logits, labels)
     found = training_step([(images, labels)], recipe, accelerator, ours)
     assert found[0].item() == pytest.approx(wanted.item(), rel=1e-5)
