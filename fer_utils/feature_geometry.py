@@ -174,6 +174,5 @@ def _checked(features, labels):
     if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
         raise FerError(f"{features.shape} features and {labels.shape} labels; give features (N, D) and a label each.")
     if not np.isfinite(features).all():
-        raise FerError(f"{(~np.isfinite(features)).sum()} of the features' numbers are not finite: a broken model; "
-                       "train it again.")
+        raise FerError(f"{(~np.isfinite(features)).sum()} of the features' numbers are not finite; retrain the model.")
     return features.astype(np.float64, copy=False), labels

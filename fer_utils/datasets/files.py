@@ -217,8 +217,7 @@ def _too_many(path, what):
 
 
 def _too_large(path, name, size):
-    return FerError(f"{path}: {name} has {size:,} bytes unpacked; a data set of faces has no such file. "
-                    "Is it the right one?")
+    return FerError(f"{path}: {name} has {size:,} bytes unpacked; a data set of faces has no such file.")
 
 
 def read_table(content, where):

@@ -67,8 +67,7 @@ def _splits(found, where):
         return above
     if any(divided):
         stray = found[divided.index(False)][0]
-        raise FerError(f"{where}: {stray} lies outside train/ and test/, where other images are; "
-                       "put it into one of them.")
+        raise FerError(f"{where}: {stray} lies outside train/ and test/, where others are; put it into one of them.")
     seen, splits = {}, {}
     for name, label in sorted(found):
         seen[label] = seen.get(label, 0) + 1

@@ -108,8 +108,7 @@ def leave_out(dataset, faults, test=None, votes=None):
     kept = np.setdiff1d(np.arange(len(dataset)), np.concatenate([[], *gone.values()]))
     named = ", ".join(f"{len(rows)} {what}" for what, rows in gone.items() if len(rows))
     if not len(kept):
-        raise FerError(f"{dataset.source}, split {dataset.split!r}: nothing is left without {named}; "
-                       "leave out fewer kinds.")
+        raise FerError(f"{dataset.source}, split {dataset.split!r}: nothing is left without {named}; leave out less.")
     return replace(dataset.subset(kept), source=f"{dataset.source} without {named}") if named else dataset
 
 

@@ -19,18 +19,14 @@ def face_wall(dataset, per_class=10, seed=0):
 
 
 def face_grid(rows, row_titles=None, column_titles=None, captions=None, inches=0.72):
-    """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap.
-
-    ``column_titles`` stand above the first row, ``captions`` above each image, given row by row as the images are.
-    """
-    columns = max(map(len, rows))
-    above = captions or [column_titles or ()]
-    lines = max((title.count("\n") + 1 for titles in captions or () for title in titles), default=0)
-    gap = 0.12 + 0.2 * lines if captions else 0.04 * inches  # inches between two rows
-    height = len(rows) * (inches + (gap if captions else 0)) + (0.3 if column_titles else 0)
+    """Images (H, W) or (H, W, 3), uint8 or float in [0, 1], in a grid given row by row; None leaves a gap. ``captions``
+    stand above each image, given row by row, too."""
+    columns, above = max(map(len, rows)), captions or [column_titles or ()]
+    gap = 0.12 + 0.2 * (captions[0][0].count("\n") + 1) if captions else 0  # inches between two rows, for their lines
+    height = len(rows) * (inches + gap) + (0.3 if column_titles else 0)
     with drawing(columns * inches + 0.9, height, layout=None) as figure:
-        axes = figure.subplots(len(rows), columns, squeeze=False,
-                               gridspec_kw={"wspace": 0.04, "hspace": gap / inches})
+        spaces = {"wspace": 0.04, "hspace": gap / inches or 0.04}
+        axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw=spaces)
         for row, images in zip(axes, rows):
             for axis, image in zip_longest(row, images):
                 axis.set(xticks=[], yticks=[])

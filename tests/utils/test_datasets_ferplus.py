@@ -208,7 +208,7 @@ def test_rows_without_votes_or_with_those_of_another_split_are_refused(small, ro
                  "Use fer2013.csv", "github.com/microsoft/FERPlus")
     disk.put(root / VOTES, "\n".join(lines[:420]))
     assert len(load_dataset("ferplus", root))
-    disk.refused("ferplus", root, "419 rows, and none for PublicTest_00419; get ", " whole", split="public_test")
+    disk.refused("ferplus", root, "419 rows, and none for PublicTest_00419; download ", " again", split="public_test")
     kaggle = disk.write_faces(tmp_path / "kaggle", small[0])
     disk.put(kaggle / VOTES, votes_table(*small))
     file = next((kaggle / "train").rglob("Training_00017.png"))

@@ -200,7 +200,7 @@ def test_bad_input_is_refused_with_what_is_wrong():
         (bootstrap_difference, (yes, yes, 0), "resamples = 0"), (bootstrap_difference, (yes, yes[:, :2]), tables),
         (bootstrap_difference, (yes[0], yes[0]), tables), (bootstrap_difference, (yes[:0], yes[:0]), tables),
         (bootstrap_difference, (yes.astype(int), yes), tables), (expected_best, (0,), "k = 0"),
-        (expected_best, (3, 0, -1), "sd = -1"), (grubbs, ([0.3, 0.3, 0.1 + 0.2],), "takes three"),
+        (expected_best, (3, 0, -1), "sd = -1"), (grubbs, ([0.3, 0.3, 0.1 + 0.2],), "three different"),
         (possible_counts, (0.374, 55), "more than 2 decimals"), (possible_counts, (37, 55), "shown = 37")]
     said = [(call.__name__, values, wrong, refusal(call, *values)) for call, values, wrong in cases]
     assert not [case for case in said if case[2] not in case[3]]
