@@ -118,7 +118,7 @@ def _check_sizes(train, recipe, accelerator):
         raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
     if recipe.batch_size < 2 * recipe.accumulate * accelerator.num_processes:
         raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {accelerator.num_processes} "
-                       "processes: batch norm needs two images in each; raise batch_size, or take fewer.")
+                       "processes: batch norm needs two images in each; raise batch_size, or take fewer pieces.")
 
 
 def _resident(train, device):
