@@ -161,7 +161,9 @@ CHANGES = {
     "precision": "bf16", "validation_fraction": 0.2, "name": "another", "shift": 0.1, "erase": 0.5,
     "normalisation": "imagenet", "augment_validation": True, "monitor": "cross_entropy", "accumulate": 2,
     "reshuffle": False, "optimizer": "sgd", "weight_decay": 1e-4, "warmup": 1, "label_smoothing": 0.1, "mixup": 0.2,
-    "ema": 0.9, "mirror_test": True, "alpha": 0.5, "update": "sgd", "center_init": "randn", "lam_warmup": 2}
+    "ema": 0.9, "mirror_test": True, "alpha": 0.5, "update": "sgd", "center_init": "randn", "lam_warmup": 2,
+    "center_class_weights": 1.0, "class_weights": 1.0, "balanced_sampling": True, "logit_adjustment": 1.0,
+    "self_cure": 2, "soft_labels": True}
 
 
 def test_every_field_of_the_recipe_is_in_the_key_but_those_of_the_centres_without_them(make_faces, make_recipe):
@@ -172,7 +174,7 @@ def test_every_field_of_the_recipe_is_in_the_key_but_those_of_the_centres_withou
     assert CHANGES.keys() == {field.name for field in dataclasses.fields(Recipe)}
     assert [field for field, value in CHANGES.items() if key(**{field: value}) == key()] == []
     without = [field for field, value in CHANGES.items() if key(**{"lam": 0, field: value}) == key(lam=0)]
-    assert without == ["alpha", "update", "center_init", "lam_warmup"]
+    assert without == ["alpha", "update", "center_init", "lam_warmup", "center_class_weights"]
     assert "lam_warmup" not in make_recipe().effective(), "a field that came later leaves the keys of older runs alone"
     # papermill gives -p lam 0 as an int, the notebook's default is a float.
     for fields in ({"lam": 0}, {"lam": 1, "alpha": 1}, {"rotation": 10}):
