@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..center_loss import CenterLoss
 from ..emotions import EMOTIONS
 from ..errors import FerError
-from ..model import CLResNet50
+from ..model import CLResNet50, imagenet_entry
 from ..self_cure import SelfCure
 from ..transforms import IMAGENET, channel_statistics
 from .class_balance import ClassBalance, class_balance
@@ -108,6 +108,14 @@ def build(recipe, seed, device, num_classes=len(EMOTIONS)):
         raise FerError(f"backbone {recipe.backbone!r} cannot take images of {recipe.image_size} px "
                        f"({str(error)[:200]}); give another image_size.") from error
     return model, center_loss.to(device)
+
+
+def check_network(recipe):
+    """Raise ``FerError`` for a network or weights with which no training could begin; nothing is downloaded."""
+    if recipe.weights == "imagenet":
+        imagenet_entry(recipe.backbone)
+    with torch.device("meta"):  # shapes without numbers: milliseconds
+        CLResNet50(backbone=recipe.backbone, weights=recipe.weights.replace("imagenet", "random"))
 
 
 def make_optimizer(parameters, recipe):
