@@ -96,11 +96,11 @@ def _torchvision_model(backbone, weights):
     # GoogLeNet and Inception would answer three times in training, and with ImageNet weights change their input by a
     # switch that no state_dict holds: a network that is loaded must be the one that was trained.
     switches = backbone in ("googlenet", "inception_v3")
-    options = {"aux_logits": False, "transform_input": False} if switches else {}
+    options = {"transform_input": False} if switches else {}
     if weights == "imagenet":
         entry = imagenet_entry(backbone)
         try:
-            return torchvision.models.get_model(backbone, weights=entry, **options)
+            return _answering_once(torchvision.models.get_model(backbone, weights=entry, **options))
         except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             raise FerError(f"the ImageNet weights of {backbone} cannot be downloaded or read ({error}). Fetch "
@@ -109,7 +109,7 @@ def _torchvision_model(backbone, weights):
     # Blocks that start as the identity train several times faster from scratch (Goyal et al. 2017, section 5.1).
     options = {"zero_init_residual": True} if backbone.startswith(("resnet", "resnext", "wide_resnet")) else options
     if switches:
-        options["init_weights"] = weights == "random"  # their papers' start, which takes seconds
+        options |= {"aux_logits": False, "init_weights": weights == "random"}  # their papers' start takes seconds
     return torchvision.models.get_model(backbone, weights=None, **options)
 
 
@@ -133,6 +133,14 @@ def imagenet_entry(backbone):
 def _unknown(backbone):
     return FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
                     "(torchvision.models.list_models()).")
+
+
+def _answering_once(network):
+    if hasattr(network, "aux_logits"):
+        network.aux_logits = False
+        for name in {"aux1", "aux2", "AuxLogits"} & dict(network.named_children()).keys():
+            setattr(network, name, None)
+    return network
 
 
 def _for_small_images(resnet):

@@ -11,9 +11,9 @@ from ..errors import FerError
 
 NUMBERS = {  # field: type, smallest, largest
     "image_size": (int, 16, 1024), "epochs": (int, 1, 10_000), "batch_size": (int, 2, 100_000),
-    "accumulate": (int, 1, 1000), "self_cure": (int, 0, 10_000), "patience": (int, 1, 10_000),
-    "learning_rate": (float, 1e-12, 100), "weight_decay": (float, 0, 10), "warmup": (float, 0, 1000),
-    "label_smoothing": (float, 0, 0.9),
+    "accumulate": (int, 1, 1000), "patience": (int, 1, 10_000), "learning_rate": (float, 1e-12, 100),
+    "self_cure": (int, 0, 10_000),
+    "weight_decay": (float, 0, 10), "warmup": (float, 0, 1000), "label_smoothing": (float, 0, 0.9),
     "mixup": (float, 0, 10), "ema": (float, 0, 0.99999), "validation_fraction": (float, 0, 0.9),
     "class_weights": (float, 0, 2), "center_class_weights": (float, 0, 2), "logit_adjustment": (float, 0, 5),
     "lam": (float, 0, 1e9), "lam_warmup": (float, 0, 1000), "alpha": (float, 0, 1e9), "rotation": (float, 0, 180),

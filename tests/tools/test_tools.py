@@ -118,6 +118,10 @@ def test_course_renders_what_it_executed(tmp_path, monkeypatch):
     assert "What you will learn" in first and "3 · As it ran here" in first
 
 
+def no():
+    raise NotebookFailed("no")
+
+
 def test_course_stores_outputs_where_it_is_asked_to_and_leaves_what_failed(tmp_path, monkeypatch):
     good, bad = tmp_path / "01_good.ipynb", tmp_path / "02_bad.ipynb"
     (tmp_path / "build").mkdir()
@@ -126,8 +130,7 @@ def test_course_stores_outputs_where_it_is_asked_to_and_leaves_what_failed(tmp_p
     for store, first in ((False, "as it was"), (True, "As it ran here")):
         good.write_text("as it was")
         bad.write_text("as it was")
-        monkeypatch.setattr(course, "execute", Mock(side_effect=[executed(good, tmp_path / "build" / good.name),
-                                                                 NotebookFailed("no")]))
+        monkeypatch.setattr(course, "execute", lambda path, output: executed(path, output) if path == good else no())
         with pytest.raises(SystemExit, match="failed\nno"):
             course.main(store=store)
         assert first in good.read_text("utf-8") and bad.read_text() == "as it was"
@@ -165,3 +168,16 @@ def test_environment_is_made_once_and_again_when_its_files_change_or_it_failed(t
     (tmp_path / "constraints.txt").write_text("two")
     environment.prepare()
     assert pip.call_count == 3
+
+
+def test_course_executes_every_notebook_and_gives_both_cores_to_those_that_train(tmp_path, monkeypatch):
+    beside = {}
+    monkeypatch.setattr(course, "BUILD", tmp_path)
+    monkeypatch.setattr(course, "execute", lambda path, output: beside.setdefault(
+        path.name[:2], os.environ.get("OMP_NUM_THREADS")))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    ended = [path for path, _ in course._executed(find_notebooks())]
+    assert sorted(ended) == find_notebooks(), "a new notebook is missing in STAGES"
+    assert {name for name, threads in beside.items() if threads is None} == {"02", "04"}
+    order = [path.name[:2] for path in ended]
+    assert order.index("04") > order.index("03") and order.index("04") < min(map(order.index, ("05", "06", "08")))

@@ -73,7 +73,7 @@ def test_one_image_has_no_rank():
 def test_a_step_is_the_literal_formula_and_moves_the_attention(tiny_network, make_recipe):
     rng = torch.Generator().manual_seed(0)
     images, labels = torch.randn(16, 3, 32, 32, generator=rng).to(DEVICE), torch.arange(16, device=DEVICE) % 7
-    recipe, accelerator, ours = made(make_recipe(backbone="tiny plain", self_cure=1, lam=0.0), labels=labels.cpu())
+    recipe, accelerator, ours = made(make_recipe(backbone="tiny plain", self_cure=1, lam=0.0), labels=labels.cpu().numpy())
     before = ours.self_cure.attention.weight.detach().clone()
     features, logits = ours.network(images)
     importance = ours.self_cure(features)

@@ -20,7 +20,7 @@ LABELS = torch.from_numpy(np.repeat(np.arange(7), COUNTS))  # 16 images
 def one_step(make_recipe, targets=None, mix=None, **fields):
     """What a step returns, and the features and logits that it began with."""
     images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(DEVICE)
-    recipe, accelerator, ours = made(make_recipe(backbone="tiny plain", **fields), labels=LABELS)
+    recipe, accelerator, ours = made(make_recipe(backbone="tiny plain", **fields), labels=LABELS.numpy())
     network, _ = build(recipe, 0, DEVICE)
     batch = images if mix is None else mix * images + (1 - mix) * images.flip(0)
     features, logits = network(batch)
@@ -105,7 +105,7 @@ def test_a_batch_in_pieces_weighs_as_the_whole_batch(tiny_network, make_recipe):
     results = []
     for sizes in ((16,), (5, 11)):
         recipe, accelerator, ours = made(make_recipe(backbone="tiny plain", accumulate=len(sizes), **fields),
-                                         labels=LABELS)
+                                         labels=LABELS.numpy())
         pieces = list(zip(images.split(sizes), LABELS.to(DEVICE).split(sizes)))
         results.append(training_step(pieces, recipe, accelerator, ours))
         results.append(torch.cat([weight.flatten() for weight in ours.network.parameters()]))
