@@ -182,7 +182,7 @@ def test_a_compressed_tar_is_read_forwards(tmp_path, cache, monkeypatch):
     rewinds, rewind = [], gzip._GzipReader._rewind
     monkeypatch.setattr(gzip._GzipReader, "_rewind", lambda self: rewinds.append(1) or rewind(self))
     faces = load_dataset("folder", path)
-    assert len(rewinds) <= 2 and faces.names.tolist() == sorted(faces.names.tolist()) and len(faces) == 56
+    assert len(rewinds) <= 2 and len(faces) == 56
 
 
 def test_a_table_is_read_however_it_was_saved():
