@@ -35,10 +35,10 @@ def value_of(written):
         return WORDS.get(text.lower(), written)
     if isinstance(written, dict):
         return {name: value_of(value) for name, value in written.items()}
-    if isinstance(written, (list, tuple)) or getattr(written, "ndim", 0):
-        return [value_of(value) for value in written]
     if hasattr(written, "__array__"):
         written = np.asarray(written)[()]
+    if isinstance(written, (list, tuple, np.ndarray)):
+        return [value_of(value) for value in written]
     if isinstance(written, np.floating):
         return float(str(written))  # 0.1 of single precision is 0.1, not 0.10000000149
     return written.item() if isinstance(written, np.generic) else written

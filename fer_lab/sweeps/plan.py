@@ -127,7 +127,7 @@ def read_table(table):
             raise FerError(f"{table}: not a table ({error}); give a CSV file with a line of names, or a JSON file with "
                            "a list of objects.") from error
     if isinstance(table, pd.DataFrame):
-        table = table.to_dict("records")
+        table = [dict(zip(table, row)) for row in zip(*(table[name].to_numpy() for name in table))]
     if not isinstance(table, (list, tuple)) or not all(isinstance(row, dict) for row in table):
         raise FerError("a table is a DataFrame, a list of dicts, or the path of a CSV or JSON file.")
     rows = [{name: value if name in TEXTS else parse(value) for name, value in row.items()
