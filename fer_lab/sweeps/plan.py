@@ -131,8 +131,7 @@ def read_table(table):
     if not isinstance(table, (list, tuple)) or not all(isinstance(row, dict) for row in table):
         raise FerError("a table is a DataFrame, a list of dicts, or the path of a CSV or JSON file.")
     rows = [{name: value if name in TEXTS else parse(value) for name, value in row.items()
-             if not (value is None or value is pd.NA or isinstance(value, str) and not value.strip()
-                     or isinstance(value, float) and value != value)} for row in table]
+             if not (pd.api.types.is_scalar(value) and (pd.isna(value) or str(value).strip() == ""))} for row in table]
     return rows if blank else [row for row in rows if row]
 
 
