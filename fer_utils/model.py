@@ -87,18 +87,26 @@ def _grouped(found):
 def _torchvision_model(backbone, weights):
     if isinstance(backbone, str) and backbone.startswith("resnet") and backbone.endswith(CIFAR):
         if weights == "imagenet":
-            imagenet_entry(backbone)
+            raise FerError(f"there are no ImageNet weights of {backbone}, whose first convolution is another; train "
+                           "it with weights='random'.")
         return _for_small_images(_torchvision_model(backbone.removesuffix(CIFAR), "random"))
     import torchvision  # takes as long as half of torch: who only reads runs does without
 
     if backbone not in torchvision.models.list_models(module=torchvision.models):
-        raise _unknown(backbone)
+        raise FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
+                       "(torchvision.models.list_models()).")
     # GoogLeNet and Inception would answer three times in training, and with ImageNet weights change their input by a
     # switch that no state_dict holds: a network that is loaded must be the one that was trained.
     switches = backbone in ("googlenet", "inception_v3")
     options = {"transform_input": False} if switches else {}
     if weights == "imagenet":
-        entry = imagenet_entry(backbone)
+        entries = torchvision.models.get_model_weights(backbone).__members__
+        if "IMAGENET1K_V1" not in entries:
+            told = ", ".join(f"{name} ({entry.url})" for name, entry in entries.items())
+            raise FerError(f"torchvision has no IMAGENET1K_V1 of {backbone}; it has {told or 'no weights'}. Download "
+                           "one and give its path as weights, or take another backbone.")
+    if weights == "imagenet" and torch.get_default_device().type != "meta":  # where shapes alone count, none is needed
+        entry = entries["IMAGENET1K_V1"]
         try:
             return _answering_once(torchvision.models.get_model(backbone, weights=entry, **options))
         except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off
@@ -111,28 +119,6 @@ def _torchvision_model(backbone, weights):
     if switches:
         options |= {"aux_logits": False, "init_weights": weights == "random"}  # their papers' start takes seconds
     return torchvision.models.get_model(backbone, weights=None, **options)
-
-
-def imagenet_entry(backbone):
-    """torchvision's entry IMAGENET1K_V1 of a network; ``FerError`` where there is none, with those that there are."""
-    import torchvision
-
-    if backbone.startswith("resnet") and backbone.endswith(CIFAR):
-        raise FerError(f"there are no ImageNet weights of {backbone}, whose first convolution is another; train "
-                       "it with weights='random'.")
-    if backbone not in torchvision.models.list_models(module=torchvision.models):
-        raise _unknown(backbone)
-    entries = torchvision.models.get_model_weights(backbone).__members__
-    if "IMAGENET1K_V1" not in entries:
-        told = ", ".join(f"{name} ({entry.url})" for name, entry in entries.items())
-        raise FerError(f"torchvision has no IMAGENET1K_V1 of {backbone}; it has {told or 'no weights'}. Download "
-                       "one and give its path as weights, or take another backbone.")
-    return entries["IMAGENET1K_V1"]
-
-
-def _unknown(backbone):
-    return FerError(f"unknown backbone {backbone!r}; torchvision knows resnet18, resnet50, efficientnet_b0 and more "
-                    "(torchvision.models.list_models()).")
 
 
 def _answering_once(network):

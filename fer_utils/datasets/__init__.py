@@ -11,7 +11,7 @@ from .face_dataset import FaceDataset, split_train_validation, stratified_subset
 from .synthetic import SYNTHETIC
 
 __all__ = ["DATASETS", "GENERAL", "PAPER_COUNTS", "SYNTHETIC", "TEST_SPLIT", "FaceDataset", "check_options",
-           "load_dataset", "name_of", "own_validation", "size_for", "split_train_validation"]
+           "load_dataset", "name_of", "size_for", "split_train_validation"]
 
 READERS = {"synthetic": synthetic, "fer2013": fer2013, "ferplus": ferplus, "rafdb": rafdb, "folder": folder}
 DATASETS = {name: tuple(reader.SPLITS) for name, reader in READERS.items()}
@@ -68,11 +68,6 @@ def _letters(text):
 def size_for(name, size):
     """The option with which a data set is read in the size that its use needs; empty where all images have one size."""
     return {"size": size} if name_of(name) == "folder" else {}
-
-
-def own_validation(name, root, options):
-    """The whole of what somebody set aside to validate on, or None; ``options`` as in ``load_dataset``."""
-    return folder.own_validation(root, **options) if name_of(name) == "folder" else None
 
 
 def check_options(name, options):

@@ -28,7 +28,7 @@ def load(root, split, *, size=None, above=None, skip_unknown=False):
     out. All images become squares, the middle of each, of ``size`` pixels a side; None: the median side, at most 256.
     They are grey when all of them are. ``source`` says how many were enlarged; a class without an image is a warning.
     """
-    dataset = _part(root, split, size, above, skip_unknown)
+    dataset = _part(root, split, size=size, above=above, skip_unknown=skip_unknown)
     if dataset is None:
         raise FerError(f"{root}: no image for the split {split!r}; give every emotion at least {TEST_SHARE} images, or "
                        "divide them into train/ and test/ yourself.")
@@ -38,12 +38,12 @@ def load(root, split, *, size=None, above=None, skip_unknown=False):
     return dataset
 
 
-def own_validation(root, *, size=None, above=None, skip_unknown=False):
+def own_validation(root, **options):
     """The images that somebody set aside to validate on, beside others to test on; None where nobody did."""
-    return _part(root, "validation", size, above, skip_unknown)
+    return _part(root, "validation", **options)
 
 
-def _part(root, split, size, above, skip_unknown):
+def _part(root, split, *, size=None, above=None, skip_unknown=False):
     if above not in (None, "persons", "nothing") or not isinstance(skip_unknown, bool):
         raise FerError(f"above = {above!r}, skip_unknown = {skip_unknown!r}: give 'persons', 'nothing' or None, and "
                        "True or False.")
@@ -54,11 +54,10 @@ def _part(root, split, size, above, skip_unknown):
     whole = read_once(f"{options} {identity(root)}", lambda: read(root, size, above, skip_unknown), split,
                       root.resolve().name)
     dataset = stretch(whole, split, split)
-    side, enlarged = whole.images.shape[1], 0 if dataset is None else int((dataset.sides < whole.images.shape[1]).sum())
-    if enlarged:
-        source = f"{dataset.source}, {enlarged} of {len(dataset)} images enlarged to {side} pixels"
-        dataset = replace(dataset, source=source)
-    return dataset
+    side = whole.images.shape[1]
+    if dataset is None or not (enlarged := int((dataset.sides < side).sum())):
+        return dataset
+    return replace(dataset, source=f"{dataset.source}, {enlarged} of {len(dataset)} images enlarged to {side} pixels")
 
 
 def read(root, size=None, above=None, skip_unknown=False):

@@ -15,7 +15,7 @@ SPLIT = r"(fer|raf|rafdb|images?|faces|data)?({})(set|data|images?|faces|split|l
 # Numbers of persons as public sets write them: P001, s12, subject 3, 007; bare years, days and versions are none.
 PERSON = re.compile(r"((?:[psfm]|id|subj?|subject|person|participant|actor|user)[ _-]?\d+|\d{2,3})", re.IGNORECASE)
 # In the file names of CK+, KDEF (A and B are sessions) and JAFFE, and by a word for it.
-IN_FILE = re.compile(r"(S\d{3})_\d{3}_\d{8}\b|[AB]([FM]\d\d)[A-Z]{4}\.|([A-Z]{2})\.[A-Z]{2}\d\.\d|"
+IN_FILE = re.compile(r"(S\d{3})_\d{3}_\d{8}\b|[AB]([FM]\d\d)[A-Z]{3,4}\.|([A-Z]{2})\.[A-Z]{2}\d\.\d|"
                      r"((?:subj?|subject|person|participant|actor)[ _-]?\d+)[ _.-]")
 COLUMNS = {"file": ("filename", "file", "imagename", "image", "path", "filepath", "imagepath", "img", "photo", "name"),
            "emotion": ("emotion", "emotions", "expression", "emotionlabel", "label", "labels", "class", "category"),

@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 
 from ..as_written import path_of, value_of, whole_of
 from ..atomic import written_whole
-from ..datasets import GENERAL, TEST_SPLIT, load_dataset, name_of, own_validation, size_for, split_train_validation
+from ..datasets import GENERAL, TEST_SPLIT, load_dataset, name_of, size_for, split_train_validation
+from ..datasets.folder import own_validation
 from ..errors import FerError
 from ..evaluation import compactness, confusion, predict, scores
 from ..model import CLResNet50
@@ -129,9 +130,9 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
 
 def load_splits(dataset, data_dir, options):
     """[what a run is trained on, what it is tested on], and behind them what somebody set aside to validate on."""
-    own = own_validation(dataset, data_dir, _whole(options))
-    return [load_dataset(dataset, data_dir, "train", **options), load_held_out(dataset, data_dir, options),
-            *([] if own is None else [own])]
+    own = own_validation(data_dir, **_whole(options)) if dataset == "folder" else None
+    splits = load_dataset(dataset, data_dir, "train", **options), load_held_out(dataset, data_dir, options), own
+    return [split for split in splits if split is not None]
 
 
 def load_held_out(dataset, data_dir, options):
@@ -150,7 +151,8 @@ def divide(whole, test, fraction, seed, own=None):
         return whole, own
     if not fraction:
         return whole, replace(test, split="validation")
-    by = "image" if whole.persons is None else "person"  # nobody may be on both sides
+    known = whole.persons is not None and len(np.unique(whole.persons)) > 1
+    by = "person" if known else "image"  # nobody may be on both sides
     return split_train_validation(whole, fraction, derive(seed, "split") % 2**32, by)
 
 

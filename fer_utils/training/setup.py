@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..center_loss import CenterLoss
 from ..emotions import EMOTIONS
 from ..errors import FerError
-from ..model import CLResNet50, imagenet_entry
+from ..model import CLResNet50
 from ..self_cure import SelfCure
 from ..transforms import IMAGENET, channel_statistics
 from .class_balance import ClassBalance, class_balance
@@ -112,10 +112,8 @@ def build(recipe, seed, device, num_classes=len(EMOTIONS)):
 
 def check_network(recipe):
     """Raise ``FerError`` for a network or weights with which no training could begin; nothing is downloaded."""
-    if recipe.weights == "imagenet":
-        imagenet_entry(recipe.backbone)
     with torch.device("meta"):  # shapes without numbers: milliseconds
-        CLResNet50(backbone=recipe.backbone, weights=recipe.weights.replace("imagenet", "random"))
+        CLResNet50(backbone=recipe.backbone, weights=recipe.weights)
 
 
 def make_optimizer(parameters, recipe):

@@ -8,7 +8,8 @@ from conftest import refusal
 from datasets_on_disk import encoded, for_each, noise, pack, put, refused, write_own
 from PIL import Image
 
-from fer_utils.datasets import load_dataset, own_validation
+from fer_utils.datasets import load_dataset
+from fer_utils.datasets.folder import own_validation
 from fer_utils.datasets.folder_layout import split_of
 from fer_utils.datasets.report import persons
 from fer_utils.emotions import EMOTIONS
@@ -49,11 +50,11 @@ def test_validation_images_beside_a_test_stay_their_own_split_and_alone_are_the_
     layouts = [f"{part}/{{emotion}}/{{k}}.png" for part in ("train", "val", "test")]
     root = laid_out(tmp_path / "three", *layouts)
     assert {split: len(part) for split, part in loaded(root).items()} == {"train": 35, "test": 35}
-    own = own_validation("folder", root, {})
+    own = own_validation(root)
     assert own.split == "validation" and all(path.startswith("val/") for path in paths(own))
     assert load_dataset("folder", root, "validation").fingerprint == own.fingerprint
     two = laid_out(tmp_path / "two", *layouts[:2])
-    assert own_validation("folder", two, {}) is None
+    assert own_validation(two) is None
     assert loaded(two)["test"].source == "two, its validation images are the test"
 
 
