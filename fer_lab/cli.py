@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 import pandas as pd
 
-from fer_utils.datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, fer2013, ferplus, load_dataset
+from fer_utils.as_written import path_of
+from fer_utils.datasets import DATASETS, PAPER_COUNTS, TEST_SPLIT, fer2013, ferplus, load_dataset, name_of
 from fer_utils.datasets.cache import clear, entries
-from fer_utils.datasets.report import brightness, duplicates, official_rows, overview
+from fer_utils.datasets.report import brightness, duplicates, official_rows, overview, persons
 from fer_utils.errors import FerError, optional_import
 from fer_utils.runs.results import results_folder
 from fer_utils.runs.run import load_run
@@ -16,7 +18,7 @@ from .evidence.markdown import write_pages
 from .half_precision import evaluate, export_half
 from .publish import publish
 from .sweeps.plan import grid, parse, plan, read_table
-from .sweeps.sweep import sweep
+from .sweeps.sweep import find_folders, sweep
 
 KAGGLE = "msambare/fer2013"  # public: kagglehub needs no account for it
 
@@ -39,23 +41,25 @@ def fetch(name):
     print(f"Complete. Give this as data_dir: {folder}")
 
 
-def report(name, root, csv):
+def report(dataset, root, csv):
     """Print what is wrong with a data set; write the pairs that are in training and test to the file ``csv``."""
-    if csv and name != "fer2013":
-        raise FerError(f"--csv writes official rows of FER2013's whole splits, not of {name}; leave it out.")
-    train, test = load_dataset(name, root, "train"), load_dataset(name, root, TEST_SPLIT[name])
-    print(overview(train, test).to_string())
+    if csv and dataset != "fer2013":
+        raise FerError(f"--csv writes official rows of FER2013's whole splits, not of {dataset}; leave it out.")
+    train, test = load_dataset(dataset, root, "train"), load_dataset(dataset, root, TEST_SPLIT[dataset])
+    print(f"{train.split}: {train.source}\n{test.split}: {test.source}\n{overview(train, test).to_string()}")
     pairs = duplicates(train, test)
     share = pairs["second"].nunique() / len(test)
     print(f"{pairs['second'].nunique()} of {len(test)} images of {test.split} ({100 * share:.1f} %) are in train, too")
+    print(persons(train, test))
     print(f"\nLight of {train.split}, in grey levels:\n{brightness(train).round(1).to_string()}")
-    if name == "ferplus":
+    if dataset == "ferplus":
         for faces in (load_dataset("fer2013", root, split) for split in (train.split, test.split)):
             votes = ferplus.votes_for(faces, root)
             print(f"\n{faces.split}: {len(ferplus.not_a_face(votes))} images with ten votes for \"not a face\"; labels "
                   f"of FER2013 (rows) and of FER+ (columns):\n{ferplus.agreement(faces, votes).to_string()}")
     if csv:
-        official_rows(pairs).to_csv(csv, index=False, lineterminator="\n")
+        path_of(csv).parent.mkdir(parents=True, exist_ok=True)
+        official_rows(pairs).to_csv(path_of(csv), index=False, lineterminator="\n")
 
 
 def sweep_rows(table, fixed, lists):
@@ -91,6 +95,7 @@ def run_sweep(table, fixed, lists, dry_run, **options):
     rows = sweep_rows(table, fixed, lists)
     if dry_run:
         jobs = plan(rows, options["notebook"], on_cluster=options["scheduler"] is not None)
+        find_folders(jobs, Path(), options["notebook"])
         print(f"{pd.DataFrame([job.row for job in jobs]).to_string(na_rep='')}\n{len(jobs)} runs")
     else:
         print(sweep(rows, **options).to_string(na_rep="", float_format="{:.4g}".format))
@@ -103,16 +108,18 @@ def list_cache(delete):
         print(f"{clear()} entries deleted")
 
 
+DATASET = ("dataset", {"type": name_of, "choices": list(DATASETS), "help": "the data set"})
 ROOT = ("root", {"nargs": "?", "metavar": "PATH", "help": "the data set's folder or file"})
 COMMANDS = {  # name: (function, what it does, its arguments)
     "fetch": (fetch, "download a data set and check that it is complete", [
-        ("name", {"choices": ["fer2013", "rafdb"], "help": "rafdb cannot be downloaded: it says whom to ask"})]),
+        ("name", {"type": name_of, "choices": ["fer2013", "rafdb"],
+                  "help": "rafdb cannot be downloaded: it says whom to ask"})]),
     "report": (report, "count what is wrong with a data set", [
-        ("name", {"choices": list(DATASETS), "help": "the data set"}), ROOT,
+        DATASET, ROOT,
         ("--csv", {"metavar": "FILE", "help": "FER2013: list the images that are in training and in test"})]),
     "evaluate": (lambda **given: print(evaluate(**given)), "say how good a trained network is on a data set", [
         ("folder", {"help": "folder of an exported network, or of a finished run"}),
-        ("dataset", {"choices": list(DATASETS), "help": "the data set"}), ROOT,
+        DATASET, ROOT,
         ("--split", {"help": "by default the split that runs are tested on"})]),
     "sweep": (run_sweep, "train many runs; call it again to go on after a crash", [
         ("table", {"nargs": "?", "metavar": "TABLE", "help": "CSV or JSON file with one row for each run"}),

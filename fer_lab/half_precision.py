@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from fer_utils.datasets import TEST_SPLIT, load_dataset
+from fer_utils.as_written import path_of
+from fer_utils.datasets import TEST_SPLIT, load_dataset, name_of, size_for
 from fer_utils.errors import FerError
 from fer_utils.evaluation import confusion, scores
 from fer_utils.model import CLResNet50
@@ -65,7 +66,7 @@ def load_network(folder):
 
     Raises ``FerError`` where the card is missing or not whole, or the file is damaged.
     """
-    folder = Path(folder)
+    folder = path_of(folder)
     if is_finished(folder) and not (folder / CARD).exists():
         return load_run(folder)
     advice = "fetch the folder again, or export the run again."
@@ -87,11 +88,12 @@ def load_network(folder):
 def evaluate(folder, dataset, root=None, split=None):
     """What an exported network or a run answers on one split of a data set, None: the one runs are tested on; as text.
 
-    Images of another size are resized to the size of the training, and normalised as in it. Raises ``FerError`` where
-    the data has other classes than the network, or the weights do not fit it.
+    A folder's images are read in the size of the training, others resized to it, and all normalised as in it. Raises
+    ``FerError`` where the data has other classes than the network, or the weights do not fit it.
     """
     network = load_network(folder)
-    origin, faces = network.config, load_dataset(dataset, root, split or TEST_SPLIT.get(dataset))
+    origin, size = network.config, network.config["inputs"]["size"]
+    faces = load_dataset(dataset, root, split or TEST_SPLIT.get(name_of(dataset)), **size_for(dataset, size))
     if tuple(faces.classes) != tuple(origin["classes"]):
         raise FerError(f"{faces.source} has the classes {', '.join(faces.classes)}, and {folder} was trained to answer "
                        f"{', '.join(origin['classes'])}; they must be the same, in one order.")
@@ -103,7 +105,7 @@ def evaluate(folder, dataset, root=None, split=None):
         lines.append(f"these are the images of its own {' and '.join(same)} part")
     elif faces.split == "train":
         lines.append("a training split: the network may have been trained on some of these images")
-    (height, width), size = faces.images.shape[1:3], origin["inputs"]["size"]
+    height, width = faces.images.shape[1:3]
     if (height, width) != (size, size):
         lines.append(f"images of {width} x {height} pixels, resized to {size} x {size}")
     found = scores(faces.labels, answers, faces.classes)

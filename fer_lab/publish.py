@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_utils.as_written import path_of
 from fer_utils.atomic import written_whole
-from fer_utils.datasets import load_dataset
 from fer_utils.errors import FerError
 from fer_utils.feature_geometry import geometry
 from fer_utils.runs.results import SUMS, load_published, read_sums, recipe_of
-from fer_utils.runs.run import divide, load_held_out, load_run, sha256_of, write_json
+from fer_utils.runs.run import divide, load_run, load_splits, sha256_of, write_json
 
 FILES = ("config.json", "environment.json", "history.json", "metrics.json")  # copied as they are
 LIMIT = 60_000  # bytes a run
@@ -28,7 +28,7 @@ def publish(folder, results, *, data_dir=None):
     was written.
     """
     run = load_run(folder)
-    target = Path(results, "runs", run.folder.resolve().name)
+    target = path_of(results) / "runs" / run.folder.resolve().name
     with written_whole(target) as part:
         part.mkdir()
         write_json(part / "geometry.json", measure(run, data_dir), separators=(",", ":"))
@@ -47,10 +47,9 @@ def measure(run, data_dir=None):
     """``feature_geometry.geometry`` of a finished run, from its weights and from the very images of its three parts."""
     config, fraction = run.config, recipe_of(run).validation_fraction
     options = config.get("data_options", {})
-    whole = load_dataset(config["dataset"], data_dir, "train", **options)
-    test = load_held_out(config["dataset"], data_dir, options)
-    train, validation = divide(whole, test, fraction, config["seed"])
-    parts = {"train": train, **({"validation": validation} if fraction else {}), "test": test}
+    whole, test, *own = load_splits(config["dataset"], data_dir, options)
+    train, validation = divide(whole, test, fraction, config["seed"], *own)
+    parts = {"train": train, **({"validation": validation} if fraction or own else {}), "test": test}
     for part in parts.values():
         if part.fingerprint != config["data"].get(part.split, {}).get("fingerprint"):
             raise FerError(f"{run.folder}: its {part.split} part had other images than the {len(part)} here, or in "

@@ -43,11 +43,11 @@ def predict(model, images, *, size, mean, std, precision="fp32", mirror=False, b
 
 def scores(labels, predicted, classes=EMOTIONS):
     """Accuracy and weighted F1 as the paper reports them, in [0, 1], with macro F1, in which rare classes count as much
-    as large ones, and each class's recall."""
+    as large ones and those that neither occur nor are answered don't, and each class's recall."""
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.shape != predicted.shape or not len(labels):
         raise FerError(f"{labels.shape} labels and {predicted.shape} predictions; give one prediction for each label.")
-    weighted, macro = (f1_score(labels, predicted, average=average, labels=range(len(classes)), zero_division=0)
+    weighted, macro = (f1_score(labels, predicted, average=average, labels=range(len(classes)), zero_division=np.nan)
                        for average in ("weighted", "macro"))
     recall = confusion(labels, predicted, normalise_rows=True, classes=classes).diagonal()
     return {"accuracy": float(accuracy_score(labels, predicted)), "weighted_f1": float(weighted),

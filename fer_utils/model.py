@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from .as_written import path_of
 from .emotions import EMOTIONS
 from .errors import FerError
 
@@ -14,6 +15,9 @@ CIFAR = "_cifar"
 # MobileNetV2 as it was written before torchvision's: the convolutions of a block lie in one row, not in groups.
 FLAT = re.compile(r"(features\.(\d+)\.conv\.)([013467])\.(?=\w+$)")
 GROUPED = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
+DENSE = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")  # DenseNet in torchvision's own files: norm.1, not norm1
+WRAPPED = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # the further answers of GoogLeNet and Inception
 FIRST = {"0": "0.0", "1": "0.1", "3": "1", "4": "2"}  # the first block has a convolution less
 
 
@@ -25,7 +29,8 @@ class CLResNet50(nn.Module):
     ResNet's name with ``_cifar`` behind it begins with a 3×3 convolution of stride 1 and no pooling, as He et al. 2016
     (*Deep residual learning*, section 4.2) do for small images: at 48 px the usual beginning leaves 12 × 12 places.
     ``weights``: "random"; "imagenet", torchvision's IMAGENET1K_V1; or the path of a state_dict, of a torchvision
-    network or of this one. Raises ``FerError`` for an unknown backbone and for weights that are missing or do not fit.
+    network or of this one, also where a training program wrapped it or put a prefix before its names. Raises
+    ``FerError`` for an unknown backbone and for weights that are missing or do not fit.
     """
 
     def __init__(self, num_classes=len(EMOTIONS), *, backbone="resnet50", weights="random"):
@@ -36,7 +41,7 @@ class CLResNet50(nn.Module):
         self.backbone.set_submodule(name, nn.Identity())
         self.classifier = nn.Linear(self.feat_dim, num_classes)
         if weights not in ("random", "imagenet"):
-            self._load(Path(weights), name)
+            self._load(path_of(weights), name)
 
     def forward(self, images):
         features = self.backbone(images)
@@ -46,6 +51,8 @@ class CLResNet50(nn.Module):
         try:
             safe = path.suffix == ".safetensors"
             state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+            while wrapped := next((state[key] for key in WRAPPED if isinstance(state.get(key), dict)), None):
+                state = wrapped
             if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()):
                 raise TypeError
         except FileNotFoundError as error:
@@ -53,14 +60,21 @@ class CLResNet50(nn.Module):
         except Exception as error:  # whatever the readers raise, and what else than a state_dict was read
             raise FerError(f"{path}: not a state_dict that torch or safetensors can load ({type(error).__name__}); "
                            "save one with torch.save(model.state_dict(), path).") from error
-        if not any(key.startswith("backbone.") for key in state):
-            # A plain torchvision network: its own last layer knows other classes and stays behind.
-            state = {f"backbone.{key}": value for key, value in state.items() if not key.startswith(f"{head}.")}
+        first = next(iter(self.backbone.state_dict()))
+        prefixes = [key.removesuffix(first) for key in state if f".{key}".endswith(f".{first}")]
+        prefix = min(prefixes, key=len, default="")  # "module." of DataParallel and the like; other parts stay behind
+        if prefix.endswith("backbone.") and f"{prefix.removesuffix('backbone.')}classifier.weight" in state:
+            prefix = prefix.removesuffix("backbone.")
+            state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        else:  # a plain torchvision network: its own last layer knows other classes and stays behind
+            state = {f"backbone.{key.removeprefix(prefix)}": value for key, value in state.items()
+                     if key.startswith(prefix) and not key.removeprefix(prefix).startswith((f"{head}.", *AUXILIARY))}
             state.update({f"classifier.{key}": value for key, value in self.classifier.state_dict().items()})
         if "backbone.features.1.conv.4.weight" in state:
             state = {FLAT.sub(_grouped, key): value for key, value in state.items()}
+        state = {DENSE.sub(r"\1\2", key): value for key, value in state.items()}
         try:
-            self.load_state_dict(state)
+            self.load_state_dict(state, assign=self.classifier.weight.is_meta)
         except RuntimeError as error:
             raise FerError(f"{path}: weights of another network; they do not fit this backbone and its "
                            f"{self.classifier.out_features} classes. {str(error)[:300]}") from error
@@ -86,7 +100,13 @@ def _torchvision_model(backbone, weights):
     switches = backbone in ("googlenet", "inception_v3")
     options = {"transform_input": False} if switches else {}
     if weights == "imagenet":
-        entry = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
+        entries = torchvision.models.get_model_weights(backbone).__members__
+        if "IMAGENET1K_V1" not in entries:
+            told = ", ".join(f"{name} ({entry.url})" for name, entry in entries.items())
+            raise FerError(f"torchvision has no IMAGENET1K_V1 of {backbone}; it has {told or 'no weights'}. Download "
+                           "one and give its path as weights, or take another backbone.")
+    if weights == "imagenet" and torch.get_default_device().type != "meta":  # where shapes alone count, none is needed
+        entry = entries["IMAGENET1K_V1"]
         try:
             return _answering_once(torchvision.models.get_model(backbone, weights=entry, **options))
         except Exception as error:  # the network's errors, or whatever torch raises on a file that was cut off

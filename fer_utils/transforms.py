@@ -28,9 +28,12 @@ def channel_statistics(images):
 
 
 def to_channels(images):
-    """uint8 (N, H, W) or (N, H, W, 3) as float (N, 1 or 3, H, W) in [0, 1]."""
+    """uint8 (N, H, W) or (N, H, W, 3) as float (N, 1 or 3, S, S) in [0, 1], the middle square: no face is squeezed."""
     images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
-    return images.float() / 255
+    height, width = images.shape[2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[:, :, top:top + side, left:left + side].float() / 255
 
 
 def normalise(images, mean, std):

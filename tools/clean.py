@@ -17,6 +17,8 @@ def main():
         if folder.exists():
             print(f"Removing {folder}")
             shutil.rmtree(folder)
+    (ROOT / "build").mkdir(exist_ok=True)  # papermill makes no folder, and the course's commands write there
+    (ROOT / "build" / ".gitignore").write_text("*\n!.gitignore\n")
 
 
 if __name__ == "__main__":

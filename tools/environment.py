@@ -78,6 +78,11 @@ def project():
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+def path_of(written):
+    """The path that is meant, with ~ and variables resolved: as fer_utils.as_written, which needs numpy."""
+    return Path(os.path.expanduser(os.path.expandvars(written)))
+
+
 def parser(description):
     """An argument parser with what all tools share: help that is the docstring, and --here."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False,

@@ -11,9 +11,8 @@ softmax and centre loss on the embedded faces, trained in seconds, which decides
 import os
 import sys
 import tempfile
-from pathlib import Path
 
-from environment import ROOT, parser
+from environment import ROOT, parser, path_of
 
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 PAIR = {"softmax": 0.0, "centre loss": 0.02}
@@ -122,5 +121,5 @@ def pair():
 
 if __name__ == "__main__":
     options = parser(__doc__)
-    options.add_argument("--out", type=Path, default=ROOT / "build" / "gpu_check.json")
+    options.add_argument("--out", type=path_of, default=ROOT / "build" / "gpu_check.json")
     sys.exit(main(options.parse_args().out))

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from course import read_minutes
-from environment import PYTHON, ROOT, VENV, parser, project, works
+from environment import PYTHON, ROOT, VENV, parser, path_of, project, works
 from execute import execute, find_notebooks
 
 MANIFEST = "MANIFEST.sha256"  # of a workshop bundle
@@ -245,7 +245,7 @@ def checks(offline):
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
     ranges = project()["dependencies"] + project()["optional-dependencies"]["notebooks"]
     packages = check_packages(ranges, pins, versions())
-    home = Path(os.environ.get("FER_UTILS_RUNS") or ROOT / "runs")
+    home = path_of(os.environ.get("FER_UTILS_RUNS") or ROOT / "runs")
     yield check_disk(home, packages.state != "no")
     if (ROOT / MANIFEST).exists():
         yield check_bundle()

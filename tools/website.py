@@ -10,7 +10,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 import posixpath
 import re
 import shutil
@@ -21,7 +20,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import notebook_html as inside
-from environment import ROOT, enter, parser, project
+from environment import ROOT, enter, parser, path_of, project
 from notebook_html import WEB, is_text, slug, soup
 
 LAB = "fer_course/labs/center_lab/center_lab.js"
@@ -277,7 +276,7 @@ def main(folder):
 
 if __name__ == "__main__":
     parser = parser(__doc__)
-    parser.add_argument("--to", metavar="FOLDER", type=os.path.abspath, default=ROOT / "build" / "site")
+    parser.add_argument("--to", metavar="FOLDER", type=path_of, default=ROOT / "build" / "site")
     arguments = parser.parse_args()
     enter(arguments.here)
-    main(arguments.to)
+    main(arguments.to.absolute())

@@ -1,7 +1,6 @@
 """The pages in ``results/`` that are made of the runs: the ledger, the claims, and the table of all arms."""
 
-from pathlib import Path
-
+from fer_utils.as_written import path_of
 from fer_utils.runs.results import GROUP, load_results, results_folder, results_table
 from fer_utils.training.recipe import CENTERS, METHODS
 
@@ -88,7 +87,7 @@ PAGES = {"LEDGER.md": ledger_page, "CLAIMS.md": claims_page, "RUNS.md": runs_pag
 
 def write_pages(results=None):
     """Write the three pages anew from the runs in ``results``; one that was changed after publishing is refused."""
-    folder = Path(results or results_folder())
+    folder = path_of(results or results_folder())
     runs = load_results(folder)
     for name, page in PAGES.items():
         (folder / name).write_text(page(runs), encoding="utf-8")

@@ -1,13 +1,15 @@
 """The table of a sweep: each row the parameters of one run, all of them checked before anything runs."""
 
 import dataclasses
+import io
 import itertools
 import json
+import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from fer_utils.as_written import path_of, value_of
 from fer_utils.errors import FerError, did_you_mean, optional_import
 from fer_utils.runs.run import default_runs_dir, key_of, sha256_of
 from fer_utils.runs.settings import Settings, mapping, settings_of
@@ -16,6 +18,7 @@ from fer_utils.training.recipe import Recipe
 PARAMETERS = ("dataset", "data_dir", "data_options", "recipe", "overrides", "alpha", "lam", "seed", "device",
               "runs_dir")  # what ``Settings`` are made of; a notebook may have others besides
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
+TEXTS = ("data_dir", "runs_dir", "weights")  # a folder may be called 2024
 NOTEBOOK = Path(__file__).with_name("train_one_run.ipynb")  # trains one run and shows what came out
 
 
@@ -51,6 +54,7 @@ def plan(table, notebook=None, on_cluster=False):
 
     ``on_cluster``: other machines will run them, so this one need not have their ``device``.
     """
+    notebook = notebook and path_of(notebook)
     jobs, parameters = {}, _parameters_of(notebook or NOTEBOOK)
     for number, row in enumerate(read_table(table), 1):
         try:
@@ -64,11 +68,12 @@ def plan(table, notebook=None, on_cluster=False):
 
 
 def parse(text):
-    """A cell or an argument: what it is as JSON (or as Python writes True, False and None), else the text itself."""
+    """A cell or an argument: what ``value_of`` or JSON make of it, else the text itself."""
+    value = value_of(text)
     try:
-        return json.loads(text)
+        return value_of(json.loads(value)) if isinstance(value, str) else value
     except ValueError:
-        return {"True": True, "False": False, "None": None}.get(text, text)
+        return text
 
 
 def _job(row, known, notebook, on_cluster):
@@ -86,7 +91,7 @@ def _job(row, known, notebook, on_cluster):
     if overrides:
         parameters["overrides"] = overrides
     settings = settings_of({**parameters, "device": "auto"} if on_cluster else parameters)
-    runs_dir = str(Path(settings.runs_dir or default_runs_dir()).expanduser().absolute())
+    runs_dir = str(path_of(settings.runs_dir or default_runs_dir()).absolute())
     settings = dataclasses.replace(settings, runs_dir=runs_dir)
     if "runs_dir" in known:
         parameters["runs_dir"] = runs_dir
@@ -103,23 +108,31 @@ def _job(row, known, notebook, on_cluster):
 
 
 def read_table(table):
-    """The table as a list of dicts without what is not given: empty cells, None and NaN."""
+    """The table as a list of dicts without what is not given: empty cells, None and NaN; of files and DataFrames, where
+    Excel leaves rows without any value, without these."""
+    blank = isinstance(table, (list, tuple))  # a row without anything is meant: a run by default
     if isinstance(table, (str, Path)):
         try:
-            if Path(table).suffix == ".json":
-                table = json.loads(Path(table).read_text(encoding="utf-8"))
+            path = path_of(table)
+            text = path.read_text(encoding="utf-8-sig")
+            if path.suffix.lower() == ".json":
+                table = json.loads(text)
             else:
-                cells = pd.read_csv(table, dtype=str, keep_default_na=False)
-                table = [{name: parse(cell) for name, cell in row.items()} for row in cells.to_dict("records")]
+                mark = next((mark for mark in ",;\t" if mark in text.partition("\n")[0]), ",")
+                if mark == ";":  # where it divides cells, the comma divides a number
+                    text = re.sub(r"(?<=[;\n])([+-]?\d*),(\d+)(?=[;\r\n])", r"\1.\2", f"{text}\n")
+                table = pd.read_csv(io.StringIO(text), sep=mark, dtype=str, keep_default_na=False)
+                table = table.rename(columns=str.strip)
         except (OSError, ValueError) as error:
             raise FerError(f"{table}: not a table ({error}); give a CSV file with a line of names, or a JSON file with "
                            "a list of objects.") from error
     if isinstance(table, pd.DataFrame):
-        table = table.to_dict("records")
+        table = [dict(zip(table, row)) for row in zip(*(table[name].to_numpy() for name in table))]
     if not isinstance(table, (list, tuple)) or not all(isinstance(row, dict) for row in table):
         raise FerError("a table is a DataFrame, a list of dicts, or the path of a CSV or JSON file.")
-    return [{name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()
-             if not (value is None or value is pd.NA or value == "" or value != value)} for row in table]
+    rows = [{name: value if name in TEXTS else parse(value) for name, value in row.items()
+             if not (pd.api.types.is_scalar(value) and (pd.isna(value) or str(value).strip() == ""))} for row in table]
+    return rows if blank else [row for row in rows if row]
 
 
 def _parameters_of(notebook):

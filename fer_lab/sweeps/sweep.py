@@ -11,9 +11,12 @@ from pathlib import Path
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from tqdm.auto import tqdm
 
+from fer_utils.as_written import path_of
+from fer_utils.datasets import size_for
 from fer_utils.errors import FerError, optional_import
-from fer_utils.runs.run import is_finished, key_of, load_run, run_id
+from fer_utils.runs.run import is_finished, key_of, load_run, load_splits, run_id
 from fer_utils.training import checkpoint
+from fer_utils.training.loop import check_sizes
 
 from .plan import NOTEBOOK, plan
 from .summary_files import SCORES, text_of, write_summary
@@ -41,11 +44,12 @@ def sweep(table, *, notebook=None, folder=None, workers=1, scheduler=None, progr
     """
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise FerError(f"workers = {workers!r}: give a whole number from 1 up.")
+    notebook = notebook and path_of(notebook)
     jobs = plan(table, notebook, on_cluster=scheduler is not None)
-    home = Path(folder or Path(jobs[0].settings.runs_dir, "sweeps", key_of([job.key for job in jobs]))).absolute()
+    home = path_of(folder or Path(jobs[0].settings.runs_dir, "sweeps", key_of([job.key for job in jobs]))).absolute()
     quiet = not progress or any(os.environ.get(name) for name in ("CI", "TQDM_DISABLE"))
     with checkpoint.locked(home, 0, "this sweep is running already; wait for it, or give another folder."):
-        _find_folders(jobs, home, notebook)
+        find_folders(jobs, home, notebook)
         write_summary(home, jobs)
         todo = {job.key: job for job in jobs if job.state == "waiting"}
         bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="run", smoothing=0,
@@ -67,15 +71,18 @@ def sweep(table, *, notebook=None, folder=None, workers=1, scheduler=None, progr
     return summary
 
 
-def _find_folders(jobs, home, notebook):
-    """Give each job its run's folder and its executed notebook, and read what is finished. Loads each data set once."""
+def find_folders(jobs, home, notebook):
+    """Give each job its run's folder and its executed notebook, and read what is finished. Loads each data set once;
+    raises ``FerError`` as the runs would for data that is missing or too few."""
     splits = {}
     for job in jobs:
         if notebook is None:
             chosen = job.settings
-            data = key_of([chosen.dataset, chosen.data_dir, chosen.data_options])
+            options = {**size_for(chosen.dataset, chosen.recipe.image_size), **chosen.data_options}
+            data = key_of([chosen.dataset, chosen.data_dir, options])
             if data not in splits:
-                splits[data] = chosen.load("train"), chosen.load("held-out")
+                splits[data] = load_splits(chosen.dataset, chosen.data_dir, options)
+            check_sizes(splits[data][0], chosen.recipe)
             name = run_id(chosen.recipe, chosen.dataset, chosen.seed, *splits[data])
             job.folder = Path(chosen.runs_dir, name)
         else:

@@ -6,23 +6,24 @@ import json
 import os
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 from platformdirs import user_cache_dir
 
+from ..as_written import path_of
 from ..atomic import written_whole
 from .face_dataset import FaceDataset
 from .files import allowed
 
 # The version of the readers. Raise it, with the reason, whenever a reader gives other arrays for the same files, so
 # that no entry written before is served again.
-FORMAT = 1  # 1: the first that is counted
+FORMAT = 2  # 1: the first that is counted; 2: folders as large as their use needs, in mixed order, with persons
+PARTS = ("images", "labels", "names", "persons", "sides", "note")
 ELSEWHERE = "set FER_UTILS_CACHE to another folder"
 
 
 def home_folder():
-    return Path(os.environ.get("FER_UTILS_CACHE") or user_cache_dir("fer_utils", appauthor=False))
+    return path_of(os.environ.get("FER_UTILS_CACHE") or user_cache_dir("fer_utils", appauthor=False))
 
 
 def entries():
@@ -50,7 +51,7 @@ def clear():
 def forget(root):
     """Delete what was read from this folder or file, in whatever state it was then: (deleted, found) entries. On
     Windows those stay that a program still has open; call again when it has ended."""
-    path = str(Path(root).expanduser().resolve())
+    path = str(path_of(root).resolve())
     state = r"([0-9a-f]{64}|\d+ \d+)"  # as ``identity`` in files.py ends: a folder's listing, or a file's size and time
     found = [folder for folder, what, _ in entries() if re.fullmatch(rf"\w+ {re.escape(path)} {state}", what)]
     for folder in found:
@@ -59,14 +60,15 @@ def forget(root):
 
 
 def read_once(identity, read, split, source):
-    """The (images, labels, names) that ``read()`` gives for this identity as a ``FaceDataset``, whose images are
-    memory-mapped; read once, written whole or not at all."""
+    """What ``read()`` gives for this identity as a ``FaceDataset``, whose images are memory-mapped; read once, written
+    whole or not at all: (images, labels, names), or these, persons or None, sides, and a note for the source."""
     folder = _entry(identity, read)
     with allowed(folder, "this entry of the cache cannot be read", f"delete the folder, and the data is read anew, or "
                  f"{ELSEWHERE}", Exception):  # numpy raises whatever the damaged bytes lead it to
-        images, labels, names = (np.load(folder / f"{name}.npy", mmap_mode="r")
-                                 for name in ("images", "labels", "names"))
-    return FaceDataset(images, np.array(labels), np.array(names), split, source)
+        parts = {path.stem: np.load(path, mmap_mode="r" if path.stem == "images" else None)
+                 for path in folder.glob("*.npy")}
+        note = str(parts.pop("note", ""))
+        return FaceDataset(**parts, split=split, source=f"{source}, {note}" if note else source)
 
 
 def _entry(identity, read):
@@ -75,7 +77,7 @@ def _entry(identity, read):
     with _writing(home):
         if folder.is_dir():
             return folder
-    arrays = dict(zip(("images", "labels", "names"), read(), strict=True))
+    arrays = {name: array for name, array in zip(PARTS, read()) if array is not None}
     with _writing(home), written_whole(folder, shared=True) as part:
         part.mkdir()
         for name, array in arrays.items():

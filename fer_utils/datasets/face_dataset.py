@@ -1,6 +1,7 @@
 """The one data type of the course, and how it is divided."""
 
 import hashlib
+import math
 import warnings
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,7 +21,8 @@ class FaceDataset:
     ``images`` uint8 (N, H, W) or (N, H, W, 3); ``labels`` int64 (N,), indexes into ``classes``;
     ``names`` (N,) strings, one per image; ``split`` and ``source`` say where they came from and what was changed.
     ``classes``: the names of the labels, ``EMOTIONS`` unless the reader was asked for more. Where a data set has them,
-    ``soft_labels`` float32 (N, len(classes)), each row adding up to 1, and ``persons`` int64 (N,), who is in the image.
+    ``soft_labels`` float32 (N, len(classes)), each row adding up to 1, ``persons`` int64 (N,), who is in the image, and
+    ``sides`` int64 (N,), the pixels of its shorter side in its file: below the images' own, it was enlarged.
     Raises ``FerError`` where an array has another type, shape or length, or a label is out of range.
     """
 
@@ -32,6 +34,7 @@ class FaceDataset:
     classes: tuple = EMOTIONS
     soft_labels: np.ndarray | None = None
     persons: np.ndarray | None = None
+    sides: np.ndarray | None = None
 
     def __post_init__(self):
         where, number = f"{self.source}, split {self.split!r}", len(self.images)
@@ -40,7 +43,7 @@ class FaceDataset:
             raise FerError(f"{where}: images are {self.images.dtype} {self.images.shape}; "
                            "give uint8 of shape (N, H, W) or (N, H, W, 3).")
         shapes = {"labels": (np.int64, (number,)), "soft_labels": (np.float32, (number, len(self.classes))),
-                  "persons": (np.int64, (number,))}
+                  "persons": (np.int64, (number,)), "sides": (np.int64, (number,))}
         for name, (kind, shape) in shapes.items():
             array = getattr(self, name)
             if array is not None and (array.dtype != kind or array.shape != shape):
@@ -61,7 +64,7 @@ class FaceDataset:
 
     def subset(self, rows, split=None):
         """The faces in ``rows`` (indexes or a mask), as a new data set."""
-        of_each = ("images", "labels", "names", "soft_labels", "persons")
+        of_each = ("images", "labels", "names", "soft_labels", "persons", "sides")
         parts = {name: getattr(self, name)[rows] for name in of_each if getattr(self, name) is not None}
         return replace(self, split=split or self.split, **parts)
 
@@ -128,8 +131,8 @@ def split_train_validation(dataset, fraction, seed, by="image"):
         raise FerError(f"{dataset.source}: it doesn't say who is in its images, so it can't be split by person; "
                        "split it by image, and expect too good a validation if people are in it more than once.")
     try:
-        train, validation = (_split_persons(dataset, fraction, seed) if by == "person" else
-                             _split_images(dataset, test_size=fraction, random_state=seed))
+        train, validation = (split_persons(dataset.labels, dataset.persons, fraction, seed) if by == "person" else
+                             _split_images(dataset, fraction, seed))
     except (ValueError, TypeError, OverflowError) as error:
         raise FerError(f"{dataset.source}: cannot split off a validation share of {fraction}: {error}") from error
     return dataset.subset(np.sort(train), "train"), dataset.subset(np.sort(validation), "validation")
@@ -143,25 +146,32 @@ def stratified_subset(dataset, size):
     if size == len(dataset):
         return dataset
     try:
-        rows, _ = _split_images(dataset, train_size=size, random_state=0)
+        rows, _ = train_test_split(np.arange(len(dataset)), stratify=dataset.labels, train_size=size, random_state=0)
     except (ValueError, TypeError) as error:
         raise FerError(f"{dataset.source}: cannot take a subset of {size} of {len(dataset)} images: {error}") from error
     return replace(dataset.subset(np.sort(rows)), source=f"{dataset.source}, {size} of {len(dataset)} images")
 
 
-def _split_images(dataset, **options):
-    return train_test_split(np.arange(len(dataset)), stratify=dataset.labels, **options)
+def _split_images(dataset, fraction, seed):
+    """Rows of (train, validation): each class that has two images is in both, however few there are."""
+    rows = np.flatnonzero(dataset.counts()[dataset.labels] > 1)
+    size = fraction
+    if 0 < fraction < 1:
+        size = max(math.ceil(fraction * len(rows)), len(np.unique(dataset.labels[rows])))
+    _, validation = train_test_split(rows, stratify=dataset.labels[rows], test_size=size, random_state=seed)
+    return np.setdiff1d(np.arange(len(dataset)), validation), validation
 
 
-def _split_persons(dataset, fraction, seed):
-    """Rows of (train, validation) from so many folds of persons as make up the fraction."""
-    persons = len(np.unique(dataset.persons))
-    share = Fraction(float(fraction)).limit_denominator(min(20, persons))
+def split_persons(labels, persons, fraction, seed):
+    """Rows of (train, validation) from so many folds of ``persons`` (N,) as make up the fraction, but at least one."""
+    number = len(np.unique(persons))
+    most = min(20, number, np.bincount(labels).max())  # folds: no more than images of the largest class
+    share = Fraction(float(fraction)).limit_denominator(most) or Fraction(fraction > 0, number)
     if not 0 < share < 1:
-        raise ValueError(f"there are {persons} persons, and each side needs one")
+        raise ValueError(f"there are {number} persons, and each side needs one")
     folds = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # a rare class can't be in every fold
-        folds = [fold for _, fold in folds.split(dataset.labels, dataset.labels, dataset.persons)]
+        folds = [fold for _, fold in folds.split(labels, labels, persons)]
     validation = np.concatenate(folds[:share.numerator])
-    return np.setdiff1d(np.arange(len(dataset)), validation), validation
+    return np.setdiff1d(np.arange(len(labels)), validation), validation

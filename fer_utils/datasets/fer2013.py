@@ -10,7 +10,7 @@ from ..emotions import EMOTIONS, FER2013_CODES
 from ..errors import FerError
 from .cache import read_once
 from .face_dataset import check_complete, label_of_folder, name_kinds, stretch
-from .files import allowed, decoded_alike, existing, identity, is_image, opened, progress, read_table
+from .files import allowed, decoded_alike, existing, identity, is_image, of_systems, opened, progress, read_table
 
 # The file names of the Kaggle folders carry the official split and the row in fer2013.csv.
 FILE = re.compile(r"(Training|PublicTest|PrivateTest)_(\d+)\.(?:png|jpg|jpeg)", re.IGNORECASE)
@@ -47,7 +47,8 @@ def locate(root):
         # torchvision and the challenge's tar.gz have the tables in a folder fer2013/ of its own.
         places = [root / sub / name for names in (TABLES, PARTS) for sub in ("", "fer2013") for name in names]
         tables = [path for path in places if path.is_file()]
-        archives = sorted(path for path in root.iterdir() if path.name.lower().endswith((".zip", ".tar.gz")))
+        archives = sorted(path for path in root.iterdir()
+                          if path.name.lower().endswith((".zip", ".tar.gz")) and not of_systems(path.name))
     if tables and tables[0].name in TABLES:
         return tables[0]
     if not tables and len(archives) != 1:

@@ -11,7 +11,7 @@ from ..errors import FerError
 from . import fer2013
 from .face_dataset import FaceDataset
 from .fer2013 import USAGES
-from .files import existing, opened, read_table
+from .files import existing, of_systems, opened, read_table
 
 SPLITS = fer2013.SPLITS
 CLASSES = (*EMOTIONS, CONTEMPT)
@@ -122,7 +122,8 @@ def find_votes(root):
     """The votes' file in the folder ``root``, or in a folder in there; beside ``root`` where that is a file."""
     root = existing(root, f"there is no FER+; give a folder that holds FER2013 and {WHERE} as data_dir")
     folder = root.parent if root.is_file() else root
-    found = [path for path in (folder / VOTES, *sorted(folder.glob(f"*/{VOTES}"))) if path.is_file()]
+    found = [path for path in (folder / VOTES, *sorted(folder.glob(f"*/{VOTES}")))
+             if path.is_file() and not of_systems(path.parent.name)]
     if not found:
         raise FerError(f"{folder}: no {WHERE} in it, nor in a folder in there; put it beside FER2013.")
     if len(found) > 1 and found[0].parent != folder:

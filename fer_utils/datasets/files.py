@@ -11,6 +11,7 @@ import io
 import os
 import posixpath
 import tarfile
+import unicodedata
 import zipfile
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -20,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
+from ..as_written import path_of
 from ..errors import FerError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif")
@@ -32,6 +34,9 @@ READ = 100_000_000  # of a file that is read whole, if its reader names no other
 PIXELS = 50_000_000  # of one image
 HEADER = 64_000  # bytes of one file's headers in a tar
 DIRECTORY = 100_000_000  # bytes of a zip's directory
+# Folders and files of systems and editors; what begins with a dot is passed over, too.
+SYSTEMS = ("__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "__pycache__", "$recycle.bin",
+           "system volume information", "#recycle")
 LINE = 200_000  # characters of a line in a table; csv itself takes no cell over 131,072
 
 
@@ -50,7 +55,7 @@ def allowed(place, fault="cannot be read", advice="check the disk, or give anoth
 def existing(root, advice):
     """The path of what a reader was given; ``advice`` is what to do where there is nothing."""
     with allowed(repr(root), "cannot be looked up", "check the path", (OSError, ValueError, TypeError)):
-        path = None if root is None else Path(os.path.expanduser(root))  # too long, a zero byte, no path at all
+        path = None if root is None else path_of(root)  # too long, a zero byte, no path at all
         if path is not None and path.exists():
             return path
     raise FerError(f"{root}: {advice}.")
@@ -82,10 +87,11 @@ def walk(folder):
                 path, count = here / entry.name, count + 1
                 if count > MEMBERS:
                     raise _too_many(folder, f"{MEMBERS:,} files")
+                if of_systems(entry.name):  # among them links that lead nowhere: editors leave them as locks
+                    continue
                 link = entry.is_symlink()
                 if link and not path.exists():
-                    if not entry.name.startswith("."):  # editors leave such links as locks
-                        raise FerError(f"{path}: a link that leads nowhere; mend or remove it.")
+                    raise FerError(f"{path}: a link that leads nowhere; mend or remove it.")
                 elif entry.is_dir():
                     if not (link and real.is_relative_to(path.resolve())):
                         todo.append(path)
@@ -99,8 +105,9 @@ def opened(path):
     """The files of a folder, a zip or a tar (also gz or bz2) as pairs of a relative name and a function that reads it.
 
     They come in the order of the archive; a CSV file counts as a folder that holds it alone. The function takes a limit
-    of bytes. What macOS adds to folders and archives is left out, and links in archives are. Raises ``FerError`` for
-    what is damaged, too many or too large, two files of one name, and an image of a kind that is not read.
+    of bytes. What systems and editors add is left out, and links in archives are; names are ``portable``. Raises
+    ``FerError`` for what is damaged, too many or too large, two files of one name, and an image of a kind that is not
+    read.
     """
     path = Path(path)
     packed = not path.is_dir() and path.suffix.lower() != ".csv"
@@ -119,9 +126,9 @@ def opened(path):
                     raise _too_large(path, name, size)
                 if packed and total > TOTAL:
                     raise _too_many(path, f"{TOTAL:,} bytes unpacked")
-                files.append((name, read, size))
+                files.append((portable(name), read, size))
         files = [(name, partial(_read, path, name, read, size)) for name, read, size in files
-                 if read and "__MACOSX" not in name.split("/") and not name.split("/")[-1].startswith("._")]
+                 if read and not name.endswith("/") and not any(map(of_systems, name.split("/")))]
         for name, _ in files:
             if name.lower().endswith(OTHER_IMAGES):
                 raise FerError(f"{path}: {name}: images of this kind are not read; save it as PNG or JPEG, or remove "
@@ -212,6 +219,16 @@ def _read(path, name, read, size, limit=None):
         return read()
 
 
+def portable(name):
+    """A path as every system means it: with ``/``, where Windows wrote backslashes, and in Unicode's composed form."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+def of_systems(name):
+    """Whether a file or a folder of this name is no part of the data: hidden, a cache, a thumbnail."""
+    return name.startswith(".") and name.strip(".") != "" or name.lower() in SYSTEMS
+
+
 def _too_many(path, what):
     return FerError(f"{path}: over {what}; a data set of faces has fewer. Is it the right one?")
 
@@ -221,12 +238,16 @@ def _too_large(path, name, size):
 
 
 def read_table(content, where):
-    """The rows of a CSV file, its header first: lists of stripped cells, as many in each row; one row at a time."""
+    """The rows of a CSV file, its header first: lists of stripped cells, as many in each row; one row at a time. Cells
+    are divided by commas, or by what the header has instead of them: semicolons or tabs."""
     lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
-    rows, width = csv.reader(iter(partial(lines.readline, LINE), ""), skipinitialspace=True, strict=True), 0
+    header = content[:LINE].partition(b"\n")[0]
+    mark = next((mark for mark in ",;\t" if mark.encode() in header), ",")
+    rows = csv.reader(iter(partial(lines.readline, LINE), ""), delimiter=mark, skipinitialspace=True, strict=True)
+    width = 0
     with allowed(where, "cannot be read as a CSV file", "download it again", (csv.Error, UnicodeError)):
         for cells in rows:
-            if not any(map(str.strip, cells)) and len(cells) < 2:
+            if not any(map(str.strip, cells)):
                 continue
             width = width or len(cells)
             if len(cells) != width:

@@ -5,10 +5,11 @@ on, and so it can neither be shipped nor fetched here.
 """
 
 import re
+from collections import defaultdict
 
 import numpy as np
 
-from ..emotions import EMOTIONS, RAFDB_CODES
+from ..emotions import EMOTIONS, RAFDB_CODES, label_of
 from ..errors import FerError
 from ..paper import TRAIN_COUNTS
 from .cache import read_once
@@ -18,8 +19,8 @@ from .files import allowed, decoded_alike, existing, identity, is_image, opened,
 SPLITS = ("train", "test")
 PAPER_COUNTS = TRAIN_COUNTS["rafdb"]  # Table 2: training faces per class, in the order of EMOTIONS
 TEST_COUNTS = (162, 160, 74, 1185, 680, 478, 329)  # of the published test split, which the paper doesn't print
-LIST = "EmoLabel/list_patition_label.txt"  # the owners' own spelling
-ALIGNED = "Image/aligned/"
+LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the owners' own spelling, and the usual one
+FACE = re.compile(r"(train|test)_(\d{1,9})(?:_aligned)?\.\w+", re.IGNORECASE)
 SIDE = 100  # pixels of an aligned face
 FACES = 50_000  # RAF-DB has 15,339; memory for more is not asked for
 LABELS = 10_000_000  # bytes of a label file
@@ -37,7 +38,7 @@ def read(root):
     """(images, labels, names) of either layout, training faces first, each split in the order of its numbers."""
     with opened(root) as files:
         lists = [(name, read_bytes) for name, read_bytes in files
-                 if name.endswith(LIST) and "compound" not in name.split("/")]  # that list has eleven emotions
+                 if name.rpartition("/")[2] in LISTS and "compound" not in name.split("/")]  # that has eleven emotions
         found = _from_list(lists[0], dict(files), root) if lists else _from_folders(files, root)
         faces = sorted(found, key=lambda face: (SPLITS.index(face[0]), face[1]))
         splits = np.array([SPLITS.index(split) for split, _ in faces], np.int64)
@@ -54,11 +55,16 @@ def read(root):
 
 
 def _from_list(listed, files, where):
-    """The owners' layout: one line ``train_00001.jpg 5`` for each face, which lies as ``train_00001_aligned.jpg``."""
+    """The owners' layout, or the parts of it that people keep: a line ``train_00001.jpg 5`` for each face, and
+    ``train_00001_aligned.jpg`` somewhere."""
     name, read_bytes = listed
     with allowed(f"{where}: {name}", "not a text file", "take it from the archive again", UnicodeError):
         lines = read_bytes(LABELS).decode("utf-8-sig").splitlines()
-    base, found = name.removesuffix(LIST), {}
+    images, found = defaultdict(list), {}
+    for file in filter(is_image, files):
+        match = FACE.fullmatch(file.rpartition("/")[2])
+        if match and not {"compound", "original"} & set(file.lower().split("/")):
+            images[match[1].lower(), int(match[2])].append(file)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -66,30 +72,35 @@ def _from_list(listed, files, where):
         if match is None:
             raise FerError(f"{where}: {name}, line {number}: {line[:60]!r}; expected for example 'train_00001.jpg 5'.")
         split, digits, code = match.groups()
-        file = f"{base}{ALIGNED}{split}_{digits}_aligned.jpg"
-        if (split, int(digits)) in found:
+        face = split, int(digits)
+        if face in found:
             raise FerError(f"{where}: {name}, line {number}: {split}_{digits}.jpg is listed twice; keep one line.")
-        if file not in files:
-            raise FerError(f"{where}: {name}, line {number}: there is no {file}; unpack the aligned images completely.")
-        found[split, int(digits)] = _label(code, f"{where}: {name}, line {number}"), file
-    _check_listed([file for file in files if file.startswith(base + ALIGNED) and is_image(file)],
-                  {file for _, file in found.values()}, name, where)
+        if len(images[face]) != 1:
+            raise FerError(f"{where}: {name}, line {number}: " + (
+                f"{' and '.join(images[face][:2])} are the same face; keep one." if images[face] else
+                f"there is no {split}_{digits}_aligned.jpg; unpack the aligned images completely."))
+        found[face] = _label(code, f"{where}: {name}, line {number}"), images[face][0]
+    _check_listed([file for same in images.values() for file in same], {file for _, file in found.values()}, name,
+                  where)
     return found
 
 
 def _from_folders(files, where):
-    """The mirror's layout: ``train/5/train_00001_aligned.jpg``; its CSV files are checked against the folders."""
+    """The mirrors' layout: ``train/5/train_00001_aligned.jpg``, or ``5/…``, with codes or emotions as folders; the CSV
+    files are checked against them."""
     found = {}
     for name, _ in files:
         if not is_image(name):
             continue
-        match = re.search(r"(?:^|/)(train|test)/([^/]+)/\1_(\d{1,9})(?:_aligned)?\.\w+$", name)
-        if match is None:
+        *above, folder, file = ["", *name.split("/")]
+        match = FACE.fullmatch(file)
+        splits = [part.lower() for part in above if part.lower() in SPLITS]
+        if match is None or not folder or splits[-1:] not in ([], [match[1].lower()]):
             raise FerError(f"{where}: {name} is neither in RAF-DB's own layout nor in the mirror's; {HELP}.")
-        split, code, digits = match.groups()
-        if (split, int(digits)) in found:
-            raise FerError(f"{where}: {name} and {found[split, int(digits)][1]} are the same face; keep one.")
-        found[split, int(digits)] = _label(code, f"{where}: {name}"), name
+        face = match[1].lower(), int(match[2])
+        if face in found:
+            raise FerError(f"{where}: {name} and {found[face][1]} are the same face; keep one.")
+        found[face] = _label(folder, f"{where}: {name}"), name
     for name, read_bytes in files:
         match = re.search(r"(?:^|/)(train|test)_labels\.csv$", name)
         if match:
@@ -125,7 +136,9 @@ def _check_listed(images, listed, name, where):
 
 
 def _label(code, where):
-    """The class index of RAF-DB's own code, 1 to 7."""
+    """The class index of RAF-DB's own code, 1 to 7, or of an emotion."""
+    if label_of(code) is not None:
+        return label_of(code)
     if code not in RAFDB_CODES:
         raise FerError(f"{where}: label {code!r}; RAF-DB's are 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, "
                        "6 anger, 7 neutral.")

@@ -124,6 +124,15 @@ def _copies(dataset):
     return np.flatnonzero(differ | table.picture.duplicated())
 
 
+def persons(first, second):
+    """Who is in both of two splits, in a sentence."""
+    if first.persons is None or second.persons is None:
+        return (f"who is in the images is not known: the same people may be in {first.split} and in {second.split}, "
+                "which makes a test too good")
+    ours, theirs = set(first.persons.tolist()), set(second.persons.tolist())
+    return f"{len(ours & theirs)} of the {len(theirs)} persons of {second.split} are in {first.split}, too"
+
+
 def official_rows(pairs):
     """Pairs of FER2013 by the numbers in their names, rows of fer2013.csv where the copy kept them: what may be
     published of them."""

@@ -40,14 +40,14 @@ def readable_on(colour):
     return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
 
 
-def squares(axis, table, spelled, **colours):
-    """A table (7, 7) of the emotions as coloured squares, in each its number as ``spelled`` writes it."""
+def squares(axis, table, spelled, names=EMOTIONS, **colours):
+    """A table (C, C) of these emotions as coloured squares, in each its number as ``spelled`` writes it."""
     image = axis.imshow(table, **colours)
     for row, column in np.ndindex(table.shape):
         axis.text(column, row, spelled(table[row, column]), ha="center", va="center", fontsize=10,
                   color=readable_on(image.to_rgba(table[row, column])[:3]))
-    axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right")
-    axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+    axis.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axis.set_yticks(range(len(names)), names)
 
 
 def show(figure, alt=None):

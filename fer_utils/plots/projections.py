@@ -80,19 +80,20 @@ def _pale(colour):
 def mean_distances(panels):
     """Distances between class means (off the diagonal) and within classes (on it), divided by the mean distance between
     classes, one table above the other; ``panels``: {title: (distances (C, C), scatter (C,))}, both in the full
-    dimension."""
+    dimension, and behind them the classes (C,) where some are missing."""
     with drawing(4.4, 4.1 * len(panels), grid=False, text=11) as figure:
-        for axis, (title, (distances, scatter)) in zip(figure.subplots(len(panels), 1, squeeze=False).flat,
+        for axis, (title, (distances, scatter, *present)) in zip(figure.subplots(len(panels), 1, squeeze=False).flat,
                                                        panels.items()):
             table = np.array(distances, float)
             table[np.diag_indices(len(table))] = scatter
             table /= np.asarray(distances)[np.triu_indices(len(table), 1)].mean()
-            squares(axis, table, "{:.1f}".format, cmap="Blues_r", vmin=0, vmax=2)
+            names = [EMOTIONS[k] for k in present[0]] if present else EMOTIONS
+            squares(axis, table, "{:.1f}".format, names, cmap="Blues_r", vmin=0, vmax=2)
             for text in axis.texts[::len(table) + 1]:  # the diagonal
                 text.set_fontweight("bold")
             axis.set(title=title)
         figure.set_label("Distances between the emotions' means, on the diagonal within each emotion. " + " ".join(
-            _in_words(title, distances) for title, (distances, _) in panels.items()))
+            _in_words(title, part[0], *part[2:]) for title, part in panels.items()))
         return figure
 
 

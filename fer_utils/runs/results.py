@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..as_written import path_of
 from ..center_loss import RULES
 from ..errors import FerError
 from ..statistics import mean_sd
@@ -67,7 +68,7 @@ def results_folder():
 
 def load_results(root=None):
     """All published runs of ``root/runs``, by name; ``root``: None is the course's own ``results/``."""
-    root = Path(root or results_folder())
+    root = path_of(root or results_folder())
     if not (root / "runs").is_dir():
         raise FerError(f"{root / 'runs'}: there is no such folder; give the one that holds runs/ and {SUMS}.")
     sums = read_sums(root)

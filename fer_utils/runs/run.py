@@ -18,8 +18,10 @@ import torch
 from accelerate.state import PartialState
 from safetensors.torch import save_file
 
+from ..as_written import path_of, value_of, whole_of
 from ..atomic import written_whole
-from ..datasets import GENERAL, TEST_SPLIT, load_dataset, split_train_validation
+from ..datasets import GENERAL, TEST_SPLIT, load_dataset, name_of, size_for, split_train_validation
+from ..datasets.folder import own_validation
 from ..errors import FerError
 from ..evaluation import compactness, confusion, predict, scores
 from ..model import CLResNet50
@@ -92,17 +94,19 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
     """The ``Run`` of this recipe, data and seed: loaded where finished, resumed where it was cut off, else trained.
 
     The training split is divided into training and validation by the recipe's share and the seed; the test split is
-    looked at once, by the epoch that validation chose. Where the share is 0, all of it trains and the test split
-    chooses, as ``metrics["chosen_on"]`` says. ``progress`` shows a bar, and a line that says where the run comes from.
+    looked at once, by the epoch that validation chose. Images that somebody set aside to validate on choose instead,
+    and all of the training split trains; without any and with a share of 0 the test split chooses, as
+    ``metrics["chosen_on"]`` says. A folder's images are read in the recipe's size. ``progress`` shows a bar, and a line
+    that says where the run comes from.
     Raises ``FerError`` as ``load_dataset`` and ``fit`` do.
     """
-    options = data_options or {}
-    whole = load_dataset(dataset, data_dir, "train", **options)
-    test = load_held_out(dataset, data_dir, options)
-    folder = Path(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test)
+    dataset, seed = name_of(dataset), whole_of(seed)
+    options = {**size_for(dataset, recipe.image_size), **value_of(data_options or {})}
+    whole, test, *own = load_splits(dataset, data_dir, options)
+    folder = path_of(runs_dir or default_runs_dir()) / run_id(recipe, dataset, seed, whole, test, *own)
     found = is_finished(folder)
     if not found:
-        train, validation = divide(whole, test, recipe.validation_fraction, seed)
+        train, validation = divide(whole, test, recipe.validation_fraction, seed, *own)
         with checkpoint.locked(folder):
             found = is_finished(folder)  # another process did it while this one waited
             if not found:
@@ -124,17 +128,31 @@ def find_or_train(recipe, *, dataset="synthetic", data_dir=None, data_options=No
     return run
 
 
+def load_splits(dataset, data_dir, options):
+    """[what a run is trained on, what it is tested on], and behind them what somebody set aside to validate on."""
+    own = own_validation(data_dir, **_whole(options)) if dataset == "folder" else None
+    splits = load_dataset(dataset, data_dir, "train", **options), load_held_out(dataset, data_dir, options), own
+    return [split for split in splits if split is not None]
+
+
 def load_held_out(dataset, data_dir, options):
     """The split that runs are tested on, always whole: other training data must not make the test another one."""
-    options = {name: value for name, value in options.items() if name not in GENERAL}
-    return load_dataset(dataset, data_dir, TEST_SPLIT[dataset], **options)
+    return load_dataset(dataset, data_dir, TEST_SPLIT[dataset], **_whole(options))
 
 
-def divide(whole, test, fraction, seed):
-    """(train, validation) of a run: what its seed draws; without a share to validate, all of it and the test split."""
+def _whole(options):
+    return {name: value for name, value in options.items() if name not in GENERAL}
+
+
+def divide(whole, test, fraction, seed, own=None):
+    """(train, validation) of a run: what its seed draws; without a share to validate, all of it and the test split; and
+    with its ``own`` validation images, all of it and these."""
+    if own is not None:
+        return whole, own
     if not fraction:
         return whole, replace(test, split="validation")
-    by = "image" if whole.persons is None else "person"  # nobody may be on both sides
+    known = whole.persons is not None and len(np.unique(whole.persons)) > 1
+    by = "person" if known else "image"  # nobody may be on both sides
     return split_train_validation(whole, fraction, derive(seed, "split") % 2**32, by)
 
 
@@ -145,7 +163,7 @@ def is_finished(folder):
 
 def load_run(folder):
     """The finished run in a folder; raises ``FerError`` where it is not finished or not readable."""
-    folder = Path(folder)
+    folder = path_of(folder)
     try:
         parts = [json.loads((folder / f"{part}.json").read_text()) for part in ("config", "environment", "metrics")]
     except (OSError, ValueError) as error:
@@ -169,14 +187,14 @@ def key_of(content):
 
 
 def _is_file(weights):
-    return weights not in ("random", "imagenet") and Path(weights).is_file()
+    return weights not in ("random", "imagenet") and path_of(weights).is_file()
 
 
 def default_runs_dir():
     """``FER_UTILS_RUNS``; or, on Colab, ``fer_utils_runs`` in the mounted Drive, so that a run which Colab cuts off
     continues on the next machine; or ``runs`` in the course's folder; or ``runs`` in the current one."""
     own = DRIVE / "fer_utils_runs" if DRIVE.is_dir() else course_folder() / "runs"
-    return Path(os.environ.get("FER_UTILS_RUNS") or own)
+    return path_of(os.environ.get("FER_UTILS_RUNS") or own)
 
 
 def course_folder():
@@ -214,8 +232,9 @@ def _finish(folder, config, result: FitResult, test, trained):
     predicted = probabilities.argmax(1)
     near = compactness(features, test.labels)
     device = next(result.model.parameters()).device
-    chosen_on = "validation" if config["recipe"]["validation_fraction"] else test.split
-    metrics = {"test_split": test.split, "chosen_on": chosen_on, **scores(test.labels, predicted, test.classes),
+    on_test = config["data"]["validation"]["fingerprint"] == test.fingerprint
+    metrics = {"test_split": test.split, "chosen_on": test.split if on_test else "validation",
+               **scores(test.labels, predicted, test.classes),
                "best_epoch": result.best_epoch, "epochs": len(result.history),
                "seconds": round(float(result.history.seconds.sum()), 1),
                "intra": near.intra, "inter": near.inter, "ratio": near.ratio,

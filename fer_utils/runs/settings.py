@@ -7,10 +7,11 @@ import re
 import sys
 from dataclasses import dataclass, field
 
-from ..datasets import check_options, load_dataset
+from ..as_written import path_of, value_of, whole_of
+from ..datasets import check_options, load_dataset, name_of, size_for
 from ..errors import FerError, did_you_mean
 from ..training.recipe import Recipe, get_recipe
-from ..training.setup import choose_device, derive
+from ..training.setup import check_network, choose_device, derive
 from .run import find_or_train, load_held_out
 
 
@@ -31,10 +32,11 @@ class Settings:
     seeds: tuple = ()
 
     def load(self, split):
-        """One split of the chosen data set; ``split="held-out"`` is the one that runs are tested on."""
+        """One split of the chosen data set, as training reads it; "held-out" is the one that runs are tested on."""
+        options = {**size_for(self.dataset, self.recipe.image_size), **self.data_options}
         if split == "held-out":
-            return load_held_out(self.dataset, self.data_dir, self.data_options)
-        return load_dataset(self.dataset, self.data_dir, split, **self.data_options)
+            return load_held_out(self.dataset, self.data_dir, options)
+        return load_dataset(self.dataset, self.data_dir, split, **options)
 
     def run(self, progress=True, on_epoch=None, **overrides):
         """``find_or_train`` with these settings; ``overrides`` change fields of the recipe, ``seed`` the seed."""
@@ -56,14 +58,23 @@ def check_parameters(**parameters):
 
 def settings_of(parameters):
     """What ``check_parameters`` makes of a dict of parameters, wherever that comes from."""
+    parameters = {name: value if name in TEXTS else value_of(value) for name, value in parameters.items()}
     settings = {name: parameters[name] for name in ("dataset", "data_dir", "seed", "device", "runs_dir")
                 if name in parameters}
     grid = {name: _grid(name, parameters[name]) for name in ("alphas", "lams", "seeds") if name in parameters}
+    settings |= {"seed": whole_of(settings["seed"])} if "seed" in settings else {}
+    grid |= {"seeds": tuple(map(whole_of, grid["seeds"]))} if "seeds" in grid else {}
+    settings |= {"dataset": name_of(settings["dataset"])} if "dataset" in settings else {}
     for value in (settings.get("seed", 0), *grid.get("seeds", ())):
         derive(value)  # which refuses what is no seed
     for name in ("data_dir", "runs_dir"):
         if not isinstance(settings.get(name), (str, os.PathLike, type(None))):
             raise FerError(f"{name} = {settings[name]!r}: give a path, or None.")
+        if settings.get(name):
+            try:
+                settings[name] = str(path_of(settings[name]))
+            except FerError as error:
+                raise FerError(f"{name} = {error}") from error
     settings["data_options"] = mapping("data_options", parameters.get("data_options"))
     check_options(settings.get("dataset", "synthetic"), settings["data_options"])
     if settings["data_options"].get("contempt"):
@@ -73,12 +84,14 @@ def settings_of(parameters):
     changes = {name: parameters[name] for name in ("alpha", "lam") if parameters.get(name) is not None}
     changes.update(mapping("overrides", parameters.get("overrides")))
     recipe = get_recipe(parameters.get("recipe", "quick"), **changes)
+    check_network(recipe)
     for name, changed in (("alphas", "alpha"), ("lams", "lam")):
         for value in grid.get(name, ()):
             recipe.replace(**{changed: value})  # a recipe refuses what cannot be meant
     return Settings(recipe=recipe, **settings, **grid)
 
 
+TEXTS = ("dataset", "data_dir", "data_options", "recipe", "overrides", "device", "runs_dir")  # no numbers
 MAPPINGS = {"overrides": ("recipe fields", '{"epochs": 3}'), "data_options": ("options", '{"label_noise": 0.1}')}
 
 
@@ -87,12 +100,15 @@ def mapping(name, value):
     what, example = MAPPINGS[name]
     if isinstance(value, str) and value:
         try:
-            value = json.loads(value)
-        except ValueError as error:
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = ast.literal_eval(value)  # Python's quotes and numbers: {'lam': .1}
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
             raise FerError(f"{name} = {value!r} is not JSON ({error}); write for example '{example}'.") from error
     if value and not isinstance(value, dict):
         raise FerError(f"{name} = {value!r}: give a dict of {what}, for example {example}.")
-    return value or {}
+    return value_of(value or {})
 
 
 def _grid(name, values):

@@ -60,7 +60,7 @@ def fit(train, validation, recipe, seed=0, *, device="auto", folder=None, progre
     device = choose_device(device)
     record = graphed_step.choose(graphed, recipe, device, train, seed)
     accelerator = make_accelerator(device, recipe)
-    _check_sizes(train, recipe, accelerator)
+    check_sizes(train, recipe, accelerator.num_processes)
     inputs = choose_inputs(train, recipe, {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision))
     identity = {"recipe": recipe.effective(), "seed": seed, "engine": ENGINE, "train": train.fingerprint,
                 "validation": validation.fingerprint}
@@ -119,13 +119,14 @@ def _ended(history, best, recipe):
     return len(history) >= min(recipe.epochs, best["epoch"] + recipe.patience)
 
 
-def _check_sizes(train, recipe, accelerator):
+def check_sizes(train, recipe, processes=1):
+    """Raise ``FerError`` where a recipe asks for more than the training images, or the processes, can give."""
     if len(train) < recipe.batch_size:
         raise FerError(f"{len(train)} training images do not fill one batch of {recipe.batch_size}; lower batch_size.")
-    if recipe.batch_size < 2 * recipe.accumulate * accelerator.num_processes:
-        raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {accelerator.num_processes} "
+    if recipe.batch_size < 2 * recipe.accumulate * processes:
+        raise FerError(f"a batch of {recipe.batch_size} in {recipe.accumulate} pieces on {processes} "
                        "processes: batch norm needs two images in each; raise batch_size, or take fewer pieces.")
-    if recipe.self_cure and accelerator.num_processes > 1:
+    if recipe.self_cure and processes > 1:
         raise FerError("self_cure ranks whole batches and keeps one list of labels; train it on one process.")
     if recipe.soft_labels and train.soft_labels is None:
         raise FerError(f"{train.source}: it has no soft labels; take soft_labels=False, or data that have them, for "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..as_written import path_of, value_of, whole_of
 from ..center_loss import RULES
 from ..errors import FerError
 
@@ -106,16 +107,20 @@ class Recipe:
 
     def __post_init__(self):
         for field, (kind, low, high) in NUMBERS.items():
-            value, kinds = getattr(self, field), int if kind is int else (int, float)
+            kinds, meant = (int, whole_of) if kind is int else ((int, float), value_of)
+            value = meant(getattr(self, field))
             if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
                 self._refuse(field, f"give a {'whole' if kind is int else 'finite'} number from {low:g} to {high:g}")
             object.__setattr__(self, field, kind(value))  # 0 and 0.0 are one recipe and have one key
         for field in ("name", "backbone", "weights"):
             if not isinstance(getattr(self, field), str) or not getattr(self, field):
                 self._refuse(field, "give a name")
+        object.__setattr__(self, "weights", str(path_of(self.weights)))
         for field in SWITCHES:
-            if not isinstance(getattr(self, field), bool):
+            value = value_of(getattr(self, field))
+            if not isinstance(value, bool):
                 self._refuse(field, "give True or False")
+            object.__setattr__(self, field, value)
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 self._refuse(field, f"choose one of {', '.join(map(repr, choices))}")

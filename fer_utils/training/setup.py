@@ -110,6 +110,12 @@ def build(recipe, seed, device, num_classes=len(EMOTIONS)):
     return model, center_loss.to(device)
 
 
+def check_network(recipe):
+    """Raise ``FerError`` for a network or weights with which no training could begin; nothing is downloaded."""
+    with torch.device("meta"):  # shapes without numbers: milliseconds
+        CLResNet50(backbone=recipe.backbone, weights=recipe.weights)
+
+
 def make_optimizer(parameters, recipe):
     """SGD with Nesterov's momentum, or Adam, in torch's fused form: all weights in one sweep over memory."""
     options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}

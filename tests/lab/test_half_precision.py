@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import refusal
-from datasets_on_disk import write_own
+from datasets_on_disk import encoded, noise, put, write_own
 from safetensors.torch import load_file, save_file
 
 from fer_lab import cli as command_line
@@ -124,9 +124,11 @@ def test_a_network_that_is_damaged_or_whose_card_is_not_whole_is_refused(folder)
 
 
 def test_one_line_evaluates_a_network_on_a_folder_of_ones_own(folder, tmp_path, cache, capsys):
-    write_own(tmp_path / "mine", n=3, splits=("train", "test"))
+    write_own(tmp_path / "mine", n=3, splits=("train", "test"), shape=(90, 70))
+    put(tmp_path / "mine" / "test" / "fear" / "00.png", encoded(noise(17, 17)))  # it makes no other image small
     command_line.main(["evaluate", str(folder), "folder", str(tmp_path / "mine"), "--split", "test"])
     printed = capsys.readouterr().out
     assert printed == evaluate(folder, "folder", tmp_path / "mine", "test") + "\n" and "21 images" in printed
+    assert "mine, 1 of 21 images enlarged to 32 pixels, test: 21 images" in printed
     with pytest.raises(SystemExit, match="neither an exported network"):
         command_line.main(["evaluate", str(tmp_path), "synthetic"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pandas as pd
 import papermill
 import psutil
@@ -20,7 +21,7 @@ from joblib import cpu_count
 
 from fer_lab import cli as command_line
 from fer_lab.sweeps import sweep as room
-from fer_lab.sweeps.plan import NOTEBOOK, PARAMETERS, grid, parse, plan
+from fer_lab.sweeps.plan import NOTEBOOK, PARAMETERS, grid, parse, plan, read_table
 from fer_lab.sweeps.summary_files import SCORES, write_summary
 from fer_lab.sweeps.sweep import sweep
 from fer_utils.runs import run, settings
@@ -74,12 +75,44 @@ def test_a_table_is_a_list_a_data_frame_or_a_file(tmp_path):
     assert len(set(keys[0])) == 2 and keys == [keys[0]] * 4
 
 
+def test_a_file_is_read_as_excel_and_people_write_it(tmp_path):
+    wanted = [{"lam": 0.1, "seed": 0}, {"lam": 0.001, "seed": 1}]
+    for name, text in {"blank": "lam,seed\n.1,0\n1e-3,01\n,\n , \n", "semicolons": "lam;seed\n0,1;0\n0,001;1\n;\n",
+                       "more columns": "\ufefflam, seed,,\n+0.1,0,,\n0.001,1,,\n,,,\n",
+                       "tabs": "lam\tseed\n0.1\t0\n0.001\t1.0\n"}.items():
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+        assert read_table(tmp_path / f"{name}.csv") == wanted, name
+        assert [job.settings.seed for job in plan(tmp_path / f"{name}.csv")] == [0, 1]
+    frame = pd.DataFrame({"lam": np.float32([0.1, np.nan]), "seed": [1, None], "alpha": [None, None]})
+    assert read_table(frame) == [{"lam": 0.1, "seed": 1.0}] and plan(frame)[0].settings.seed == 1
+    (tmp_path / "paths.csv").write_text("data_dir\n2024\n")
+    assert read_table(tmp_path / "paths.csv") == [{"data_dir": "2024"}]
+    assert [parse(text) for text in ("[1, 2]", "TRUE", ".5", "resnet18", '{"a": "1e-3"}')] == [
+        [1, 2], True, 0.5, "resnet18", {"a": 0.001}]
+
+
+def test_a_dry_run_checks_what_the_run_would_and_loads_each_data_set_once(tmp_path, monkeypatch, no_process, capsys):
+    monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path))
+    asked, load = [], run.load_dataset
+    monkeypatch.setattr(run, "load_dataset", lambda *what, **options: asked.append(what) or load(*what, **options))
+    command_line.main(["sweep", "--grid", "seed=0,01,2", "--dry-run"])
+    assert "3 runs" in capsys.readouterr().out and len(asked) == 2
+    for grid_, words in (("backbone=resnet18,resnet5O", "row 2 of the table: unknown backbone 'resnet5O'"),
+                         ("weights=nowhere.pt", "nowhere.pt: there is no such file"),
+                         ("batch_size=90000", "training images do not fill one batch"),
+                         ("backbone=vit_h_14 weights=imagenet", "no IMAGENET1K_V1 of vit_h_14")):
+        arguments = [part for pair in grid_.split() for part in ("--grid", pair)]
+        with pytest.raises(SystemExit, match=words):
+            command_line.main(["sweep", *arguments, "--dry-run"])
+
+
 def test_a_table_that_cannot_be_meant_is_refused_before_anything_runs(tmp_path, monkeypatch, no_process):
     monkeypatch.setenv("FER_UTILS_RUNS", str(tmp_path))
     unsaid = [words for table, words in (
         ([{"seed": 0}, {"lamda": 0.3}], "row 2 of the table: there is no parameter 'lamda'; did you mean 'lam'"),
         ([{"epoch": 3}], "no parameter 'epoch'; did you mean 'epochs'"), ([{"seed": 0}, {}, {"seed": -1}], "row 3"),
-        ([{"lam": "0.2"}], "lam = '0.2'"), ([{"epochs": 3, "overrides": {"epochs": 4}}], "epochs is given twice"),
+        ([{"lam": "much"}], "lam = 'much'"), ([{"backbone": "resnet5O"}], "unknown backbone"),
+        ([{"epochs": 3, "overrides": {"epochs": 4}}], "epochs is given twice"),
         ([{"alpha": 1.0, "overrides": '{"alpha": 1}'}], "alpha is given twice"), ([], "no row"), ([3], "a table is"),
         ([{"device": "cuda:7"}], "device"), ("nowhere.csv", "nowhere.csv: not a table"), (7, "a table is"),
         ("nowhere.json", "not a table"), ([{"data_dir": "nowhere", "dataset": "fer2013"}], "nowhere"))

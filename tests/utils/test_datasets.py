@@ -6,7 +6,7 @@ import numpy as np
 from conftest import refusal
 from datasets_on_disk import same
 
-from fer_utils.datasets import DATASETS, TEST_SPLIT, FaceDataset, load_dataset, split_train_validation
+from fer_utils.datasets import DATASETS, TEST_SPLIT, FaceDataset, load_dataset, name_of, split_train_validation
 from fer_utils.emotions import EMOTIONS
 from fer_utils.runs.run import load_held_out
 
@@ -77,11 +77,31 @@ def test_the_validation_share_is_disjoint_complete_stratified_and_follows_from_t
 
 
 def test_a_share_that_cannot_be_split_off_is_refused(make_faces):
-    faces, shares = make_faces(70), (0.0, 1.0, -0.1, 1.5, float("nan"), 0.001, 0.999)
+    faces, shares = make_faces(70), (0.0, 1.0, -0.1, 1.5, float("nan"), 0.999)
     said = [refusal(split_train_validation, faces, fraction, 0) for fraction in shares]
-    said.append(refusal(split_train_validation, make_faces(8), 0.3, 0))  # six classes have one image
+    said.append(refusal(split_train_validation, make_faces(7), 0.3, 0))  # all classes have one image
     assert all("random pixels: cannot split off a validation share" in words for words in said), said
     assert "by is 'face'; choose 'image' or 'person'" in refusal(split_train_validation, faces, 0.3, 0, by="face")
+
+
+def test_of_few_images_each_class_that_has_two_is_on_both_sides(make_faces):
+    few = make_faces(40, size=8).subset(np.arange(2, 40))
+    few = few.subset(np.flatnonzero((few.labels != 3) | (np.arange(38) < 5)))  # of class 3 one is left
+    train, validation = split_train_validation(few, 0.05, seed=0)
+    assert validation.counts().tolist() == [1, 1, 1, 0, 1, 1, 1] and train.counts().min() == 1
+    assert len(train) + len(validation) == len(few)
+    persons = replace(make_faces(14, size=8), persons=np.arange(14) % 2)
+    parts = [set(part.persons) for part in split_train_validation(persons, 0.15, 0, "person")]
+    assert sorted(parts, key=min) == [{0}, {1}]
+
+
+def test_data_sets_are_found_by_the_names_that_people_call_them(cache):
+    wanted = {"rafdb": ("RAF-DB", "raf_db", "RAFDB", "raf"), "ferplus": ("fer+", "FER Plus", "FERPlus"),
+              "fer2013": ("FER-2013", "FER2013", "fer_2013", "fer"), "synthetic": ("Synthetic",), "folder": ("Folder",)}
+    assert all(name_of(called) == name for name, names in wanted.items() for called in names)
+    assert name_of("affectnet") == "affectnet" and name_of(None) is None
+    assert len(load_dataset("Synthetic", split="Probe", subset="700")) == 700
+    assert "did you mean 'synthetic'?" in refusal(load_dataset, "sinthetic")
 
 
 def test_what_runs_are_tested_on_is_a_split_and_not_private_test():
@@ -97,11 +117,11 @@ def test_unknown_names_splits_and_options_are_refused_with_those_that_are_known(
     check("dataset = 'affectnet': choose one of synthetic, fer2013", "affectnet")
     for name, splits in DATASETS.items():
         check(f"{name} has no option 'colourful'; it takes ", name, "train", colourful=True)
-        for split in ("validation", "Training", None):
+        for split in ("middle", "Training", None):
             check(f"unknown split {split!r} of {name}; choose one of {', '.join(splits)}", name, split)
     for faults in ("constant", ["constants"], {"constant": 1}, 3):
         check(f"leave_out = {faults!r}: give a list of constant, duplicates, leaked", leave_out=faults)
-    for subset in (0, True, 0.5, "700"):
+    for subset in (0, True, 0.5, "all"):
         check(f"subset = {subset!r}: give a whole number", subset=subset)
     for subset in (10**6, 3):
         check(f"cannot take a subset of {subset} of 700 images", subset=subset)

@@ -2,9 +2,11 @@
 
 import shutil
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
+from conftest import refusal
 from datasets_on_disk import encoded, for_each, noise, pack, put, refused, same, write_own
 from PIL import Image
 
@@ -21,8 +23,8 @@ def folder(tmp_path, cache):
     return write_own(tmp_path / "mine")
 
 
-def both(root):
-    return [load_dataset("folder", root, split) for split in reader.SPLITS]
+def both(root, **options):
+    return [load_dataset("folder", root, split, **options) for split in ("train", "test")]
 
 
 def paths(dataset):
@@ -63,7 +65,7 @@ def test_every_fifth_image_of_a_class_is_a_test_image_whatever_the_other_classes
     assert not set(paths(train)) & set(paths(test)) and len(train) + len(test) == 77
     put(root / "fear" / "12.png", encoded(noise(48, 48)))
     (root / "anger" / "03.png").unlink()
-    before, after = ([path for path in paths(one) if path[:4] not in ("fear", "ange")]
+    before, after = (sorted(path for path in paths(one) if path[:4] not in ("fear", "ange"))
                      for one in (test, load_dataset("folder", root, "test")))
     assert before == after
 
@@ -80,8 +82,8 @@ def test_train_and_test_are_taken_as_they_are_given(tmp_path, cache):
 
 
 def test_a_division_that_is_none_is_refused(tmp_path, cache):
-    third = write_own(tmp_path / "third", n=2, splits=("train", "test", "validation"))
-    each_refused(third, "validation/anger/00.png lies outside train/ and test/", "put it into one of them")
+    third = write_own(tmp_path / "third", n=2, splits=("train", "test", "more"))
+    each_refused(third, "more/anger/00.png lies outside train/, validation/ and test/", "put it into one of them")
     for root in (write_own(tmp_path / "train alone", n=2, splits=("train",)), write_own(tmp_path / "few", n=4)):
         load_dataset("folder", root, "train")
         refused("folder", root, "no image for the split 'test'; give every emotion at least 5 images, or divide them "
@@ -90,7 +92,7 @@ def test_a_division_that_is_none_is_refused(tmp_path, cache):
 
 def test_a_missing_class_is_one_warning_that_names_it(folder):
     shutil.rmtree(folder / "disgust")
-    for split in reader.SPLITS:
+    for split in ("train", "test"):
         with pytest.warns(UserWarning) as caught:
             dataset = load_dataset("folder", folder, split)
         assert len(caught) == 1 and f"{folder}: no {split} image of disgust;" in str(caught[0].message)
@@ -121,22 +123,40 @@ def test_every_usual_ending_is_read(folder):
     assert sum(dataset.counts()[0] for dataset in both(folder)) == 6 + 7
 
 
-def test_all_become_squares_as_small_as_the_smallest_and_no_larger_than_256(folder, tmp_path, monkeypatch):
+def test_all_become_squares_of_the_median_side_and_no_larger_than_256(folder, tmp_path, monkeypatch):
     for shape in ((61, 20), (20, 60)):
         root = write_own(tmp_path / f"{shape}", n=5, shape=shape)
         whole = np.asarray(Image.open(root / "anger" / "00.png"))
         wanted = whole[20:40] if shape[0] > shape[1] else whole[:, 20:40]
-        assert np.array_equal(load_dataset("folder", root).images[0], wanted)
+        train = load_dataset("folder", root)
+        assert np.array_equal(train.images[paths(train).index("anger/00.png")], wanted)
     put(folder / "fear" / "00.png", encoded(np.pad(np.full((300, 300), 200, np.uint8), ((0, 0), (300, 300)))))
-    put(folder / "fear" / "04.png", encoded(noise(16, 16)))  # a test image may be the smallest, and 16 are enough
-    train, _ = both(folder)
-    assert (train.images[paths(train).index("fear/00.png")] == 200).all() and train.images.shape[1:] == (16, 16)
+    put(folder / "fear" / "01.png", encoded(noise(16, 16)))  # 16 are enough, and one small image changes no other
+    train, test = both(folder)
+    assert (train.images[paths(train).index("fear/00.png")] == 200).all() and train.images.shape[1:] == (48, 48)
+    assert train.source == "mine, 1 of 35 images enlarged to 48 pixels" and test.source == "mine"
+    assert sorted(train.sides)[0] == 16 and sorted(train.sides)[-1] == 300
 
     root = write_own(tmp_path / "large", n=5, shape=(260, 300))
     monkeypatch.setattr(reader, "MEMORY", 35 * 256 * 256 - 1)
     each_refused(root, "the images need over", "make them smaller, or give fewer")
     monkeypatch.setattr(reader, "MEMORY", 35 * 256 * 256)
     assert [dataset.images.shape[1:] for dataset in both(root)] == [(256, 256)] * 2
+
+
+def test_a_use_asks_for_its_size_and_what_is_enlarged_is_counted(folder):
+    for size, enlarged in ((32, 0), (48, 0), (224, 35)):
+        train = load_dataset("folder", folder, size=size)
+        assert train.images.shape[1:] == (size, size) and ("35 of 35 images enlarged" in train.source) == (enlarged > 0)
+    settings = check_parameters(dataset="folder", data_dir=str(folder), overrides={"image_size": 64})
+    assert settings.load("train").images.shape == (35, 64, 64)  # training's size; without one it is the median
+    for wrong in (15, 2000, 48.5, True, "large"):
+        assert f"size = {wrong!r}: give a whole number" in refusal(load_dataset, "folder", folder, size=wrong)
+
+
+def test_the_first_few_are_of_several_classes_although_folders_are_sorted(tmp_path, cache):
+    root = write_own(tmp_path / "mine", n=20)
+    assert all(len(set(dataset.labels[:10])) > 3 for dataset in both(root))
 
 
 def test_a_zip_of_the_folder_gives_the_same(tmp_path, cache):
@@ -152,13 +172,28 @@ def test_a_zip_of_the_folder_gives_the_same(tmp_path, cache):
 def test_what_systems_and_people_leave_is_left_alone(folder, tmp_path):
     before = both(folder)
     for name in (".DS_Store", "anger/.DS_Store", "anger/._00.png", "._anger.png", "anger/Thumbs.db", "notes.txt",
-                 "anger/list.csv", "contempt/notes.txt", "__MACOSX/anger/._00.png", "__MACOSX/cover.png"):
+                 "anger/list.csv", "contempt/notes.txt", "__MACOSX/anger/._00.png", "__MACOSX/cover.png",
+                 ".ipynb_checkpoints/00-checkpoint.png", "@eaDir/00.jpg", "anger/@eaDir/00.png/THUMB.jpg",
+                 ".thumbnails/1.png", "desktop.ini", "$RECYCLE.BIN/1.png", ".hidden/anger/1.png"):
         put(folder / name, b"\0\5\26\7")
     (folder / "empty").mkdir()
     zipped = both(pack(folder, tmp_path / "mine.zip"))
     (folder / "anger").rename(tmp_path / "anger")  # folders of classes may be links
     (folder / "anger").symlink_to(tmp_path / "anger")
     assert all(map(same, [*both(folder), *zipped], [*before, *before]))
+
+
+def test_a_zip_of_windows_with_backslashes_and_a_folder_unpacked_from_one(folder, tmp_path):
+    whole, content = both(folder), {}
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("mine\\"), b"")  # folders as members, too
+        for path in sorted(folder.rglob("*.png")):
+            content["mine\\" + str(path.relative_to(folder)).replace("/", "\\")] = path.read_bytes()
+            archive.writestr(zipfile.ZipInfo([*content][-1]), path.read_bytes())
+    for name, image in content.items():
+        put(tmp_path / "unpacked" / name, image)
+    for root in (tmp_path / "windows.zip", tmp_path / "unpacked"):
+        assert [part.fingerprint for part in both(root)] == [part.fingerprint for part in whole]
 
 
 def test_an_image_that_is_unclear_or_broken_is_named(folder, tmp_path):

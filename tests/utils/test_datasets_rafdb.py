@@ -58,6 +58,42 @@ def test_both_layouts_give_the_same_faces_in_every_form(fresh, tmp_path):
         assert EMOTIONS[rafdb._label(str(number), "here")] == emotion
 
 
+def test_as_its_users_lay_it_out(fresh, copies):
+    def check(name, layout, change):
+        root = fresh(layout, name)
+        change(root)
+        for split in rafdb.SPLITS:
+            assert disk.same(load_dataset("rafdb", root, split), load_dataset("rafdb", copies["official"], split))
+
+    def moved(old, new):
+        return lambda root: shutil.move(root / old, root / new)
+
+    def emotions(root):
+        for split in rafdb.SPLITS:
+            for emotion, number in disk.RAFDB_CODES.items():
+                shutil.move(root / "DATASET" / split / str(number), root / "DATASET" / split / emotion.upper())
+
+    def by_code(root):  # the split in the file's name alone
+        for path in sorted(root.rglob("*.jpg")):
+            path.parent.parent.with_name("all").joinpath(path.parent.name).mkdir(parents=True, exist_ok=True)
+            path.rename(path.parent.parent.with_name("all") / path.parent.name / path.name)
+
+    def renamed(root):
+        for path in sorted(root.rglob("*_aligned.jpg")):
+            path.rename(path.with_name(path.name.replace("_aligned", "")))
+
+    disk.for_each(check, [
+        ("aligned twice", "official",
+         lambda root: (shutil.move(root / ALIGNED, root / "x"), (root / ALIGNED).mkdir(),
+                       shutil.move(root / "x", root / ALIGNED / "aligned"))),
+        ("side by side", "official", lambda root: (shutil.move(root / ALIGNED, root / "aligned"), shutil.move(
+            root / LIST, root / "list_patition_label.txt"))),
+        ("spelled", "official", moved(LIST, LIST.replace("patition", "partition"))), ("renamed", "official", renamed),
+        ("emotions", "mirror", emotions), ("capitals", "mirror", lambda root: [
+            shutil.move(root / "DATASET" / split, root / "DATASET" / split.title()) for split in rafdb.SPLITS]),
+        ("by code", "mirror", by_code), ("hidden", "mirror", lambda root: disk.put(root / ".cache" / "1.jpg", b"x"))])
+
+
 def test_faces_are_ordered_by_number_and_not_by_line_or_name(fresh):
     root = fresh("official")
     lines = "".join(sorted((root / LIST).read_text().splitlines(keepends=True), reverse=True))
@@ -129,7 +165,7 @@ def test_what_is_wrong_with_a_list_is_named_with_its_line(fresh):
         ("binary", lambda text: bytes(range(256)), ": not a text file", "again"),
         ("empty", lambda text: "\n", "_aligned.jpg is not listed"),
         ("no such image", lambda text: text.replace("train_0004", "train_0400"),
-         "line 4: there is no basic/Image/aligned/train_0400_aligned.jpg", "unpack"),
+         "line 4: there is no train_0400_aligned.jpg", "unpack"),
         ("cut off", lambda text: "".join(text.splitlines(keepends=True)[:-1]),
          f"test_{FACES[-1][1]:04d}_aligned.jpg is not listed")])
 
@@ -166,7 +202,7 @@ def test_what_is_wrong_with_a_mirrors_folders_is_named(fresh):
     other = disk.code(FACES[0][2]) % 7 + 1
     disk.for_each(check, [
         *((f"DATASET/train/{wrong}/train_0900_aligned.jpg", repr(wrong), "1 surprise")
-          for wrong in ("0", "8", "happiness")),
+          for wrong in ("0", "8", "joyful")),
         (f"DATASET/train/{other}/train_0001_aligned.jpg", "the same face",
          f"DATASET/train/{disk.code(FACES[0][2])}/train_0001_aligned.jpg"),
         *((f"DATASET/{split}/4/{wrong}_0999_aligned.jpg", "neither in RAF-DB's own layout")

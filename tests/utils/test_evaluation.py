@@ -28,11 +28,11 @@ PREDICTED = np.array([0, 0, 2, 3, 3, 0, 2, 2])
 
 
 def test_scores_of_a_case_computed_by_hand():
-    # F1: anger 2·2/(3+3) = 2/3, fear 2·1/(1+3) = 1/2, happiness 2·2/(4+2) = 2/3, the other four 0.
+    # F1: anger 2·2/(3+3) = 2/3, fear 2·1/(1+3) = 1/2, happiness 2·2/(4+2) = 2/3; the others have none.
     found = scores(LABELS.tolist(), PREDICTED.tolist())
     assert found["accuracy"] == pytest.approx(5 / 8)
     assert found["weighted_f1"] == pytest.approx((3 * 2 / 3 + 1 * 1 / 2 + 4 * 2 / 3) / 8)
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 2 / 3) / 7)
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 2 / 3) / 3)
     assert found["recall"] == pytest.approx(dict(zip(EMOTIONS, [2 / 3, 0, 1, 1 / 2, 0, 0, 0])))  # 0 where no face is
     assert json.loads(json.dumps(found)) == found
     for labels, predicted in (([0, 1], [0]), ([], []), ([0, 1], [[0, 1]]), ([0], np.eye(7)[:1])):

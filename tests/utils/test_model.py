@@ -92,6 +92,40 @@ def test_our_own_state_dict_gives_the_same_network(tmp_path, assert_same_state):
         assert_same_state(model.state_dict(), again.state_dict())
 
 
+def test_weights_are_read_as_training_programs_wrap_and_name_them(tmp_path, resnet18, monkeypatch, assert_same_state):
+    def prefixed(prefix, state):
+        return {prefix + key: value for key, value in state.items()}
+
+    plain, own = resnet18.state_dict(), CLResNet50(backbone="resnet18")
+    body = {key: value for key, value in plain.items() if not key.startswith("fc.")}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for content in ({"epoch": 3, "state_dict": prefixed("module.", plain)}, {"model_state_dict": plain, "loss": 0.3},
+                    {"net": {"state_dict": prefixed("model.", plain)}}, prefixed("module.model.", plain), body,
+                    prefixed("_orig_mod.", plain), {**prefixed("backbone.", body), "head.fc.weight": torch.zeros(3, 3)},
+                    {**prefixed("module.encoder.", plain), "module.queue": torch.zeros(2)}):
+        torch.save(content, tmp_path / "weights.pth")
+        read = CLResNet50(backbone="resnet18", weights="~/weights.pth")
+        assert_same_state(read.backbone.state_dict(), body)
+    torch.save({"state_dict": prefixed("module.", own.state_dict())}, tmp_path / "own.pth")
+    assert_same_state(CLResNet50(backbone="resnet18", weights="$HOME/own.pth").state_dict(), own.state_dict())
+
+
+def test_densenet_is_read_under_the_names_of_torchvisions_own_file(tmp_path, assert_same_state):
+    network = CLResNet50(backbone="densenet121")
+    older = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", key): value
+             for key, value in network.backbone.state_dict().items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in older
+    torch.save(older, tmp_path / "older.pth")
+    read = CLResNet50(backbone="densenet121", weights=tmp_path / "older.pth")
+    assert_same_state(read.backbone.state_dict(), network.backbone.state_dict())
+
+
+def test_a_network_without_imagenet1k_v1_says_what_there_is():
+    for backbone in ("vit_h_14", "regnet_y_128gf"):
+        said = refusal(CLResNet50, backbone=backbone, weights="imagenet")
+        assert f"no IMAGENET1K_V1 of {backbone}; it has IMAGENET1K_SWAG_E2E_V1 (https://" in said, said
+
+
 def test_a_file_that_is_no_weights_of_this_network_is_named(tmp_path, resnet18):
     torch.save(resnet18.state_dict(), tmp_path / "whole.pt")
     save_file(resnet18.state_dict(), tmp_path / "whole.safetensors")

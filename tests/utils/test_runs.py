@@ -10,12 +10,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import refusal
+from datasets_on_disk import encoded, noise, put, write_own
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 from fer_utils.evaluation import Compactness, compactness, confusion, predict, scores
 from fer_utils.runs import run as room
 from fer_utils.runs.run import default_runs_dir, environment, find_or_train, load_run, run_id
+from fer_utils.runs.settings import check_parameters
 from fer_utils.training import checkpoint, loop, steps
 from fer_utils.training.loop import ENGINE
 from fer_utils.training.recipe import Recipe
@@ -304,3 +306,29 @@ def test_the_environment_tells_the_memory_and_the_commit_where_there_is_git(monk
     assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environment()["commit"] is None
+
+
+def test_a_folder_is_trained_in_the_recipes_size_on_its_own_validation_and_divided_by_its_persons(
+        fits, tiny_network, make_recipe, tmp_path, cache, monkeypatch):
+    def trained(name, splits, folders, **fields):
+        write_own(tmp_path / name, folders, n=6, shape=(50, 60), splits=splits)
+        put(tmp_path / name / splits[0] / folders[0] / "thumbnail.png", encoded(noise(17, 17)))
+        given = {"dataset": "Folder", "data_dir": str(tmp_path / name)}
+        run = find_or_train(make_recipe(**fields), device="cpu", runs_dir="~/runs", progress=False,
+                            seed=np.int64(1), **given)
+        assert run.folder.parent == tmp_path / "runs" and run.config["data_options"] == {"size": 32}
+        assert fits[-1].train.images.shape[1:] == (32, 32) and "1 of" in fits[-1].train.source
+        again = check_parameters(**given, overrides={"image_size": 32}).load("held-out")
+        assert np.array_equal(run.predict(again)[1].astype(np.float16), run.predictions["probabilities"])
+        return run
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for fraction in (0.3, 0.0):
+        run = trained("three", ("train", "val", "test"), EMOTIONS, validation_fraction=fraction)
+        assert {name: part["images"] for name, part in run.config["data"].items()} == {
+            "train": 43, "validation": 42, "test": 42}
+        assert run.metrics["chosen_on"] == "validation"
+    persons = trained("persons", [f"P{person}" for person in range(8)], EMOTIONS)
+    assert set(fits[-1].train.persons).isdisjoint(fits[-1].validation.persons)
+    assert trained("two", ("train", "val"), EMOTIONS, validation_fraction=0.0).metrics["chosen_on"] == "test"
+    assert persons.metrics["chosen_on"] == "validation"

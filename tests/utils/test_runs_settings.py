@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
+import pandas as pd
 from conftest import refusal
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -23,7 +25,7 @@ def test_good_parameters_become_settings():
                                  "seed": 7, "device": "cpu", "runs_dir": "here", "data_dir": Path("there")},
                               alphas=[0.1, 1.0, 1.9], lams=(0.2,), seeds=[0, 1])
     assert (chosen.dataset, chosen.seed, chosen.device) == ("synthetic", 7, "cpu")
-    assert (chosen.runs_dir, chosen.data_dir) == ("here", Path("there"))
+    assert (chosen.runs_dir, chosen.data_dir) == ("here", "there")
     assert (chosen.alphas, chosen.lams, chosen.seeds) == ((0.1, 1.0, 1.9), (0.2,), (0, 1))
     assert chosen.recipe == get_recipe("quick", epochs=3, backbone="resnet18", alpha=0.5, lam=0.3)
     for parameters in ({}, {"alpha": None, "lam": None}):  # the recipe's own, or the usual
@@ -35,24 +37,36 @@ def test_good_parameters_become_settings():
 
 WRONG = {  # {parameter: (a value that cannot be meant, what the message says of it)}
     "dataset": [("affectnet", "dataset = 'affectnet': choose one of synthetic, fer2013"), (None, "dataset = None")],
-    "seed": [(wrong, f"seed = {wrong!r}: give a whole number") for wrong in (-1, 1.0, "0", True, None, math.nan)],
+    "seed": [(wrong, f"seed = {wrong!r}: give a whole number") for wrong in (-1, 1.5, "x", True, None, math.nan)],
     "data_dir": [(3, "data_dir = 3: give a path")], "runs_dir": [(False, "runs_dir = False: give a path")],
-    "alpha": [(-0.1, "alpha = -0.1"), ("1.9", "alpha = '1.9'")], "lam": [(math.nan, "lam = nan")],
+    "alpha": [(-0.1, "alpha = -0.1"), ("much", "alpha = 'much'")], "lam": [(math.nan, "lam = nan")],
     "overrides": [({"epoch": 3}, "a recipe has no field epoch"), ({"epochs": 0}, "epochs = 0"),
-                  ('{"lam": NaN}', "lam = nan"), ("epochs=3", "overrides = 'epochs=3' is not JSON"),
+                  ('{"lam": NaN}', "lam = nan"), ({"backbone": "resnet5O"}, "unknown backbone 'resnet5O'"),
+                  ("epochs=3", "overrides = 'epochs=3' is not JSON"),
                   *((wrong, "give a dict of recipe fields") for wrong in ("[1, 2]", "3", 3, ["epochs"]))],
     "data_options": [({"colourful": True}, "synthetic has no option 'colourful'"),
                      ("noise", "data_options = 'noise' is not JSON"), (3, "give a dict of options")],
     "alphas": [*((wrong, f"alphas = {wrong!r}: give a list of numbers") for wrong in ([], 1.9, "0.1 1.0", None)),
-               ([1.0, -1.0], "alpha = -1.0"), (["1.0"], "alpha = '1.0'")],
+               ([1.0, -1.0], "alpha = -1.0"), (["a"], "alpha = 'a'")],
     "lams": [([], "lams = []"), ([0.1, math.inf], "lam = inf")],
-    "seeds": [(2, "seeds = 2"), ([0, -1], "seed = -1"), ([0.0], "seed = 0.0")],
+    "seeds": [(2, "seeds = 2"), ([0, -1], "seed = -1"), ([0.5], "seed = 0.5")],
 }
 
 
 def test_a_parameter_that_cannot_be_meant_is_refused():
     assert [(name, value, said) for name, wrong in WRONG.items() for value, message in wrong
             if message not in (said := refusal(check_parameters, **{**GOOD, name: value})) or not said] == []
+
+
+def test_numbers_paths_and_names_are_taken_as_people_write_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    chosen = check_parameters(**{**GOOD, "dataset": "Synthetic", "alpha": "5e-1", "lam": np.float32(0.1), "seed": 1.0,
+                                 "runs_dir": "~/runs", "data_dir": "$HOME/faces", "overrides": "{'crop': .1}"},
+                              lams=["1e-3", ".1"], seeds=np.arange(2), alphas=pd.Series([0.5]))
+    assert (chosen.dataset, chosen.seed, chosen.seeds) == ("synthetic", 1, (0, 1)) and chosen.lams == (0.001, 0.1)
+    assert (chosen.recipe.lam, chosen.recipe.alpha, chosen.recipe.crop, chosen.alphas) == (0.1, 0.5, 0.1, (0.5,))
+    assert (chosen.runs_dir, chosen.data_dir) == (str(tmp_path / "runs"), str(tmp_path / "faces"))
+    assert "runs_dir = $NOT_SET/x: the variable" in refusal(check_parameters, **{**GOOD, "runs_dir": "$NOT_SET/x"})
 
 
 @settings(max_examples=60)
