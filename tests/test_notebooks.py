@@ -159,7 +159,7 @@ def test_notebooks_run_on_few_images_on_six_classes_and_on_a_folder_that_begins_
         Image.fromarray(image).save(tmp_path / "faces" / EMOTIONS[label] / f"{number:03d}.png")
     given = {"dataset": "folder", "data_dir": str(tmp_path / "faces"),
              "overrides": {"epochs": 1, "backbone": "resnet18", "image_size": 32, "batch_size": 16}}
-    more = {"01": {}, "04": {"small": {"epochs": 1}, "lams": [0.02], "seeds": [0, 1]}}
+    more = {"01": {}, "04": {"small": {"epochs": 1}, "lams": [0.02], "seeds": [0]}}
     for path in find_notebooks():
         if path.name[:2] in ("01", "02", "04", "06", "08"):
             executed = execute(path, tmp_path / path.name, {**given, **more.get(path.name[:2], {})})
