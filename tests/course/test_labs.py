@@ -148,7 +148,7 @@ def test_the_explorer_refuses_what_does_not_fit():
     cases += [([{name: value for name, value in cells[0].items() if name != key}], None, key) for key in cells[0]]
     cases += [(wrong, None, "dict") for wrong in ([], None, cells[0], ["run"])]
     cases += [(cells, {"rule": "SGD", "α": 1.9}, "no cell has these"),
-              ([{**cell, "accuracy": 0.6} for cell in cells], None, "in percent")]
+              ([{**cell, "accuracy": 0.6} for cell in cells], None, "give percent")]
     answers = [(told, refusal(results_lab, given, start)) for given, start, told in cases]
     failed = [f"{told!r} is not in {words!r}" for told, words in answers if told not in words]
     assert not failed, "\n".join(failed)
