@@ -121,6 +121,19 @@ def test_each_picture_at_its_own_scale_fills_its_frame(visit):
     assert small < 60 < 150 < width()
 
 
+def test_each_press_of_an_arrow_key_moves_lambda(visit):
+    page = visit(ALONE)
+    page.evaluate(BY_HAND)
+    slider, seen = page.locator(".lab").get_by_role("slider", name="λ"), []
+    slider.fill("-3")
+    for _ in range(80):  # from end to end; λ is written in two digits, and must not fall back to where it was
+        page.evaluate("pass(0)")
+        seen.append(float(slider.input_value()))
+        slider.press("ArrowRight")
+    page.evaluate("pass(0)")
+    assert seen == sorted(set(seen)) and float(slider.input_value()) == 1 and -1.7 in seen and -0.7 in seen
+
+
 def test_play_pause_and_reset_by_mouse_and_keyboard(visit):
     page = visit(ALONE)
     lab = page.locator(".lab")

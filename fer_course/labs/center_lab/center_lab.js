@@ -239,7 +239,7 @@ input[type=checkbox] { width: 24px; height: 24px; }
 .planes figcaption { display: block; min-height: 44px; }
 .more { border-top: 1px solid #DCE1E6; border-bottom: 0; padding: 12px 0 0; margin: 12px 0; }
 .planes b { display: block; }
-.plane { max-width: 400px; margin: 0 auto; }
+.plane { max-width: 320px; margin: 0 auto; }
 .right { display: grid; gap: 12px; align-content: start; min-width: 0; }
 small { font-size: 12.5px; color: ${PALE_INK}; display: block; min-height: 54px; margin-top: 2px; }
 .key::before { content: ""; display: inline-block; width: 20px; border-top: 2.5px solid ${INK}; margin-right: 6px;
@@ -272,7 +272,7 @@ const plane = (name, title, more) => `<figure class="${name}"><figcaption><b>${t
 const HINT = "Choose one, say what you expect, then look. Or drag λ, slowly, from left to right.";
 const BODY = `<style>${STYLE}</style><div class="lab" role="group" aria-label="Lab of centre loss">
 <div class="controls">
-  ${slider("lam", "<b>λ</b> weight of centre loss", -3, 1, 0.01)}
+  ${slider("lam", "<b>λ</b> weight of centre loss", -3, 1, 0.05)}
   ${slider("alpha", "<b>α</b> of the centres", 0, 3, 0.05)}
 </div>
 <div class="row" role="group" aria-label="Predict, then look">Predict: ${PRESETS.map(({ name }, k) =>
@@ -281,7 +281,7 @@ const BODY = `<style>${STYLE}</style><div class="lab" role="group" aria-label="L
 <div class="planes">${plane("soft", "softmax alone", "")}${plane("ours answer", "with centre loss",
     "; the large marks outlined in ink are the centres, the lines their last steps")}</div>
 <div class="pictures answer">
-  <figure><figcaption>recall on unseen points, % (grey: softmax alone)</figcaption>
+  <figure><figcaption>recall on unseen points, % (grey, in brackets: softmax alone)</figcaption>
     <svg class="bars" role="img" aria-label="The recall of each class on unseen points, with softmax alone and with
     centre loss."></svg></figure>
   <div class="right">
@@ -321,7 +321,7 @@ export function mount(el, options = {}, changed = () => {}) {
   // What stands still until the width changes: frames, axes, empty paths.
   function frame() {
     const room = (name) => Math.max($(name).clientWidth, 60); // hidden elements have none
-    const plane = Math.min(room(".plane"), 400), width = room(".losses"), bars = room(".bars"), bar = 36, left = 30;
+    const plane = Math.min(room(".plane"), 320), width = room(".losses"), bars = room(".bars"), bar = 36, left = 30;
     size = { plane, width, bars, left, bar, height: 170, name: 96 };
     for (const svg of root.querySelectorAll(".plane")) {
       sheet(svg, plane, plane, `<rect x=".5" y=".5" width="${plane - 1}" height="${plane - 1}" fill="none"
@@ -338,7 +338,7 @@ export function mount(el, options = {}, changed = () => {}) {
       name}</text><rect class="theirs" x="${size.name}" y="${32 * k + 4}" height="9" fill="#C4CBD1" stroke="${PALE_INK}"
       stroke-width=".8"/><rect class="own" x="${size.name}" y="${32 * k + 15}" height="11" fill="${colour}"
       stroke="${deep(colour)}"/><text class="share" y="${32 * k + 24}"></text>`).join("") + [0, 50, 100].map((v) =>
-      `<text x="${mix(size.name, bars - 40, v / 100)}" y="${7 * 32 + 14}" text-anchor="middle">${v}</text>`).join(""));
+      `<text x="${mix(size.name, bars - 62, v / 100)}" y="${7 * 32 + 14}" text-anchor="middle">${v}</text>`).join(""));
     sheet($(".gauge"), width, bar + 30, REGIONS.map(([name, top], k) => {
       const from = gx(top), to = gx(REGIONS[k + 1]?.[1] ?? -2), label = width < 420 ? name.split(" the")[0] : name;
       return `<rect x="${from}" y="12" width="${to - from}" height="${bar}" fill="${TONES[k]}"/><text
@@ -408,13 +408,13 @@ export function mount(el, options = {}, changed = () => {}) {
   }
   function bars() {
     const all = (what) => root.querySelectorAll(`.bars ${what}`);
-    const wide = (share) => tenth(share * Math.max(size.bars - 40 - size.name, 0)); // hidden elements have no room
+    const wide = (share) => tenth(share * Math.max(size.bars - 62 - size.name, 0)); // hidden elements have no room
     CLASSES.forEach((_, k) => {
       const [theirs, ours] = [arms.soft, arms.ours].map(({ now }) => now.recall[k]);
       all(".theirs")[k].setAttribute("width", wide(theirs));
       all(".own")[k].setAttribute("width", wide(ours));
       all(".share")[k].setAttribute("x", size.name + wide(ours) + 6);
-      all(".share")[k].textContent = `${Math.round(100 * ours)}`;
+      all(".share")[k].textContent = `${Math.round(100 * ours)} (${Math.round(100 * theirs)})`;
     });
   }
   function losses(step) {
