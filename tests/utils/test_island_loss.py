@@ -50,7 +50,7 @@ def test_step_is_the_published_one():
 
 
 def test_many_classes_in_a_small_batch_take_the_same_step():
-    start = torch.randn(40, 4, generator=torch.Generator().manual_seed(3))  # CenterLoss would touch the batch's rows only
+    start = torch.randn(40, 4, generator=torch.Generator().manual_seed(3))  # CenterLoss touches the batch's rows only
     loss = IslandLoss(40, 4, init=start)
     loss.update_centers(X, Y)
     torch.testing.assert_close(loss.centers, literal_step(start.tolist(), X.tolist(), Y.tolist(), 0.5, 10.0))
