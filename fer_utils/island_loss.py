@@ -23,8 +23,8 @@ class IslandLoss(CenterLoss):
     def __init__(self, num_classes, feat_dim, *, lam1=10.0, alpha=0.5, reduction="mean", init="zeros"):
         super().__init__(num_classes, feat_dim, alpha=alpha, reduction=reduction, init=init)
         if num_classes < 2 or reduction == "none" or not (isinstance(lam1, int | float) and 0 <= lam1 < float("inf")):
-            raise FerError(f"{num_classes} classes, reduction {reduction!r}, lam1 = {lam1!r}: give two classes or more, "
-                           "'mean' or 'sum', and a finite number from 0 up.")
+            raise FerError(f"{num_classes} classes, reduction {reduction!r}, lam1 = {lam1!r}: give two or more, 'mean' "
+                           "or 'sum', and a finite number from 0 up.")
         self.lam1 = float(lam1)
 
     def forward(self, features, labels, class_weights=None):
