@@ -48,8 +48,8 @@ STRENGTHS = {  # what each loss may choose from, written down before the first r
     "arcface": [{"scale": 16.0, "margin": 10.0}, {"scale": 16.0, "margin": 28.6}, {"scale": 64.0, "margin": 28.6}],
     "triplet": [{"weight": 0.1}, {"weight": 0.3}, {"weight": 1.0}],
 }
-PER_PERSON = 10, 20, 30  # images of each drawn person: the first for which softmax's EER lies within BOUNDS
-BOUNDS = 0.05, 0.40
+PER_PERSON = 10  # images of each drawn person
+SIZES, BOUNDS = (48, 32, 24, 16), (0.05, 0.40)  # pixels of a person's image: the first with softmax's EER within bounds
 SHOWN = "softmax", "centre"  # whose distances notebook 9 draws, for the first of SEEDS
 
 
@@ -128,12 +128,13 @@ def closed_set(name, strength, seed):
             "macro_f1": found["macro_f1"], "ratio": evaluation.compactness(features, test.labels).ratio}
 
 
-def never_seen(name, strength, seed, per_person):
+def never_seen(name, strength, seed, size):
     """Are these two the same? Trained on persons, asked about others: errors by either distance of the features."""
-    test, whole = (load_dataset("synthetic", split=split, images_per_person=per_person) for split in ("test", "train"))
-    faces, validation = divide(whole, test, RECIPE.validation_fraction, seed)  # nobody is on both sides
+    options, recipe = {"images_per_person": PER_PERSON, "size": size}, RECIPE.replace(image_size=size)
+    test, whole = (load_dataset("synthetic", split=split, **options) for split in ("test", "train"))
+    faces, validation = divide(whole, test, recipe.validation_fraction, seed)  # nobody is on both sides
     persons, labels = np.unique(faces.persons, return_inverse=True)
-    network, inputs, history = train(name, strength, faces, labels, RECIPE, seed)
+    network, inputs, history = train(name, strength, faces, labels, recipe, seed)
     row, thresholds = {"persons": len(persons), "train_accuracy": history[-1]["train_accuracy"]}, {}
     for part in (validation, test):
         first, second, same = draw_pairs(part)
@@ -200,11 +201,10 @@ def least(row):
 def main():
     torch.set_num_threads(1)
     rows = json.loads(OUT.read_text())["runs"] if OUT.exists() else []
-    tried = (measured(rows, never_seen, name="softmax", strength={}, seed=CHOICE, per_person=number)
-             for number in PER_PERSON)
-    number = next(row["per_person"] for row in tried if BOUNDS[0] <= least(row) <= BOUNDS[1])
+    tried = (measured(rows, never_seen, name="softmax", strength={}, seed=CHOICE, size=size) for size in SIZES)
+    size = next(row["size"] for row in tried if BOUNDS[0] <= least(row) <= BOUNDS[1])
     for measure, bad in ((partial(measured, rows, closed_set), lambda row: -row["validation_accuracy"]),
-                         (partial(measured, rows, never_seen, per_person=number), least)):
+                         (partial(measured, rows, never_seen, size=size), least)):
         for name, strengths in STRENGTHS.items():
             chosen = min((measure(name=name, strength=each, seed=CHOICE) for each in strengths), key=bad)["strength"]
             for seed in SEEDS:

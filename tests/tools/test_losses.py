@@ -75,10 +75,10 @@ def test_a_second_call_trains_nothing_that_is_stored_and_validation_alone_choose
         order = losses.STRENGTHS[name].index(strength)
         return {"validation_accuracy": [0.5, 0.7, 0.6][order], "accuracy": [0.1, 0.2, 0.9][order]}
 
-    def never_seen(name, strength, seed, per_person):
+    def never_seen(name, strength, seed, size):
         asked.append((name, strength, seed))
         order = losses.STRENGTHS[name].index(strength)
-        easy = 0.01 if per_person == 10 else [0.3, 0.2, 0.25][order]
+        easy = 0.01 if size == 48 else [0.3, 0.2, 0.25][order]
         return {"validation_eer_euclidean": easy, "validation_eer_cosine": 0.5, "test_eer_euclidean": 0.1 * order}
 
     monkeypatch.setattr(losses, "OUT", tmp_path / "losses.json")
@@ -92,4 +92,4 @@ def test_a_second_call_trains_nothing_that_is_stored_and_validation_alone_choose
     for name, strengths in losses.STRENGTHS.items():
         chosen = strengths[min(1, len(strengths) - 1)]
         assert judged["closed_set", name] == judged["never_seen", name] == chosen
-    assert {row.get("per_person") for row in rows if row["question"] == "never_seen" and row["seed"]} == {20}
+    assert {row["size"] for row in rows if row["question"] == "never_seen" and row["seed"]} == {32}
