@@ -198,7 +198,8 @@ def measured(rows, measure, **what):
     rows.append(key | measure(**what))
     about = environment() | {"pytorch-metric-learning": version("pytorch-metric-learning"),
                              "finished": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_json(OUT, {"environment": about, "recipe": RECIPE.effective(), "runs": rows})
+    write_json(OUT, {"environment": about, "recipe": RECIPE.effective(), "persons": PERSONS, "camera": CAMERA,
+                     "runs": rows})
     print(rows[-1], flush=True)
     return rows[-1]
 
