@@ -17,7 +17,8 @@ from fer_utils.faces import synthetic_faces
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ["00_ten_minutes", "01_data_exploration", "02_resnet50_baseline", "03_center_loss_derivation",
-         "04_cl_resnet50_training", "05_ablation", "06_pca_visualisation", "07_reproduction", "08_your_own_faces"]
+         "04_cl_resnet50_training", "05_ablation", "06_pca_visualisation", "07_reproduction", "08_your_own_faces",
+         "09_losses_side_by_side"]
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
 CLAIM = re.compile(r": (True|False)$", re.MULTILINE)
 

@@ -56,17 +56,12 @@ def feature_film(rows, labels, moments):
     """2-D features at several moments of a training, one row of panels a run, each image drawn as its digit; ``rows``:
     {title: [points (N, 2) at each moment]}; ``labels`` (N,), 0 to 9; ``moments``: titles of the columns. A row has one
     scale, a cross marks the origin, and a dashed square shows in the wider rows how large the narrowest is."""
-    palette = matplotlib.colormaps["tab10"]
     reaches = [1.05 * max(np.abs(points).max() for points in film) for film in rows.values()]
     with drawing(2.7 * len(moments), 2.8 * len(rows), grid=False) as figure:
         panels = figure.subplots(len(rows), len(moments), squeeze=False)
         for axes, (title, film), reach in zip(panels, rows.items(), reaches):
             for axis, points, moment in zip(axes, film, moments):
-                for digit in np.unique(labels):
-                    axis.plot(*points[labels == digit].T, linestyle="none", marker=f"${digit}$", markersize=5,
-                              markeredgewidth=0, color=deep(palette(digit % 10)[:3]))
-                for line in (axis.axhline, axis.axvline):
-                    line(0, color=INK, linewidth=0.4, zorder=0)
+                _digits(axis, points, labels)
                 if (small := min(reaches)) < reach:
                     axis.add_patch(matplotlib.patches.Rectangle((-small, -small), 2 * small, 2 * small, fill=False,
                                                                 edgecolor=INK, linestyle="--"))
@@ -74,3 +69,27 @@ def feature_film(rows, labels, moments):
                 axis.tick_params(labelleft=axis is axes[0])
             axes[0].set_ylabel(title)
         return figure
+
+
+def digit_planes(panels, labels):
+    """2-D features of several networks, two panels in a row, each image drawn as its digit; ``panels``: {title: points
+    (N, 2)}, each on a scale of its own; ``labels`` (N,), 0 to 9. A cross marks the origin."""
+    rows = -(-len(panels) // 2)
+    with drawing(5.5, 2.9 * rows, grid=False, text=12) as figure:
+        axes = figure.subplots(rows, 2, squeeze=False).flat
+        for axis, (title, points) in zip(axes, panels.items()):
+            _digits(axis, points, labels)
+            reach = 1.05 * np.abs(points).max()
+            axis.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=())
+        for axis in list(figure.axes)[len(panels):]:
+            axis.remove()
+        return figure
+
+
+def _digits(axis, points, labels):
+    palette = matplotlib.colormaps["tab10"]
+    for digit in np.unique(labels):
+        axis.plot(*points[labels == digit].T, linestyle="none", marker=f"${digit}$", markersize=5, markeredgewidth=0,
+                  color=deep(palette(digit % 10)[:3]))
+    for line in (axis.axhline, axis.axvline):
+        line(0, color=INK, linewidth=0.4, zorder=0)

@@ -93,6 +93,22 @@ def seeds_needed(curves, marks):
         return figure
 
 
+def pair_distances(panels):
+    """Distances of pairs that show one person and of pairs that show two, a panel for each loss; ``panels``: {title:
+    (distances (P,), same (P,) bool, threshold)}. The dotted line is the threshold."""
+    with drawing(5.5, 2.6 * len(panels), text=12) as figure:
+        for axis, (title, (distances, same, threshold)) in zip(figure.subplots(len(panels), 1, squeeze=False).flat,
+                                                               panels.items()):
+            bins = np.linspace(0, distances.max(), 41)
+            axis.hist(distances[same], bins, facecolor=(SECOND, 0.6), edgecolor=deep(SECOND), label="one person")
+            axis.hist(distances[~same], bins, histtype="step", edgecolor=ACCENT, linewidth=2, label="two persons")
+            axis.axvline(threshold, color=INK, linestyle=":", linewidth=2)
+            axis.set(title=title, ylabel="pairs")
+        axis.set(xlabel="distance of the two pictures")
+        figure.axes[0].legend()
+        return figure
+
+
 def _seeds(axis, curves, **style):
     for (seed, curve), (colour, marker) in zip(curves.items(), SEEDS, strict=False):
         axis.plot(*curve, color=colour, marker=marker, label=f"seed {seed}", **style)

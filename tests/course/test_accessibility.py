@@ -134,6 +134,8 @@ SERIES = {
     "staircase": lambda: plots.staircase(9, (0.5, 1.9)),
     "noise_floor": lambda: plots.noise_floor(9, [0.5, 1.9], [0.3, 6.0]),
     "paths_by_alpha": lambda: plots.paths_by_alpha({"Eq. 2": {0.1: [0, 1, 2], 1.0: [0, 2, 2], 1.9: [0, 4, 2]}}),
+    "digit_planes": lambda: plots.digit_planes({"a": POINTS[:, :2], "b": POINTS[:, :2]}, np.arange(70) % 10),
+    "pair_distances": lambda: plots.pair_distances({"a": (POINTS[:, 0] ** 2, np.arange(70) % 2 == 0, 0.5)}),
     "feature_film": lambda: plots.feature_film({"a": [POINTS[:, :2]]}, np.arange(70) % 10, ["start"]),
     "paired_runs": lambda: plots.paired_runs({"Eq. 2": {seed: (60.0 + seed, 58.0) for seed in range(5)}}),
     "alpha_curves": lambda: plots.alpha_curves({"Eq. 2": RUNS}, [49.0, 51.0], {"FER2013": ([1, 2], [58, 61], 62.0)}),

@@ -1,5 +1,5 @@
-"""The exercises of notebooks 1 to 6: answers as learners write them, right and wrong, in other words than the checks'
-own. Loops, autograd, drawn numbers and the course's packages say what is right."""
+"""The exercises of notebooks 1 to 6 and 9: answers as learners write them, right and wrong, in other words than the
+checks' own. Loops, autograd, drawn numbers and the course's packages say what is right."""
 
 
 import every_check as checks
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from every_check import judged
+from sklearn.metrics import roc_curve
 from torch.nn import functional
 
 from fer_course.checks import notebook_04
@@ -227,3 +228,39 @@ def test_project_minds_no_sign():
     judged(checks.project, [by_svd], [
         (lambda train, test, k: by_svd(test, test, k), "fitted to the test features"),
         (lambda train, test, k: by_svd(np.vstack([test, train]), test, k), "both parts")])
+
+
+# Notebook 9
+
+
+def test_repulsion():
+    def by_matrix(centers):
+        unit = torch.nn.functional.normalize(torch.tensor(centers), dim=1)
+        return (1 + unit @ unit.T).fill_diagonal_(0).sum()
+
+    judged(checks.repulsion, [by_matrix, lambda centers: float(by_matrix(centers))], [
+        (lambda centers: by_matrix(centers) / 2, "*ordered* pairs"),
+        (lambda centers: by_matrix(centers) + 2 * len(centers), "with itself"),
+        (lambda centers: by_matrix(centers) - len(centers) * (len(centers) - 1), "The 1 is missing")])
+
+
+def test_choose():
+    judged(checks.choose, [lambda strengths, validation, test: max(zip(validation, strengths))[1]], [
+        (lambda strengths, validation, test: max(zip(test, strengths))[1], "Chosen on the test set"),
+        (lambda strengths, validation, test: validation.index(max(validation)), "the place in the list"),
+        (lambda strengths, validation, test: strengths[0], "is right")])
+
+
+def test_eer_is_the_error_at_the_median_and_on_the_roc_curve():
+    def at_the_median(same, distances):
+        """With as many pairs of either kind, half of all are accepted where both errors are equal."""
+        return ((distances < np.median(distances)) != same).mean()
+
+    def on_the_curve(same, distances):
+        wrong, right, _ = roc_curve(same, -distances, drop_intermediate=False)
+        return wrong[np.abs(wrong - (1 - right)).argmin()]
+
+    judged(checks.eer, [at_the_median, on_the_curve], [
+        (lambda same, distances: 1 - at_the_median(same, distances), "wrong way round"),
+        (lambda same, distances: 2 * at_the_median(same, distances), "sum of both"),
+        (lambda same, distances: 1 - max(((distances < t) == same).mean() for t in distances), "smallest error")])

@@ -41,7 +41,7 @@ def test_the_sections_and_commands_that_are_named_exist():
     assert all((ROOT / (f"{page}.ipynb" if page.startswith("notebooks/") else page)).is_file() for page in pages)
 
 
-def test_the_plan_of_three_hours_leaves_no_notebook_out_but_the_last():
+def test_the_plan_of_three_hours_leaves_no_notebook_out_but_the_last_two():
     assert set(re.findall(r"notebooks/0(\d)_", section("Three hours"))) >= set("01234567")
 
 

@@ -103,6 +103,18 @@ def test_curves_over_lambda_show_both_measures_and_the_ratio_and_pairs_needed_th
     assert heights(axis)[0] == [10, 4] and [text.get_text() for text in axis.texts] == ["FER2013"]
 
 
+def test_digits_are_drawn_where_they_lie_and_distances_of_pairs_counted_with_their_threshold():
+    points = RNG.normal(size=(30, 2))
+    figure = plots.digit_planes({"a": points, "b": 9 * points, "c": points}, np.arange(30) % 10)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["a", "b", "c"]
+    first, second, _ = figure.axes
+    assert np.allclose(first.lines[3].get_xydata(), points[3::10]) and first.lines[3].get_marker() == "$3$"
+    assert second.get_xlim()[1] == pytest.approx(9 * first.get_xlim()[1])
+    same = np.array([True, True, False])
+    axis, _ = plots.pair_distances({"a": (np.array([1.0, 1, 4]), same, 2.0), "b": (np.ones(3), same, 1.0)}).axes
+    assert sum(patch.get_height() for patch in axis.patches[:40]) == 2 and axis.lines[0].get_xdata()[0] == 2
+
+
 def test_show_gives_picture_and_words(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
