@@ -1,6 +1,6 @@
 """Write results/losses.json and losses.npz, what notebook 9 says of five losses side by side on drawn faces.
 
-    python tools/losses.py     with the Python of .venv; on one core some 30 minutes
+    python tools/losses.py     on one core some 40 minutes
 
 Section 14 of results/PROTOCOL.md says what is asked, and what was expected. Each training that is finished stands in
 losses.json, and a second call goes on behind it.
@@ -11,9 +11,13 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 
+from environment import ROOT, enter, parser
+
+if __name__ == "__main__":
+    enter(parser(__doc__).parse_args().here)  # all that follows has to be installed
+
 import numpy as np
 import torch
-from environment import ROOT
 from pytorch_metric_learning.losses import ArcFaceLoss, TripletMarginLoss
 from pytorch_metric_learning.miners import TripletMarginMiner
 from sklearn.metrics import roc_curve
@@ -25,17 +29,8 @@ from fer_utils.center_loss import CenterLoss
 from fer_utils.datasets import load_dataset
 from fer_utils.island_loss import IslandLoss
 from fer_utils.runs.run import divide, environment, write_json
+from fer_utils.training import setup
 from fer_utils.training.recipe import get_recipe
-from fer_utils.training.setup import (
-    Parts,
-    build,
-    choose_inputs,
-    choose_precision,
-    derive,
-    make_accelerator,
-    make_optimizer,
-    make_scheduler,
-)
 from fer_utils.training.steps import to_input, train_epoch
 from fer_utils.transforms import augment, to_channels
 
@@ -88,13 +83,13 @@ def train(name, strength, faces, labels, recipe, seed):
     """(network after the last epoch, what its images need, history): start, batches and augmentation are ``fit``'s for
     every loss. ``labels`` int64 (N,) are emotions or persons."""
     device = torch.device("cpu")
-    inputs = choose_inputs(faces, recipe, choose_precision(recipe.precision, device))
+    inputs = setup.choose_inputs(faces, recipe, setup.choose_precision(recipe.precision, device))
     with torch.random.fork_rng(devices=[]):
-        network, _ = build(recipe, seed, device, int(labels.max()) + 1)
-        torch.manual_seed(derive(seed, "loss"))  # ArcFace's weights
+        network, _ = setup.build(recipe, seed, device, int(labels.max()) + 1)
+        torch.manual_seed(setup.derive(seed, "loss"))  # ArcFace's weights
         loss, after = criterion(name, network, int(labels.max()) + 1, **strength)
-        optimizer = make_optimizer(network.parameters(), recipe)
-        scheduler = make_scheduler(optimizer, recipe, len(faces) // recipe.batch_size)
+        optimizer = setup.make_optimizer(network.parameters(), recipe)
+        scheduler = setup.make_scheduler(optimizer, recipe, len(faces) // recipe.batch_size)
 
         def step(images, labels, draws, mix):
             batch = to_input(images, draws, recipe, inputs["mean"], inputs["std"])
@@ -111,7 +106,8 @@ def train(name, strength, faces, labels, recipe, seed):
             right = (logits.argmax(1) == labels).float().mean()
             return torch.stack([total.detach(), torch.zeros(()), right])
 
-        parts, accelerator = Parts(network, network, None, optimizer, scheduler), make_accelerator(device, recipe)
+        parts = setup.Parts(network, network, None, optimizer, scheduler)
+        accelerator = setup.make_accelerator(device, recipe)
         images, labels = torch.from_numpy(faces.images.copy()), torch.from_numpy(labels)
         with tqdm(disable=True) as bar:
             history = [train_epoch(images, labels, recipe, inputs, accelerator, parts, seed, epoch, bar, step)

@@ -54,7 +54,7 @@ def _best(strengths, measure):
     return strengths[int(np.argmax(measure))]
 
 
-choose = FunctionCheck(
+choose_strength = FunctionCheck(
     lambda strengths, validation, test: _best(strengths, validation), _tables,
     "Validation chooses, and the test set has no say. That is why its number can be believed.",
     (Mistake(lambda strengths, validation, test: _best(strengths, test), "Chosen on the test set. Its accuracy is then "

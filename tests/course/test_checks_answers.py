@@ -244,8 +244,8 @@ def test_repulsion():
         (lambda centers: by_matrix(centers) - len(centers) * (len(centers) - 1), "The 1 is missing")])
 
 
-def test_choose():
-    judged(checks.choose, [lambda strengths, validation, test: max(zip(validation, strengths))[1]], [
+def test_choose_strength():
+    judged(checks.choose_strength, [lambda strengths, validation, test: max(zip(validation, strengths))[1]], [
         (lambda strengths, validation, test: max(zip(test, strengths))[1], "Chosen on the test set"),
         (lambda strengths, validation, test: validation.index(max(validation)), "the place in the list"),
         (lambda strengths, validation, test: strengths[0], "is right")])

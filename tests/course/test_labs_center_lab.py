@@ -118,7 +118,7 @@ def test_each_picture_at_its_own_scale_fills_its_frame(visit):
     small = width()
     lab.get_by_role("checkbox").check()
     frame(page)
-    assert small < 60 < 150 < width()
+    assert small < 50 < 140 < width()
 
 
 def test_each_press_of_an_arrow_key_moves_lambda(visit):

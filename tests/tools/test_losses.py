@@ -43,7 +43,7 @@ def test_every_loss_starts_from_one_network_and_falls(faces, make_recipe, name, 
     networks = []
     for classes in (name, "softmax"):
         with torch.random.fork_rng(devices=[]):
-            networks.append(losses.build(make_recipe(), 1, torch.device("cpu"), 7)[0])
+            networks.append(setup.build(make_recipe(), 1, torch.device("cpu"), 7)[0])
             losses.criterion(classes, networks[-1], 7, **losses.STRENGTHS[classes][0])
     assert torch.equal(networks[0].first.weight, networks[1].first.weight)
 
