@@ -19,7 +19,8 @@ ARMS = {"softmax": {"lam": 0.0}, "centre loss": {"lam": 0.02}}
 def main():
     from fer_utils.runs.run import environment, write_json
 
-    known = {name: environment()[name] for name in ("python", "torch", "numpy", "hardware", "threads", "commit")}
+    here = environment()
+    known = {name: here[name] for name in ("python", "torch", "numpy", "hardware", "threads", "commit")}
     write_json(ROOT / "results" / "drawn.json", {"environment": known, "wrong labels": list(wrong_labels()),
                                                  "another task": list(another_task())})
 

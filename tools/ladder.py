@@ -25,7 +25,8 @@ def main(data_dir):
             kept = {name: round(found[name], 5) for name in ("accuracy", "macro_f1")}
             rows.append({"rung": rung, "seed": seed, **kept, "recall": found["recall"]})
             print(rows[-1], flush=True)
-    known = {name: environment()[name] for name in ("python", "numpy", "hardware", "threads", "commit")}
+    here = environment()
+    known = {name: here[name] for name in ("python", "numpy", "hardware", "threads", "commit")}
     write_json(ROOT / "results" / "ladder.json", {"train": len(train), "test": len(test), "test_split": test.split,
                                                   "data": test.fingerprint, "environment": known, "rows": rows})
 
