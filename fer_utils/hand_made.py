@@ -65,7 +65,7 @@ def ladder(train, validation, test, seed=0):
     answers = {"largest class": np.full(len(test), train.counts().argmax())}
     sets = [pixels(part.images) for part in (train, test)]
     for k in (1, 15):
-        neighbours = KNeighborsClassifier(k).fit(sets[0], train.labels)
+        neighbours = KNeighborsClassifier(min(k, len(train))).fit(sets[0], train.labels)
         answers[f"{k}-NN on pixels"] = neighbours.predict(sets[1])
     for name, features in (("LBP + linear SVM", lbp), ("HOG + linear SVM", hog)):
         seen, judged, asked = (features(part.images) for part in (train, validation, test))

@@ -34,7 +34,8 @@ def main(data_dir):
     known = {name: here[name] for name in ("python", "numpy", "hardware", "threads", "commit")}
     write_json(ROOT / "results" / "ladder.json", {
         "train": len(train), "test": len(test), "test_split": test.split, "data": test.fingerprint,
-        "environment": known, "rows": rows, "1-NN by likeness": remembered})
+        "environment": known, "rows": rows, "1-NN by likeness": remembered,
+        "networks by copy": list(by_copy(whole, test))})
 
 
 def nearest(train, test):
@@ -56,6 +57,42 @@ def by_likeness(answers, alike, labels, seed):
         inside = (alike >= low) & (alike < high)
         yield {"seed": seed, "from": low, "to": high, "faces": int(inside.sum()),
                "accuracy": round(float(np.mean(answers[inside] == labels[inside])), 5)}
+
+
+def by_copy(whole, test):
+    """How often published softmax networks are right, by where a copy of the test face lay: a row for each run.
+
+    Faces whose copy fell into validation are the control: as easy as the others, and never trained on.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from fer_utils.errors import FerError
+    from fer_utils.runs.results import load_results
+    from fer_utils.runs.run import divide
+
+    copies = pd.read_csv(ROOT / "results" / "fer2013_train_public_test_duplicates.csv")
+    for run in load_results():
+        recipe, data, seed = (run.config[name] for name in ("recipe", "data", "seed"))
+        network = (recipe["name"], recipe["backbone"], recipe["epochs"], recipe["lam"])
+        known = network in (("repaired", "resnet18", 8, 0), ("repaired", "resnet50", 25, 0))
+        if not known or test.split not in data or data["train"]["images"] != round(0.7 * len(whole)):
+            continue
+        train, _ = divide(whole, test, 0.3, seed)
+        if train.fingerprint != data["train"]["fingerprint"]:
+            raise FerError(f"{run.folder}: trained on other images than seed {seed} draws here.")
+        trained = copies.test_row[copies.train_row.isin(_rows(train.names))]
+        rows = pd.Series(_rows(run.predictions["names"]))
+        right = run.predictions["probabilities"].argmax(axis=1) == run.predictions["labels"]
+        place = np.select([rows.isin(trained), rows.isin(copies.test_row)], ["training", "validation"], "none")
+        for where in ("training", "validation", "none"):
+            yield {"backbone": recipe["backbone"], "epochs": recipe["epochs"], "seed": seed, "copy in": where,
+                   "faces": int((place == where).sum()), "accuracy": round(float(right[place == where].mean()), 5)}
+
+
+def _rows(names):
+    """FER2013's row of each image, which its name ends in."""
+    return [int(str(name).split("_")[1]) for name in names]
 
 
 if __name__ == "__main__":
