@@ -217,22 +217,23 @@ def test_a_folder_that_cannot_be_made_is_named(faces, make_recipe, tmp_path):
     assert "file/run: nothing can be written there" in said and "give another runs_dir" in said
 
 
-def on_a_small_disk(folder, limit):
+def on_a_small_disk(folder):
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    assert "the checkpoint of epoch 1 cannot be written" in refusal(apart.train, folder, 2)
-    assert not list(folder.glob("*.part"))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert len(apart.train(folder, 2).history) == 2
+    for limit in (4000, 9000, 5):  # smaller than the tensors, than the rest, than any file
+        run = folder / str(limit)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        assert "the checkpoint of epoch 1 cannot be written" in refusal(apart.train, run, 2)
+        assert not list(run.glob("*.part"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert len(apart.train(run, 2).history) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
 def test_a_disk_that_is_truly_full(tmp_path):
     """The operating system refuses what goes beyond so many bytes in a file, to all writers alike."""
-    for limit in (4000, 9000, 5):  # smaller than the tensors, than the rest, than any file
-        process = apart.start(on_a_small_disk, tmp_path / f"run{limit}", limit, log=tmp_path / "log")
-        assert apart.end([process]) == [0], (tmp_path / "log").read_text()
+    process = apart.start(on_a_small_disk, tmp_path / "runs", log=tmp_path / "log")
+    assert apart.end([process]) == [0], (tmp_path / "log").read_text()
 
 
 @pytest.mark.gpu

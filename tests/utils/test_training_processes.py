@@ -89,9 +89,13 @@ def trained(out, processes, epochs=10, **fields):
             sorted(path.name.split("-")[0] for path in (out / "run").iterdir()))
 
 
+SLOW = pytest.mark.stress  # each starts processes twice, for ten seconds and more
+
+
 @pytest.mark.parametrize("processes, fields", [
-    (2, {"batch_size": 15}), (3, {"batch_size": 62}), (2, {"batch_size": 62, "update": "adam"}),
-    (2, {"accumulate": 2, "ema": 0.9, "optimizer": "sgd", "learning_rate": 0.01})
+    (2, {"batch_size": 15}), pytest.param(3, {"batch_size": 62}, marks=SLOW),
+    pytest.param(2, {"batch_size": 62, "update": "adam"}, marks=SLOW),
+    pytest.param(2, {"accumulate": 2, "ema": 0.9, "optimizer": "sgd", "learning_rate": 0.01}, marks=SLOW)
 ])
 def test_several_processes_train_as_one(tmp_path, processes, fields):
     """20 steps of a network without batch norm: losses, centres and weights to 1e-5."""
