@@ -136,7 +136,7 @@ def test_comparison_notices_a_changed_result_and_a_changed_claim_and_nothing_els
     {"data_options": {"colour": True, "size": 64, "label_noise": 0.1, "images_per_person": 3}},
     pytest.param({"dataset": "fer2013", "data_dir": str(FER2013), "data_options": {"leave_out": ["constant"]}},
                  marks=NO_FER2013),
-    pytest.param({"dataset": "ferplus", "data_dir": str(FER2013)}, marks=NO_FER2013),
+    pytest.param({"dataset": "ferplus", "data_dir": str(FER2013)}, marks=[NO_FER2013, pytest.mark.stress]),
 ], ids=["colour", "fer2013", "ferplus"])
 def test_notebook_1_explores_other_data_as_well(parameters, tmp_path):
     executed = execute(NOTEBOOKS / "01_data_exploration.ipynb", tmp_path / "out.ipynb", parameters)
