@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {  # bottom to top; a package may import those before it that are named here
     "fer_utils": ["errors", "as_written", "atomic", "version", "emotions", "paper", "faces", "datasets", "transforms",
                   "model", "center_loss", "island_loss", "self_cure", "hand_made", "evaluation", "feature_geometry",
-                  "statistics", "training", "runs", "plots"],
+                  "saliency", "statistics", "training", "runs", "plots"],
     "fer_lab": ["sweeps", "publish", "half_precision", "evidence", "cli"],
     "fer_course": ["labs", "checks"],
 }
