@@ -5,7 +5,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ..emotions import EMOTIONS
-from .display import ACCENT, INK, SECOND, drawing
+from .display import ACCENT, INK, SECOND, drawing, few_greys
 
 
 def face_wall(dataset, per_class=10, seed=0):
@@ -38,6 +38,23 @@ def face_grid(rows, row_titles=None, column_titles=None, captions=None, inches=0
                 axis.set_title(title, fontsize=8.5, loc="center")
         for axis, title in zip(axes[:, 0], row_titles or ()):
             axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=11)
+        return figure
+
+
+def saliency_maps(images, regions, maps, row_titles):
+    """Faces and where a network looks, a row for each face with the true region outlined: ``images`` uint8 (N, H, W) or
+    (N, H, W, 3), ``regions`` bool (N, H, W), ``maps`` {title: float (N, H, W)}. What is positive in a map is blue, up
+    to its own largest value."""
+    with drawing(5.5, 1.3 * len(images) + 0.5, grid=False, text=12) as figure:
+        for row, image, region, title, axes in zip(range(len(images)), images, regions, row_titles,
+                                                   figure.subplots(len(images), 1 + len(maps), squeeze=False)):
+            axes[0].imshow(few_greys(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes[0].set_ylabel(title)
+            for axis, values in zip(axes[1:], maps.values()):
+                axis.imshow(values[row], cmap="Blues", vmin=0, vmax=max(values[row].max(), 1e-9))
+            for axis, name in zip(axes, ("the face", *maps)):
+                axis.contour(region, [0.5], colors=ACCENT, linewidths=1.2)
+                axis.set(xticks=[], yticks=[], title="" if row else name)
         return figure
 
 

@@ -30,7 +30,7 @@ def projections(panels, axes=("component 1", "component 2")):
         means = {title: np.array([points[labels == k].mean(0) for k in np.unique(labels)])
                  for title, (points, labels) in panels.items()}
         figure.set_label("Points of the emotions in a plane, each with its colour and marker. " + " ".join(
-            _in_words(title, np.linalg.norm(mean[:, None] - mean, axis=2), np.unique(panels[title][1]))
+            in_words(title, np.linalg.norm(mean[:, None] - mean, axis=2), np.unique(panels[title][1]))
             for title, mean in means.items()))
         return figure
 
@@ -93,11 +93,11 @@ def mean_distances(panels):
                 text.set_fontweight("bold")
             axis.set(title=title)
         figure.set_label("Distances between the emotions' means, on the diagonal within each emotion. " + " ".join(
-            _in_words(title, part[0], *part[2:]) for title, part in panels.items()))
+            in_words(title, part[0], *part[2:]) for title, part in panels.items()))
         return figure
 
 
-def _in_words(title, distances, classes=range(len(EMOTIONS))):
+def in_words(title, distances, classes=range(len(EMOTIONS))):
     """Which emotion's mean lies farthest from the others', and which two are closest; ``distances`` (C, C)."""
     apart = np.array(distances, float)
     far = apart.sum(0).argmax()
