@@ -16,9 +16,6 @@ from ..errors import FerError
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left", "legend.frameon": False,
          "grid.alpha": 0.25, "grid.linewidth": 0.6}
 INK, ACCENT, SECOND = "#26323E", COLOURS["anger"], COLOURS["sadness"]
-# plotly's names for matplotlib's markers
-SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "triangle-down",
-           "D": "diamond", "*": "star"}
 
 
 @contextmanager
