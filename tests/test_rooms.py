@@ -19,8 +19,8 @@ BENEATH = {"fer_utils": (), "fer_lab": ("fer_utils",), "fer_course": ("fer_utils
 # Lines of Python; among them 240 for the graphed step, 100 for gpu_check, 500 for their tests and Colab's; for λ on
 # faces, its lab and figures that phones can show 90, 50 and 100 of tests; for rare classes, SCN and what stands before
 # networks 300, 60 for their claims, 150 of tools and 420 of tests; for folders, tables, paths and numbers as people
-# have them 350, 40 of sweeps and 390 of tests; for losses side by side 50, 110 of checks, 170 of tools and 220 of tests;
-# for maps of where a network looks and features to click into 90, 175 of the lab and 360 of tests
+# have them 350, 40 of sweeps and 390 of tests; for losses side by side 50, 110 of checks, 170 of tools and 220 of
+# tests; for maps of where a network looks and features to click into 90, 175 of the lab and 360 of tests
 BUDGET = {"fer_utils": 5860, "fer_course": 2535, "fer_lab": 1590, "tools": 2370, "tests": 12560}
 MODULES = sorted(path for package in ROOMS for path in (ROOT / package).rglob("*.py"))
 
