@@ -129,13 +129,14 @@ def test_an_earlier_layers_weights_are_mean_gradients_and_the_network_stays_as_i
 def test_a_map_is_scored_by_its_mass_and_by_its_maximum():
     region = np.zeros((4, 4), bool)
     region[0, :2] = True  # an eighth of the image
-    inside, half, empty, flat = (np.zeros((4, 4)) for _ in range(4))
+    inside, half, empty, flat, below = (np.zeros((4, 4)) for _ in range(5))
     inside[0, 0], inside[3, 3] = 2, -9  # what is negative has no mass
     half[0, 0], half[2, 2] = 1, 1
-    flat[:] = 3
-    shares, hits = score([inside, half, empty, flat], np.repeat(region[None], 4, 0))
-    assert shares[:2].tolist() == [8, 4] and np.isnan(shares[2]) and shares[3] == 1
-    assert hits.tolist() == [1, 0.5, 0.125, 0.125]
+    flat[:], below[1:] = 3, -1
+    below[0] = -1, -0.5, -2, -3
+    shares, hits = score([inside, half, empty, flat, below], np.repeat(region[None], 5, 0))
+    assert shares[:2].tolist() == [8, 4] and np.isnan(shares[[2, 4]]).all() and shares[3] == 1
+    assert hits.tolist() == [1, 0.5, 0.125, 0.125, 1]
 
 
 def test_what_cannot_be_mapped_or_scored_is_refused(tiny):
