@@ -1,15 +1,17 @@
-"""Made-up runs for the explorer, and the pages on which the tests see all labs in a browser."""
+"""Made-up runs for the explorer, made-up features, and the pages on which the tests see all labs in a browser."""
 
 import numpy as np
 from browsing import site_of
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from fer_course.labs.center_lab import center_lab
+from fer_course.labs.embedding_lab import embedding_lab
 from fer_course.labs.results_lab import results_lab
 from fer_course.labs.shared import module_source
 from fer_utils import plots
+from fer_utils.datasets import FaceDataset
 
-CENTER, RESULTS, BOTH = "notebooks/1_center", "notebooks/2_results", "notebooks/3_both"
+CENTER, RESULTS, BOTH, EMBEDDING = (f"notebooks/{name}" for name in ("1_center", "2_results", "3_both", "4_embedding"))
 ALONE = "fer_course/labs/center_lab/center_lab.js"
 
 
@@ -34,6 +36,21 @@ RUNS[11]["labels"] = sorted(RUNS[11]["labels"])  # faces of its own
 EXPLORER = results_lab(RUNS, {"rule": "Eq. 2", "α": 1.0})
 TRICKY = "<b>&\"'</b>"  # a learner's own name of a parameter must stay text
 ONE_RUN = results_lab([run_of(np.random.default_rng(1), faces=20, epochs=1, rule="Eq. 2", **{TRICKY: -2.5})])
+
+
+def faces_with_features(number=40):
+    """Faces of one grey each, no two alike, and two networks' features, points and probabilities; in no order."""
+    rng = np.random.default_rng(0)
+    images = np.tile(rng.permutation(number).astype(np.uint8)[:, None, None] * 6, (1, 48, 48))
+    labels = rng.permutation(np.arange(number) % 7)
+    networks = {}
+    for name in ("softmax", "centre loss"):
+        features = rng.normal(size=(number, 5)) + 2 * np.eye(7)[labels][:, :5]
+        networks[name] = features, features[:, :2], rng.dirichlet(np.ones(7), number)
+    return FaceDataset(images, labels, np.arange(number).astype(str), "test", "greys"), networks
+
+
+PLANES = embedding_lab(*faces_with_features(), store_faces=True)
 
 # In place of the kernel: a model that only notes what the photo lab tells it.
 MODEL = """
@@ -67,7 +84,7 @@ def write_pages(folder):
     site, _ = site_of(folder, {
         f"{CENTER}.ipynb": notebook_of(center_lab(0.4, 1.9), center_lab()),
         f"{RESULTS}.ipynb": notebook_of(EXPLORER, center_lab(), ONE_RUN),
-        f"{BOTH}.ipynb": notebook_of(center_lab(), EXPLORER)})
+        f"{BOTH}.ipynb": notebook_of(center_lab(), EXPLORER, PLANES), f"{EMBEDDING}.ipynb": notebook_of(PLANES)})
     script = module_source("photo_lab").replace("</script", "<\\/script")
     (site / "photo.html").write_text(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title>
         <body><div id="lab"></div><script type="module">{MODEL}{script}

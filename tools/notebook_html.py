@@ -11,7 +11,7 @@ from environment import ROOT
 
 WEB = ROOT / "tools" / "web"
 LARGEST = 1_000_000  # bytes of a file that a page links to
-LABS = ("center-lab", "results-lab")  # the CSS classes of the elements in which they live
+LABS = ("center-lab", "results-lab", "embedding-lab")  # the CSS classes of the elements in which they live
 # Code comes first, so that a dollar in it is none of ours.
 FORMULA = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$`\n]+)\$", re.DOTALL)
 # Without JavaScript the pictures stay where they are.

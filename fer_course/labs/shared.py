@@ -15,12 +15,14 @@ def module_source(name):
 
 def show_lab(widget, still, alt):
     """Display a lab; where no kernel runs, the matplotlib figure ``still`` and the alt text stand in its place. The
-    output's metadata keep the options of a lab with a module: a web page made of the notebook makes it live again."""
+    output's metadata keep the options of a lab with a module: a web page made of the notebook makes it live again. A
+    lab whose ``options`` are None stays out of them."""
     from IPython.display import display
 
     bundle = widget._repr_mimebundle_()
     bundle = bundle[0] if isinstance(bundle, tuple) else bundle  # anywidget gives the metadata too
     bundle = {"application/vnd.jupyter.widget-view+json": bundle["application/vnd.jupyter.widget-view+json"],
               "text/plain": alt, "image/png": plots.png(still)}
-    lab = {"lab": {"module": widget.module, "options": widget.options}} if hasattr(widget, "module") else {}
+    options = getattr(widget, "options", None) if hasattr(widget, "module") else None
+    lab = {"lab": {"module": widget.module, "options": options}} if options else {}
     display(bundle, raw=True, metadata={"image/png": {"alt": alt, **lab}})

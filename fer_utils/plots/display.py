@@ -16,9 +16,6 @@ from ..errors import FerError
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left", "legend.frameon": False,
          "grid.alpha": 0.25, "grid.linewidth": 0.6}
 INK, ACCENT, SECOND = "#26323E", COLOURS["anger"], COLOURS["sadness"]
-# plotly's names for matplotlib's markers
-SYMBOLS = {"^": "triangle-up", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "triangle-down",
-           "D": "diamond", "*": "star"}
 
 
 @contextmanager
@@ -77,6 +74,11 @@ def png(figure, dpi=96):
         image = image.quantize(192, dither=Image.Dither.NONE)
     image.save(small, "PNG", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
+
+
+def few_greys(image):
+    """An image, uint8, in 16 levels from 0 to 1: beside colours, the noise of a face would take a PNG's palette."""
+    return np.rint(image / 17) / 15
 
 
 def picture(image):

@@ -5,7 +5,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ..emotions import EMOTIONS
-from .display import ACCENT, INK, SECOND, drawing
+from .display import ACCENT, INK, SECOND, drawing, few_greys
 
 
 def face_wall(dataset, per_class=10, seed=0):
@@ -38,6 +38,28 @@ def face_grid(rows, row_titles=None, column_titles=None, captions=None, inches=0
                 axis.set_title(title, fontsize=8.5, loc="center")
         for axis, title in zip(axes[:, 0], row_titles or ()):
             axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=11)
+        return figure
+
+
+def saliency_maps(images, regions, maps, row_titles):
+    """Faces and where a network looks, a row for each face with the true region outlined: ``images`` uint8 (N, H, W) or
+    (N, H, W, 3), ``regions`` bool (N, H, W), ``maps`` {title: float (N, H, W)}. What is positive in a map is blue, up
+    to its own largest value."""
+    told = []
+    with drawing(1.375 * (1 + len(maps)), 1.3 * len(images) + 0.5, grid=False, text=12) as figure:
+        rows = figure.subplots(len(images), 1 + len(maps), squeeze=False)
+        for row, (axes, image, region, title) in enumerate(zip(rows, images, regions, row_titles)):
+            axes[0].imshow(few_greys(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes[0].set_ylabel(title)
+            for axis, (name, values) in zip(axes[1:], maps.items()):
+                mass = np.maximum(values[row], 0)
+                axis.imshow(mass, cmap="Blues", vmin=0, vmax=mass.max() or 1)
+                inside = 100 * mass[region].sum() / (mass.sum() or 1)
+                told.append(f"{' '.join(f'{title}, {name}'.split())}: {inside:.0f} % inside.")
+            for axis, name in zip(axes, ("the face", *maps)):
+                axis.contour(region, [0.5], colors=ACCENT, linewidths=1.2)
+                axis.set(xticks=[], yticks=[], title="" if row else name)
+        figure.set_label(f"Faces with the true region outlined, and how much of each map lies inside. {' '.join(told)}")
         return figure
 
 

@@ -3,12 +3,11 @@
 from textwrap import fill
 
 import numpy as np
-from matplotlib.colors import to_rgb
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..emotions import COLOURS, EMOTIONS, MARKERS
-from .display import SYMBOLS, deep, drawing, squares
+from .display import deep, drawing, squares
 
 SYMBOLS_3D = {"^": "diamond-open", "s": "square", "X": "x", "o": "circle", "P": "cross", "v": "square-open",
               "D": "diamond", "*": "circle-open"}  # plotly has these eight in space
@@ -30,39 +29,28 @@ def projections(panels, axes=("component 1", "component 2")):
         means = {title: np.array([points[labels == k].mean(0) for k in np.unique(labels)])
                  for title, (points, labels) in panels.items()}
         figure.set_label("Points of the emotions in a plane, each with its colour and marker. " + " ".join(
-            _in_words(title, np.linalg.norm(mean[:, None] - mean, axis=2), np.unique(panels[title][1]))
+            in_words(title, np.linalg.norm(mean[:, None] - mean, axis=2), np.unique(panels[title][1]))
             for title, mean in means.items()))
         return figure
 
 
-def projections_live(panels):
-    """``projections`` as a plotly figure in which classes can be switched on and off."""
-    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.06)
-    _add_classes(figure, panels, go.Scatter, _pale, SYMBOLS, size=6, outline=0.8)
-    return figure.update_layout(height=450, template="none", margin={"l": 40, "r": 10, "t": 40, "b": 30},
-                                legend={"orientation": "h", "y": -0.12})
-
-
 def space_live(panels):
-    """3-D points as a plotly figure that can be turned; ``panels``: {title: (points (N, 3), labels (N,))}."""
+    """3-D points as a plotly figure that can be turned; ``panels``: {title: (points (N, 3), labels (N,))}. The legend
+    switches a class on and off in all of them."""
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.02,
                            specs=[[{"type": "scene"}] * len(panels)])
-    _add_classes(figure, panels, go.Scatter3d, str, SYMBOLS_3D, size=3, outline=1)
-    figure.update_scenes(xaxis_title="first", yaxis_title="second", zaxis_title="third component")
-    return figure.update_layout(
-        height=480, template="none", margin={"l": 0, "r": 0, "t": 40, "b": 10}, legend={"orientation": "h"})
-
-
-def _add_classes(figure, panels, kind, fill, symbols, *, size, outline):
-    """A trace for each class in each panel; the legend switches a class on and off in all of them."""
     for column, (points, labels) in enumerate(panels.values(), start=1):
         for label, name in enumerate(EMOTIONS):
             # plotly stores arrays of single precision in a line of base64, and a list one number a line
             places = dict(zip("xyz", np.asarray(points, np.float32)[np.asarray(labels) == label].T.copy()))
-            marker = {"color": fill(COLOURS[name]), "symbol": symbols[MARKERS[name]], "size": size,
-                      "line": {"color": deep(COLOURS[name]), "width": outline}}
-            figure.add_trace(kind(**places, mode="markers", name=name, legendgroup=name, showlegend=column == 1,
-                                  hovertemplate=f"{name}<extra></extra>", marker=marker), row=1, col=column)
+            marker = {"color": COLOURS[name], "symbol": SYMBOLS_3D[MARKERS[name]], "size": 3,
+                      "line": {"color": deep(COLOURS[name]), "width": 1}}
+            figure.add_trace(go.Scatter3d(**places, mode="markers", name=name, legendgroup=name,
+                                          showlegend=column == 1, hovertemplate=f"{name}<extra></extra>",
+                                          marker=marker), row=1, col=column)
+    figure.update_scenes(xaxis_title="first", yaxis_title="second", zaxis_title="third component")
+    return figure.update_layout(
+        height=480, template="none", margin={"l": 0, "r": 0, "t": 40, "b": 10}, legend={"orientation": "h"})
 
 
 def scatter(axis, points, labels):
@@ -71,10 +59,6 @@ def scatter(axis, points, labels):
         mine = labels == label
         axis.scatter(points[mine, 0], points[mine, 1], s=12, facecolors=(COLOURS[name], 0.6), marker=MARKERS[name],
                      edgecolors=deep(COLOURS[name]), linewidths=0.4, label=name)
-
-
-def _pale(colour):
-    return "rgba({:.0f}, {:.0f}, {:.0f}, 0.65)".format(*(255 * part for part in to_rgb(colour)))
 
 
 def mean_distances(panels):
@@ -93,11 +77,11 @@ def mean_distances(panels):
                 text.set_fontweight("bold")
             axis.set(title=title)
         figure.set_label("Distances between the emotions' means, on the diagonal within each emotion. " + " ".join(
-            _in_words(title, part[0], *part[2:]) for title, part in panels.items()))
+            in_words(title, part[0], *part[2:]) for title, part in panels.items()))
         return figure
 
 
-def _in_words(title, distances, classes=range(len(EMOTIONS))):
+def in_words(title, distances, classes=range(len(EMOTIONS))):
     """Which emotion's mean lies farthest from the others', and which two are closest; ``distances`` (C, C)."""
     apart = np.array(distances, float)
     far = apart.sum(0).argmax()

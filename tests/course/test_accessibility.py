@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from browsing import ROOT, frame
 from execute import find_notebooks
-from lab_pages import ALONE, BOTH, CENTER, RESULTS, grid_of_runs
+from lab_pages import ALONE, BOTH, CENTER, EMBEDDING, PLANES, RESULTS, grid_of_runs
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.markers import MarkerStyle
 from matplotlib.text import Text
 from seeing import DEFICIENCIES, contrast, distance, silhouette
@@ -88,8 +89,7 @@ def test_no_two_classes_share_a_colour_or_a_marker():
     assert COLOURS.keys() == MARKERS.keys() == {*EMOTIONS, "contempt"}
     for looks in (COLOURS, MARKERS):
         assert len(set(looks.values())) == len(COLOURS)
-    for symbols in (plots.SYMBOLS, SYMBOLS_3D):
-        assert set(symbols) == set(MARKERS.values()) and len(set(symbols.values())) == len(MARKERS)
+    assert set(SYMBOLS_3D) == set(MARKERS.values()) and len(set(SYMBOLS_3D.values())) == len(MARKERS)
 
 
 def test_colours_are_told_apart_with_every_kind_of_eyes_and_seen_on_white():
@@ -125,10 +125,10 @@ SHARES = np.zeros((7, 7), int)  # in percent: 40, 45 … 70 and what is left: al
 SHARES[range(7), range(7)], SHARES[range(7), [1, 2, 3, 4, 5, 6, 0]] = 40 + 5 * np.arange(7), 60 - 5 * np.arange(7)
 CLASSES = {
     "projections": lambda: plots.projections({"a": (POINTS[:, :2], LABELS)}),
-    "projections_live": lambda: plots.projections_live({"a": (POINTS[:, :2], LABELS)}),
     "space_live": lambda: plots.space_live({"a": (POINTS, LABELS)}),
     "beside_softmax": lambda: beside_softmax(simulate(0.2)),
     "result_panels": lambda: results_lab(grid_of_runs()).still()[0],
+    "embedding_panels": lambda: PLANES.still()[0],
 }
 SERIES = {
     "staircase": lambda: plots.staircase(9, (0.5, 1.9)),
@@ -151,6 +151,8 @@ SERIES = {
     "confusion_matrices": lambda: plots.confusion_matrices({"a": SHARES, "b": np.eye(7, dtype=int)}),
     "mean_distances": lambda: plots.mean_distances({"a": (SHARES + 20.0, np.linspace(0, 60, 7))}),
     "face_wall": lambda: plots.face_wall(FACES, 2),
+    "saliency_maps": lambda: plots.saliency_maps(FACES.images[:2], FACES.images[:2] > 128, {"a": np.ones((2, 24, 24)),
+                                                 "b": np.zeros((2, 24, 24))}, ["fear", "anger"]),
     "face_grid": lambda: plots.face_grid([[FACES.images[0]]], ["row"], ["column"]),
 }
 MAKE = {**CLASSES, **SERIES}
@@ -167,8 +169,8 @@ def stills():
 
 
 def test_every_plot_is_looked_at():
-    looked_at = set(MAKE) - {"beside_softmax", "result_panels", "photo_answer"}
-    assert looked_at == set(plots.__all__) - {"SYMBOLS", "follow", "picture", "png", "show"}
+    looked_at = set(MAKE) - {"beside_softmax", "result_panels", "embedding_panels", "photo_answer"}
+    assert looked_at == set(plots.__all__) - {"follow", "picture", "png", "show"}
 
 
 def outline(marker):
@@ -182,26 +184,19 @@ def test_classes_are_drawn_in_their_colour_and_with_their_marker():
     for name in CLASSES:
         figure, looks = made(name), MARKERS
         if isinstance(figure, Figure):
-            legends = [*figure.legends, *filter(None, (axis.get_legend() for axis in figure.axes))]
-            named = {text.get_text() for legend in legends for text in legend.get_texts()}
+            named = {text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()}
             drawn = {part.get_label(): (to_hex(part.get_facecolor()[0]),
                                         markers[np.round(part.get_paths()[0].vertices, 6).tobytes()])
                      for part in figure.findobj(PathCollection) if part.get_label() in COLOURS}
         else:
-            symbols = SYMBOLS_3D if name == "space_live" else plots.SYMBOLS
-            looks = {emotion: symbols[marker] for emotion, marker in MARKERS.items()}
+            looks = {emotion: SYMBOLS_3D[marker] for emotion, marker in MARKERS.items()}
             named = {trace.name for trace in figure.data if trace.showlegend}
-            drawn = {trace.name: (hexed(trace.marker.color), trace.marker.symbol) for trace in figure.data}
+            drawn = {trace.name: (trace.marker.color.lower(), trace.marker.symbol) for trace in figure.data}
             edges = [trace.marker.line for trace in figure.data]
             wrong += [f"{name}: edges"] * any(contrast(line.color) < 3 or not line.width > 0 for line in edges)
         if not named >= set(EMOTIONS) or drawn != {it: (COLOURS[it].lower(), looks[it]) for it in EMOTIONS}:
             wrong.append(f"{name}: {drawn}, in the legend {named}")
     assert not wrong, "\n".join(wrong)
-
-
-def hexed(colour):
-    """What plotly takes for a colour, "#rrggbb" or "rgb(…)" or "rgba(…)", as "#rrggbb"."""
-    return to_hex(colour if colour.startswith("#") else css(colour)[:3])
 
 
 def look(line, axis):
@@ -261,7 +256,7 @@ def test_text_can_be_read():
                     contrast(text.get_color(), behind(text, axis)) < 4.5 or text.get_fontsize() < 8):
                 wrong.append((name, text.get_text()))
     assert not wrong
-    assert {name for name in read if read[name] <= 5} <= {"face_grid", "projections_live", "space_live"}
+    assert {name for name in read if read[name] <= 5} <= {"face_grid", "space_live"}
 
 
 # The labs, in a browser
@@ -376,7 +371,7 @@ def test_the_labs_are_read_and_seen_in_light_and_dark(visit, scheme):
 
 def test_no_width_needs_scrolling_sideways(visit):
     wrong = []
-    for name in (CENTER, ALONE, RESULTS, "photo"):
+    for name in (CENTER, ALONE, RESULTS, EMBEDDING, "photo"):
         page = visit(name)
         for width in (320, 360, 760, 1400):
             page.set_viewport_size({"width": width, "height": 900})
@@ -393,8 +388,8 @@ def test_no_width_needs_scrolling_sideways(visit):
 
 def test_without_javascript_the_pictures_stay(visit):
     page = visit(BOTH, java_script_enabled=False)
-    pictures = page.locator(".center-lab img, .results-lab img").all()
-    assert len(pictures) == 2 and not page.locator(".lab").count()
+    pictures = page.locator(".center-lab img, .results-lab img, .embedding-lab img").all()
+    assert len(pictures) == 3 and not page.locator(".lab").count()
     assert all(picture.is_visible() and not what_is_wrong(picture.get_attribute("alt")) for picture in pictures)
 
 
@@ -412,4 +407,4 @@ def test_each_control_of_the_face_lab_has_a_label_and_the_face_has_words():
 def test_every_lab_of_the_course_is_looked_at():
     """A new lab has to be put to the tests above, or to its own: photo_lab's are in test_labs_photo_lab.py."""
     found = {path.name for path in (ROOT / "fer_course" / "labs").glob("*_lab")}
-    assert found == {"center_lab", "face_lab", "photo_lab", "results_lab"}
+    assert found == {"center_lab", "embedding_lab", "face_lab", "photo_lab", "results_lab"}

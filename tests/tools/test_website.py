@@ -3,11 +3,14 @@
 import re
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from browsing import site_of
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from website import Site
+
+from fer_utils.plots import picture
 
 CENTRE_LOSS = "course/notebooks/03_center_loss_derivation"
 AT_THE_HEADING = """() => {
@@ -20,6 +23,9 @@ SEEN = """() => new Promise((done) => requestAnimationFrame(() => requestAnimati
     menu: document.querySelector("#menu").checkVisibility({ visibilityProperty: true }),
     pictures: [...document.images].map((it) => [it.alt, it.loading == "lazy" || it.naturalWidth]),
     titles: document.querySelectorAll("h1").length }))))"""
+PLOTLY = {"image/png": picture(np.zeros((4, 4), np.uint8)), "application/vnd.plotly.v1+json": {
+    "data": [{"type": "scatter", "mode": "markers", "name": "a", "x": list(range(150)), "y": list(range(150))}],
+    "layout": {"showlegend": True}}}
 TOY = {
     "README.md": """# *Toy*
 
@@ -45,7 +51,9 @@ A gain of 3 %. [next](notebooks/1_toy.ipynb#eq-1)
         new_markdown_cell("# 1 · Toy\n\nAim.\n\n**Minutes:** 5 to read, 1 to run. And more."),
         new_code_cell("%pip install x", metadata={"tags": ["setup"]}),
         new_markdown_cell("## Eq. 1\n\n$$L_C = \\frac{1}{2}\\sum_i x_i$$"),
-        new_code_cell("f()", outputs=[new_output("stream", text="seen nowhere else")])]),
+        new_code_cell("f()", outputs=[new_output("stream", text="seen nowhere else")]),
+        new_code_cell("g()", outputs=[
+            new_output("display_data", PLOTLY, metadata={"image/png": {"alt": "A line of dots."}})])]),
 }
 
 
@@ -172,8 +180,8 @@ def test_search_knows_both_spellings_and_korean_works_with_the_keyboard_and_mark
 
 
 def test_a_plotly_figure_comes_alive_when_it_is_asked_to(visit):
-    page = visit("course/notebooks/06_pca_visualisation")
-    figure = page.locator(".live-figure").first
+    page = visit("toy/site/notebooks/1_toy")
+    figure = page.locator(".live-figure")
     assert figure.locator("img").is_visible() and page.locator("script[src*=plotly]").count() == 0
     figure.get_by_role("button", name="Make this figure live").click()
     figure.locator(".legendtext").first.wait_for()

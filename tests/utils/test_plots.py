@@ -55,17 +55,16 @@ def test_reliability_has_a_dot_with_its_interval_for_each_bin_and_says_the_means
     assert len(plots.reliability(dict.fromkeys("abc", bins)).axes) == 3  # no empty frame beside the third
 
 
-def test_projections_show_the_same_points_still_live_and_in_space_with_a_marker_for_each_class():
+def test_projections_show_the_same_points_in_the_plane_and_in_space_with_a_marker_for_each_class():
     points, labels = RNG.normal(size=(21, 5)), np.arange(21) % 7
     still = plots.projections({"a": (points, labels)}, axes=("discriminant", "next")).axes[0]
-    live, space = plots.projections_live({"a": (points[:, :2], labels)}), plots.space_live({"a": (points, labels)})
+    space = plots.space_live({"a": (points, labels)})
     assert (still.get_xlabel(), still.get_ylabel()) == ("discriminant", "next")
-    for label, (drawn, flat, deep) in enumerate(zip(still.collections, live.data, space.data, strict=True)):
+    for label, (drawn, deep) in enumerate(zip(still.collections, space.data, strict=True)):
         mine = points[labels == label]
-        assert np.allclose(drawn.get_offsets(), mine[:, :2]) and np.allclose(np.c_[flat.x, flat.y], mine[:, :2])
+        assert np.allclose(drawn.get_offsets(), mine[:, :2])
         assert np.allclose(np.c_[deep.x, deep.y, deep.z], mine[:, :3])
-    for traces in (live.data, space.data):
-        assert len({trace.marker.symbol for trace in traces}) == len({trace.marker.color for trace in traces}) == 7
+    assert len({it.marker.symbol for it in space.data}) == len({it.marker.color for it in space.data}) == 7
 
 
 def test_distances_between_means_are_in_units_of_their_mean_with_the_scatter_on_the_diagonal():
@@ -115,11 +114,24 @@ def test_digits_are_drawn_where_they_lie_and_distances_of_pairs_counted_with_the
     assert sum(patch.get_height() for patch in axis.patches[:40]) == 2 and axis.lines[0].get_xdata()[0] == 2
 
 
+def test_maps_of_where_a_network_looks_say_how_much_lies_in_the_true_region():
+    images, regions = np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8), bool)
+    regions[:, 2:4, 2:4] = True
+    maps = np.where(regions, 3.0, -1.0)
+    maps[1, 7, 0] = 4.0
+    figure = plots.saliency_maps(images, regions, {"a,\nb": maps, "none": 0 * maps}, ["fear", "anger"])
+    assert ("fear, a, b: 100 % inside. fear, none: 0 % inside. anger, a, b: 75 % inside." in figure.get_label())
+    shown = [axis.images[0] for axis in figure.axes]
+    assert np.array_equal(shown[4].get_array(), np.maximum(maps[1], 0)) and shown[4].get_clim() == (0, 4)
+    outlines = {len(axis.collections[0].get_paths()[0].vertices) for axis in figure.axes}
+    assert len(outlines) == 1 and outlines.pop() > 4, "the region is outlined in each"
+
+
 def test_show_gives_picture_and_words(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda bundle, **options: shown.append((bundle, options)))
-    panels = {"a": (np.zeros((7, 2)), np.arange(7))}
-    live, still = plots.projections_live(panels), plots.projections(panels)
+    panels = {"a": (np.zeros((7, 3)), np.arange(7))}
+    live, still = plots.space_live(panels), plots.projections(panels)
     plots.show(still, "words")
     plots.show((live, still))
     assert [set(bundle) for bundle, _ in shown] == [

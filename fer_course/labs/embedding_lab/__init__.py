@@ -1,0 +1,3 @@
+from .widget import embedding_lab
+
+__all__ = ["embedding_lab"]
