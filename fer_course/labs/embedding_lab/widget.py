@@ -65,7 +65,7 @@ class EmbeddingLab(anywidget.AnyWidget):
         """(figure, alt text) of the chosen face; where faces are not to be stored, of the points alone."""
         figure = embedding_panels(self.faces, self.views, self.chosen, with_faces=self.store_faces)
         return figure, (f"{figure.get_label()} A ring marks one face, and lines lead to its five nearest. "
-                        f"{self.in_words()} The live page shows each face that is chosen.")
+                        f"{self.in_words()} Live, the lab shows each face that is chosen.")
 
 
 def embedding_lab(faces, networks, chosen=None, *, store_faces=False):
