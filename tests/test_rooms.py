@@ -12,7 +12,7 @@ ROOMS = {  # bottom to top; a package may import those before it that are named 
     "fer_utils": ["errors", "as_written", "atomic", "version", "emotions", "paper", "faces", "datasets", "transforms",
                   "model", "center_loss", "island_loss", "self_cure", "hand_made", "evaluation", "feature_geometry",
                   "statistics", "training", "runs", "plots"],
-    "fer_lab": ["sweeps", "publish", "half_precision", "evidence", "cli"],
+    "fer_lab": ["sweeps", "publish", "half_precision", "crop", "evidence", "cli"],
     "fer_course": ["labs", "checks"],
 }
 BENEATH = {"fer_utils": (), "fer_lab": ("fer_utils",), "fer_course": ("fer_utils", "fer_lab")}
