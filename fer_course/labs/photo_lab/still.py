@@ -9,12 +9,13 @@ from fer_utils.plots.display import ACCENT, INK, deep, drawing
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 
 
-def photo_answer(photo, box, face, probabilities, neighbours):
+def photo_answer(photo, box, face, probabilities, neighbours, beside=None):
     """A photo with its square, the face in it as the network gets it, a bar with name and number for each emotion, and
     below the nearest known faces.
 
     ``photo`` uint8 (H, W) or (H, W, 3); ``box``: (left, top, side); ``face``: what was cut out; ``probabilities`` (7,);
-    ``neighbours``: pairs of a face and its title.
+    ``neighbours``: pairs of a face and its title; ``beside``: (name, probabilities) of a second network, whose bars are
+    narrow and dark.
     """
     probabilities = np.asarray(probabilities, float)
     # Upright and in large letters, for a phone; places by hand, because a lab draws this for every move of a slider.
@@ -31,14 +32,18 @@ def photo_answer(photo, box, face, probabilities, neighbours):
         seen.set(title=f"what the network gets\n({face.shape[1]} × {face.shape[0]} pixels)", anchor="W")
         largest = probabilities.argmax()
         colours = [COLOURS[name] for name in EMOTIONS]
-        places = bars.barh(EMOTIONS, 100 * probabilities, height=0.7, color=colours,
+        height, up = (0.45, 0.15) if beside else (0.7, 0)  # so that both fit
+        places = bars.barh(np.arange(len(EMOTIONS)) - up, 100 * probabilities, height=height, color=colours,
                            edgecolor=[deep(colour) for colour in colours])
         places[largest].set(edgecolor=INK, linewidth=2)
         for row, share in enumerate(100 * probabilities):
-            bars.text(share + 1.5, row, f"{share:.0f} %", va="center", color=INK,
+            bars.text(share + 1.5, row - up, f"{share:.0f} %", va="center", color=INK,
                       fontweight="bold" if row == largest else "normal")
+        if beside:
+            bars.barh(np.arange(len(EMOTIONS)) + 0.25, 100 * np.asarray(beside[1], float), height=0.2, color=INK)
         bars.invert_yaxis()
-        bars.set(title="what it says", xlim=(0, 118), xticks=())
+        bars.set(title=f"what it says (dark: {beside[0]})" if beside else "what it says", xlim=(0, 118), xticks=(),
+                 yticks=range(len(EMOTIONS)), yticklabels=EMOTIONS)
         bars.spines[["bottom"]].set_visible(False)
         bars.tick_params(axis="y", length=0)
         count = len(neighbours)
