@@ -14,8 +14,8 @@ def photo_answer(photo, box, face, probabilities, neighbours, beside=None):
     below the nearest known faces.
 
     ``photo`` uint8 (H, W) or (H, W, 3); ``box``: (left, top, side); ``face``: what was cut out; ``probabilities`` (7,);
-    ``neighbours``: pairs of a face and its title; ``beside``: (name, probabilities) of a second network, whose bars are
-    narrow and dark.
+    ``neighbours``: pairs of a face and its title; ``beside``: (name, probabilities) of a second network, shown by
+    diamonds.
     """
     probabilities = np.asarray(probabilities, float)
     # Upright and in large letters, for a phone; places by hand, because a lab draws this for every move of a slider.
@@ -32,18 +32,17 @@ def photo_answer(photo, box, face, probabilities, neighbours, beside=None):
         seen.set(title=f"what the network gets\n({face.shape[1]} × {face.shape[0]} pixels)", anchor="W")
         largest = probabilities.argmax()
         colours = [COLOURS[name] for name in EMOTIONS]
-        height, up = (0.45, 0.15) if beside else (0.7, 0)  # so that both fit
-        places = bars.barh(np.arange(len(EMOTIONS)) - up, 100 * probabilities, height=height, color=colours,
+        places = bars.barh(EMOTIONS, 100 * probabilities, height=0.7, color=colours,
                            edgecolor=[deep(colour) for colour in colours])
         places[largest].set(edgecolor=INK, linewidth=2)
+        second = 100 * np.asarray(beside[1], float) if beside else np.full(len(EMOTIONS), -5)
         for row, share in enumerate(100 * probabilities):
-            bars.text(share + 1.5, row - up, f"{share:.0f} %", va="center", color=INK,
+            bars.text(max(share + 1.5, second[row] + 4), row, f"{share:.0f} %", va="center", color=INK,
                       fontweight="bold" if row == largest else "normal")
         if beside:
-            bars.barh(np.arange(len(EMOTIONS)) + 0.25, 100 * np.asarray(beside[1], float), height=0.2, color=INK)
+            bars.plot(second, EMOTIONS, "D", color=INK, markeredgecolor="white", markersize=7, clip_on=False)
         bars.invert_yaxis()
-        bars.set(title=f"what it says (dark: {beside[0]})" if beside else "what it says", xlim=(0, 118), xticks=(),
-                 yticks=range(len(EMOTIONS)), yticklabels=EMOTIONS)
+        bars.set(title=f"what it says (diamonds: {beside[0]})" if beside else "what it says", xlim=(0, 118), xticks=())
         bars.spines[["bottom"]].set_visible(False)
         bars.tick_params(axis="y", length=0)
         count = len(neighbours)
