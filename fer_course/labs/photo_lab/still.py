@@ -35,14 +35,18 @@ def photo_answer(photo, box, face, probabilities, neighbours, beside=None):
         places = bars.barh(EMOTIONS, 100 * probabilities, height=0.7, color=colours,
                            edgecolor=[deep(colour) for colour in colours])
         places[largest].set(edgecolor=INK, linewidth=2)
-        second = 100 * np.asarray(beside[1], float) if beside else np.full(len(EMOTIONS), -5)
-        for row, share in enumerate(100 * probabilities):
-            bars.text(max(share + 1.5, second[row] + 4), row, f"{share:.0f} %", va="center", color=INK,
+        second = 100 * np.asarray(beside[1], float) if beside else np.full(len(EMOTIONS), -9)
+        for row, (share, other) in enumerate(zip(100 * probabilities, second)):
+            in_the_way = share - 4 < other < share + 19
+            bars.text(max(share + 1.5, (other + 4) * in_the_way), row, f"{share:.0f} %", va="center", color=INK,
                       fontweight="bold" if row == largest else "normal")
         if beside:
             bars.plot(second, EMOTIONS, "D", color=INK, markeredgecolor="white", markersize=7, clip_on=False)
+            for row, other in enumerate(second):
+                bars.text(152, row, f"◆ {other:.0f} %", va="center", ha="right", color=INK)
         bars.invert_yaxis()
-        bars.set(title=f"what it says (diamonds: {beside[0]})" if beside else "what it says", xlim=(0, 118), xticks=())
+        bars.set(title=f"what it says (◆ {beside[0]})" if beside else "what it says",
+                 xlim=(0, 152 if beside else 118), xticks=())
         bars.spines[["bottom"]].set_visible(False)
         bars.tick_params(axis="y", length=0)
         count = len(neighbours)
