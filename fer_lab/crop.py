@@ -47,7 +47,8 @@ def crop(folder, out, like="fer2013", one=False):
         keep_all=True, min_face_size=LEAST, device="cpu")
     found = [(files.portable(path.relative_to(folder).as_posix()), path) for path in files.walk(folder)]
     rows, tables, faces = [], {}, defaultdict(list)
-    with written_whole(out) as part, files.progress(found, " files") as bar:
+    writing = files.allowed(out, "cannot be written", "check its disk and permissions, or give another folder")
+    with writing, written_whole(out) as part, files.progress(found, " files") as bar:
         part.mkdir()
         for name, path in bar:
             if name.lower().endswith((".csv", ".tsv")):

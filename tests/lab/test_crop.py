@@ -170,6 +170,7 @@ def test_places_where_nothing_should_be_written_or_read_are_refused(photos, tmp_
         assert "inside" in refusal(crop, folder, inside)
     assert "holds something" in refusal(crop, folder, tmp_path / "full")
     assert "holds something" in refusal(crop, folder, tmp_path / "full" / "mine.txt")
+    assert "cannot be written" in refusal(crop, folder, folder / "a.png" / ".." / ".." / "full" / "mine.txt" / "out")
     monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
     assert "pip install --no-deps facenet-pytorch" in refusal(crop, folder, tmp_path / "out")
     assert not (tmp_path / "out").exists() and not list(folder.glob("out*"))
