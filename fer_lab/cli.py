@@ -14,6 +14,7 @@ from fer_utils.errors import FerError, optional_import
 from fer_utils.runs.results import results_folder
 from fer_utils.runs.run import load_run
 
+from .crop import LIKE, crop, summary
 from .evidence.markdown import write_pages
 from .half_precision import evaluate, export_half
 from .publish import publish
@@ -117,6 +118,13 @@ COMMANDS = {  # name: (function, what it does, its arguments)
     "report": (report, "count what is wrong with a data set", [
         DATASET, ROOT,
         ("--csv", {"metavar": "FILE", "help": "FER2013: list the images that are in training and in test"})]),
+    "crop": (lambda folder, out, **given: print(summary(crop(folder, out, **given), path_of(out))),
+             "cut the faces out of a folder of photos, eyes level", [
+        ("folder", {"help": "photos, in sub-folders or not; sub-folders and tables of labels are kept"}),
+        ("out", {"help": "a new folder for the faces, and for faces.csv: what was left out and why"}),
+        ("--like", {"type": name_of, "choices": list(LIKE), "default": "fer2013",
+                    "help": "FER2013's 48 pixels in grey (the default), or RAF-DB's 100 in colour"}),
+        ("--one", {"action": "store_true", "help": "of several faces in a photo keep the largest"})]),
     "evaluate": (lambda **given: print(evaluate(**given)), "say how good a trained network is on a data set", [
         ("folder", {"help": "folder of an exported network, or of a finished run"}),
         DATASET, ROOT,

@@ -48,9 +48,10 @@ def prepare():
                      "missing; elsewhere see the message above. Then call the same command again.")
     print("Installing the packages into .venv: once, a few minutes; README.md says how much disk it takes", flush=True)
     # Python compiles what it imports; pip would compile all there is, for most of a minute.
-    code = subprocess.run([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "-c",
-                           "constraints.txt", "-e", ".[notebooks,tests,voila]"], cwd=ROOT).returncode
-    if code:
+    install = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "-c", "constraints.txt"]
+    # facenet-pytorch asks for the torch and the numpy of 2024 and works with today's (docs/data.md); so it is no extra.
+    wanted_by_pip = (["-e", ".[notebooks,tests,voila]"], ["--no-deps", "facenet-pytorch"])
+    if any(subprocess.run([*install, *what], cwd=ROOT).returncode for what in wanted_by_pip):
         sys.exit("The installation failed; pip's last lines say why. Most often the network was away or the disk is "
                  "full (README.md has the line for CPU-only wheels, which are much smaller). Mend that and call the "
                  "same command again.")

@@ -94,6 +94,14 @@ def test_a_network_of_colours_gets_colours(make_faces):
     assert seen[0].shape == (48, 48, 3) and seen[0][20, 20].tolist() == [200, 0, 0] and seen[1].shape == (48, 48, 3)
 
 
+def test_a_second_network_answers_beside_the_first_in_bars_and_in_words(lab):
+    second = np.array([0.02, 0.9, 0.03, 0.05, 0, 0, 0])
+    both = photo_lab(lab.ask, DRAWN, lab.known, [20.0], beside=("another network", lambda face: second))
+    (figure, words), (alone, fewer) = both.answer(), lab.answer()
+    assert words.endswith("Beside it, another network says disgust 90 %, happiness 5 %.") and "Beside" not in fewer
+    assert not alone.axes[2].lines and np.allclose(figure.axes[2].lines[0].get_xdata(), 100 * second)
+
+
 def test_every_control_changes_the_picture_up_to_its_ends(lab):
     upload(lab, packed(stripes()))
     pictures = [lab.sent[-1][1][0]]

@@ -9,12 +9,13 @@ from fer_utils.plots.display import ACCENT, INK, deep, drawing
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 
 
-def photo_answer(photo, box, face, probabilities, neighbours):
+def photo_answer(photo, box, face, probabilities, neighbours, beside=None):
     """A photo with its square, the face in it as the network gets it, a bar with name and number for each emotion, and
     below the nearest known faces.
 
     ``photo`` uint8 (H, W) or (H, W, 3); ``box``: (left, top, side); ``face``: what was cut out; ``probabilities`` (7,);
-    ``neighbours``: pairs of a face and its title.
+    ``neighbours``: pairs of a face and its title; ``beside``: (name, probabilities) of a second network, shown by
+    diamonds.
     """
     probabilities = np.asarray(probabilities, float)
     # Upright and in large letters, for a phone; places by hand, because a lab draws this for every move of a slider.
@@ -34,11 +35,18 @@ def photo_answer(photo, box, face, probabilities, neighbours):
         places = bars.barh(EMOTIONS, 100 * probabilities, height=0.7, color=colours,
                            edgecolor=[deep(colour) for colour in colours])
         places[largest].set(edgecolor=INK, linewidth=2)
-        for row, share in enumerate(100 * probabilities):
-            bars.text(share + 1.5, row, f"{share:.0f} %", va="center", color=INK,
+        second = 100 * np.asarray(beside[1], float) if beside else np.full(len(EMOTIONS), -9)
+        for row, (share, other) in enumerate(zip(100 * probabilities, second)):
+            in_the_way = share - 4 < other < share + 19
+            bars.text(max(share + 1.5, (other + 4) * in_the_way), row, f"{share:.0f} %", va="center", color=INK,
                       fontweight="bold" if row == largest else "normal")
+        if beside:
+            bars.plot(second, EMOTIONS, "D", color=INK, markeredgecolor="white", markersize=7, clip_on=False)
+            for row, other in enumerate(second):
+                bars.text(152, row, f"◆ {other:.0f} %", va="center", ha="right", color=INK)
         bars.invert_yaxis()
-        bars.set(title="what it says", xlim=(0, 118), xticks=())
+        bars.set(title=f"what it says (◆ {beside[0]})" if beside else "what it says",
+                 xlim=(0, 152 if beside else 118), xticks=())
         bars.spines[["bottom"]].set_visible(False)
         bars.tick_params(axis="y", length=0)
         count = len(neighbours)

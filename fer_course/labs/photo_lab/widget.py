@@ -31,8 +31,8 @@ class PhotoLab(anywidget.AnyWidget):
     mirror = traitlets.Bool(False).tag(sync=True)
     CHOICES = {"across": 50.0, "down": 50.0, "side": 100.0, "light": 100.0, "mirror": False}  # of a new photo
 
-    def __init__(self, ask, photo, known, usual, **choices):
-        self.ask, self.known, self.usual = ask, known, np.sort(np.ravel(usual))
+    def __init__(self, ask, photo, known, usual, beside=None, **choices):
+        self.ask, self.known, self.usual, self.beside = ask, known, np.sort(np.ravel(usual)), beside
         self._photo = self._drawn = photo
         super().__init__(**choices)
         self._first, self._quiet = {name: getattr(self, name) for name in self.CHOICES}, False
@@ -58,7 +58,10 @@ class PhotoLab(anywidget.AnyWidget):
         near = [(self.known.images[row], f"{name}\n{distance:.1f} away")
                 for row, name, distance in zip(rows, names, distances)]
         words = told(probabilities, names, distances[0], self.usual)
-        return photo_answer(photo, box, face, probabilities, near), words
+        second = self.beside and (self.beside[0], self.beside[1](face))
+        if second:
+            words += f" Beside it, {second[0]} says {percentages(second[1])}."
+        return photo_answer(photo, box, face, probabilities, near, second), words
 
     def _heard(self, _, content, buffers):
         """A message of the browser: "photo" with its bytes, "forget", or "ready" when a page begins to listen."""
@@ -87,30 +90,28 @@ class PhotoLab(anywidget.AnyWidget):
         self.send({"kind": "answer", "words": words, "drawn": self._photo is self._drawn}, [picture])
 
 
-def photo_lab(ask, photo, known, usual, **choices):
+def photo_lab(ask, photo, known, usual, beside=None, **choices):
     """A photo to choose, a square to move, its brightness and its mirror image, and what the network makes of it.
     Returns a ``PhotoLab``.
 
     ``ask``: a function of a face, uint8 (H, W) or (H, W, 3), that returns probabilities (7,), and rows of the nearest
     faces of the ``FaceDataset`` ``known`` with their distances, the nearest first. ``photo``: a drawn face, uint8
     (H, W) or (H, W, 3) as the ``known`` ones, which stands there until the reader chooses a photo. ``usual``: for some
-    faces that are like the known ones, how far the nearest known one is. ``choices``: across, down, side, light and
-    mirror to begin with. Raises ``FerError`` where the photo is of another kind or ``usual`` is empty.
+    faces that are like the known ones, how far the nearest known one is. ``beside``: the name of a second network and a
+    function of a face that returns its probabilities (7,). ``choices``: across, down, side, light and mirror to begin
+    with. Raises ``FerError`` where the photo is of another kind or ``usual`` is empty.
     """
     if photo.dtype != np.uint8 or photo.ndim != known.images.ndim - 1:
         raise FerError(f"photo_lab: the photo is {photo.dtype} {photo.shape}; give uint8, "
                        f"{'(H, W)' if known.images.ndim == 3 else '(H, W, 3)'} as the known faces are.")
     if not np.size(usual):
         raise FerError("photo_lab: usual is empty; give the distances of some faces to their nearest known one.")
-    return PhotoLab(ask, photo, known, usual, **choices)
+    return PhotoLab(ask, photo, known, usual, beside, **choices)
 
 
 def told(probabilities, names, distance, usual):
     """What the network says, how unsure it is, and how strange the face is to it, in three sentences. ``names``: of the
     nearest faces; ``distance``: how far the first is; ``usual``: sorted."""
-    probabilities = np.asarray(probabilities, float)
-    said = [f"{EMOTIONS[k]} {100 * probabilities[k]:.0f} %" for k in probabilities.argsort()[::-1]
-            if k == probabilities.argmax() or probabilities[k] >= 0.05]
     between, farther = hesitation(probabilities), float(np.searchsorted(usual, distance) / len(usual))
     doubt = "it hardly hesitates" if between < 1.5 else "it hesitates" if between < 3 else "it is guessing"
     near = ", ".join(f"{count} of {name}" for name, count in Counter(names).most_common())
@@ -120,5 +121,12 @@ def told(probabilities, names, distance, usual):
     else:
         strange = (f"{100 * farther:.0f} % of the test faces lie nearer to a known face than this one does: it is "
                    + ("strange to the network." if farther > 0.95 else "not strange, which does not make it right."))
-    return (f"The network says {', '.join(said)}; {doubt}, as between {between:.1f} equally likely emotions. The "
-            f"{len(names)} nearest known faces: {near}. {strange}")
+    return (f"The network says {percentages(probabilities)}; {doubt}, as between {between:.1f} equally likely "
+            f"emotions. The {len(names)} nearest known faces: {near}. {strange}")
+
+
+def percentages(probabilities):
+    """The likeliest emotion and all of 5 % and more, in words."""
+    probabilities = np.asarray(probabilities, float)
+    return ", ".join(f"{EMOTIONS[k]} {100 * probabilities[k]:.0f} %" for k in probabilities.argsort()[::-1]
+                     if k == probabilities.argmax() or probabilities[k] >= 0.05)
