@@ -70,8 +70,10 @@ def test_binder_gets_pinned_cpu_wheels_trains_what_its_notebooks_load_and_opens_
     import test as tool
 
     commands = [words for line in text("binder/postBuild").splitlines() if (words := shlex.split(line, comments=True))]
-    (install,) = (words for words in commands if words[0] == "pip")
-    assert install[install.index("-c") + 1] == "constraints.txt" and {"torch", "torchvision"} <= PINS.keys()
+    install, faces = (words for words in commands if words[0] == "pip")
+    assert all(words[words.index("-c") + 1] == "constraints.txt" for words in (install, faces))
+    assert "--no-deps" in faces and faces[-1] == "facenet-pytorch"
+    assert {"torch", "torchvision"} <= PINS.keys()
     assert install[install.index("--extra-index-url") + 1].endswith("/whl/cpu")  # its 2.14.1+cpu goes before 2.14.1
     assert install[1] == "install" and install[-2:] == ["-e", ".[notebooks]"]  # visitors run notebooks and no tests
     (course,) = (words for words in commands if words[0] == "python")
