@@ -42,8 +42,6 @@ def later_or_less():
 
 def wrong_labels():
     """A row for each share, arm and seed."""
-    import numpy as np
-
     from fer_utils.datasets import load_dataset
     from fer_utils.runs.run import find_or_train
     from fer_utils.training.recipe import get_recipe
@@ -56,16 +54,32 @@ def wrong_labels():
         run = find_or_train(recipe, data_options={"label_noise": share}, seed=seed, progress=False)
         row = {"share": share, "arm": arm, "seed": seed, **_scores(run.metrics)}
         if run.cured is not None:
-            given = dict(zip(true.names, load_dataset("synthetic", split="train", label_noise=share).labels))
-            names = run.cured["names"]
-            before, after, right = (np.array([of[name] for name in names]) for of in (
-                given, dict(zip(names, run.cured["labels"])), truth))
-            wrong = before != right
-            kinds = {"wrong before": wrong, "mended": wrong & (after == right), "spoilt": ~wrong & (after != right),
-                     "wrong otherwise": wrong & (after != before) & (after != right)}
-            row |= {kind: int(rows.sum()) for kind, rows in kinds.items()}
+            given = load_dataset("synthetic", split="train", label_noise=share)
+            row |= cured(run.cured, dict(zip(given.names, given.labels)), truth)
         print(row, flush=True)
         yield row
+
+
+def cured(ended, given, truth):
+    """What became of the labels of the training images: counts, and the same for each true class.
+
+    ``ended`` as in ``Run.cured``; ``given`` and ``truth``: {name of an image: its label}.
+    """
+    import numpy as np
+
+    from fer_utils.emotions import EMOTIONS
+
+    before, after, right = (np.array([of[name] for name in ended["names"]]) for of in (
+        given, dict(zip(ended["names"], ended["labels"])), truth))
+    wrong = before != right
+    kinds = {"wrong before": wrong, "mended": wrong & (after == right), "spoilt": ~wrong & (after != right),
+             "wrong otherwise": wrong & (after != before) & (after != right)}
+
+    def count(rows=True):
+        return {kind: int((found & rows).sum()) for kind, found in kinds.items()}
+
+    return count() | {"by class": {name: {"images": int((right == k).sum()), **count(right == k)}
+                                   for k, name in enumerate(EMOTIONS)}}
 
 
 def another_task():
