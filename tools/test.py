@@ -17,7 +17,6 @@ from environment import ROOT, enter, parser
 from execute import CELL_SECONDS, find_notebooks
 
 TRAINING = ("04", "05")  # what all others load is trained in these two; side by side, from the start
-LONGEST = ROOT / "tests" / "test_notebooks.py"  # one process tests a file; begun late, it keeps the other waiting
 LOADING = ("02", "06", "08")  # runs of notebook 4; earlier they would wait for it
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]  # a file's tests share what its fixtures made
 NBVAL = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={2 * CELL_SECONDS}"]  # each has half of the machine
@@ -33,9 +32,7 @@ def main(fast, stress, further):
         return code
     print("Now the notebooks: what is not trained yet is trained here, for minutes", flush=True)
     others = [path for path in find_notebooks() if not path.name.startswith((*TRAINING, *LOADING))]
-    rest = [path for path in sorted(LONGEST.parent.glob("[!_]*")) if path != LONGEST and (
-        path.is_dir() or path.match("test_*.py"))]  # "tests" would swallow what is named before it
-    last = pytest(*find_notebooks(TRAINING), LONGEST, *others, *rest, *find_notebooks(LOADING), *NBVAL,
+    last = pytest(*find_notebooks(TRAINING), *others, "tests", *find_notebooks(LOADING), *NBVAL,
                   "-m", "course and not stress", *SIDE_BY_SIDE, "--no-loadscope-reorder", *further,
                   OMP_NUM_THREADS=str(max(1, os.cpu_count() // 2)),
                   FER_UTILS_WAIT=str(CELL_SECONDS))  # notebooks 4 and 5 share runs: one trains, the other waits
