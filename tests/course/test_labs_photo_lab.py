@@ -3,8 +3,6 @@
 import base64
 import io
 import json
-import os
-import sys
 from time import monotonic
 
 import numpy as np
@@ -13,6 +11,7 @@ from browsing import PATIENCE, run_in_jupyterlab
 from datasets_on_disk import encoded as packed
 from matplotlib.text import Text
 from PIL import Image
+from watching import watched
 
 from fer_course.labs.face_lab import face_of
 from fer_course.labs.photo_lab import photo_lab
@@ -24,18 +23,6 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import FerError
 
 DRAWN = face_of({12: 1.0, 6: 1.0}, person=8, size=96, colour=False)
-OPENED, WATCHED = [], [False]
-
-
-def watch(event, given):
-    """Notes every file that is opened to be written, by whatever part of the process."""
-    if WATCHED[0] and event == "open":
-        _, mode, flags = given
-        if any(letter in (mode or "") for letter in "wax+") or flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            OPENED.append(given[0])
-
-
-sys.addaudithook(watch)  # one can't be taken away again, so it only listens while WATCHED says so
 
 
 @pytest.fixture
@@ -129,17 +116,13 @@ def test_the_photo_is_written_to_no_file(lab, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = packed(Image.fromarray(stripes()).convert("RGBA"))
     upload(lab, content)  # what is only written once, such as matplotlib's list of fonts, is now there
-    OPENED.clear()
-    WATCHED[0] = True
-    try:
+    with watched() as opened:
         upload(lab, content)
         upload(lab, b"no image")
         lab.side = 50
-        during = list(OPENED)
+        during = list(opened)
         (tmp_path / "control").write_bytes(b"seen")
-    finally:
-        WATCHED[0] = False
-    assert during == [] and len(OPENED) == 1, "and the watch sees what is written"
+    assert during == [] and len(opened) == 1, "and the watch sees what is written"
     assert [path.name for path in tmp_path.iterdir()] == ["control"]
 
 

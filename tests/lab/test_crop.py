@@ -1,7 +1,6 @@
 """From photos to faces. The photo is NASA's of an astronaut, in the public domain, which scikit-image ships; like the
 drawn faces it is written to folders of the tests alone."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import refusal
 from PIL import Image
+from watching import watched
 
 from fer_course.labs.face_lab import face_of
 from fer_lab.cli import main
@@ -21,18 +21,6 @@ from fer_utils.errors import FerError
 skimage = pytest.importorskip("skimage.data")
 ASTRONAUT = skimage.astronaut()[:224, 100:324]  # her head, 224 pixels a side
 DRAWN = face_of({12: 1.0, 6: 1.0}, person=8, size=96, colour=True)
-OPENED, WATCHED = [], [False]
-
-
-def watch(event, given):
-    """Notes every file that is opened to be written, by whatever part of the process."""
-    if WATCHED[0] and event == "open":
-        _, mode, flags = given
-        if any(letter in (mode or "") for letter in "wax+") or flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            OPENED.append(str(given[0]))
-
-
-sys.addaudithook(watch)  # one can't be taken away again, so it only listens while WATCHED says so
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +135,9 @@ def test_nothing_of_a_photo_is_written_but_to_where_its_owner_asked(photos, tmp_
     folder = photos("b.png", DRAWN)
     (folder / "labels.csv").write_text("file,emotion\na.png,happy\n")
     before = set(tmp_path.rglob("*"))
-    WATCHED[0] = True
-    try:
+    with watched() as opened:
         main(["crop", "$HERE/photos", "$HERE/faces"])
-    finally:
-        WATCHED[0] = False
-    assert OPENED and not [path for path in OPENED if tmp_path / "faces.part" not in Path(path).parents]
+    assert opened and not [path for path in opened if tmp_path / "faces.part" not in Path(path).parents]
     written = set(tmp_path.rglob("*")) - before
     assert sorted(path.name for path in written) == ["a.png-1.png", "b.png-1.png", "faces", "faces.csv", "labels.csv"]
     with Image.open(tmp_path / "faces" / "a.png-1.png") as image:
