@@ -9,7 +9,7 @@ from fer_utils.training.recipe import lambda_conventions
 
 from .verdict import FunctionCheck, Mistake, ValueCheck
 
-_N = 3  # members of the class in exercise 3.1
+_N = 3  # members of the class in exercise 3.4
 
 alpha_limits = ValueCheck(
     (2 * (1 + _N) / _N, (1 + _N) / _N), "ρ = −1 at the first, ρ = 0 at the second.",

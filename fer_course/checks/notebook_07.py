@@ -19,8 +19,8 @@ which_test_set = ValueCheck(
              "with statistics.possible_counts."),
      Mistake("PrivateTest", "It has 3,589 images, too, so a percentage could never tell it from PublicTest. And there "
              "is a third possibility; try 7,178."),
-     Mistake("both", "5,128 of 7,178 would fit, yes. But a whole number of 3,589 fits as well: with two decimals few "
-             "counts are impossible.")),
+     Mistake("both", "5,128 of 7,178 would fit, yes. But half of it is a whole number, too, and fits 3,589. Only an "
+             "odd count would tell.")),
     'Answer with one of the four texts, for example answer = "both".')
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from fer_utils.island_loss import IslandLoss
+from fer_utils.training.class_balance import ClassBalance
 
 from .verdict import FunctionCheck, Mistake
 
@@ -107,3 +109,34 @@ eer = FunctionCheck(
      Mistake(lambda same, distances: min(abs(np.subtract(*_errors(same, distances, threshold)))
                                          for threshold in distances), "That is how far the two errors are from each "
              "other, which is 0 at the right threshold. Give the error itself.")))
+
+
+def _batches(rng):
+    """(logits (B, C), labels (B,), counts (C,)) as float32, int64 and float32 tensors; rare classes among them."""
+    cases = []
+    for counts in ([7215, 436, 4097], [90, 10], [5, 500, 50, 1]):
+        logits = torch.tensor(2 * rng.normal(size=(6, len(counts))), dtype=torch.float32)
+        cases.append((logits, torch.tensor(rng.integers(len(counts), size=6)), torch.tensor(counts).float()))
+    return cases
+
+
+def _shifted(shift):
+    return lambda logits, labels, counts: functional.cross_entropy(logits + shift(counts / counts.sum()), labels)
+
+
+def _adjusted(logits, labels, counts):
+    return ClassBalance(shift=(counts / counts.sum()).log()).cross_entropy(logits, labels)
+
+
+adjusted = FunctionCheck(
+    _adjusted, _batches, "A rare class now has to be ahead by more, in training alone. At the test nothing is added.",
+    (Mistake(_shifted(lambda shares: -shares.log()), "The sign: so the rare class gets a lead in training, and has to "
+             "learn even less than without it."),
+     Mistake(_shifted(lambda shares: shares), "The shares themselves lie between 0 and 1 and hardly move a logit. Add "
+             "their logarithm."),
+     Mistake(_shifted(lambda shares: 0 * shares), "That is the usual cross-entropy: counts play no part in it."),
+     Mistake(lambda logits, labels, counts: functional.cross_entropy(logits, labels, 1 / counts), "That is a class "
+             "weight. Here no image counts for more; the logits are moved before the loss."),
+     Mistake(lambda logits, labels, counts: len(labels) * _adjusted(logits, labels, counts), "The sum over the batch. "
+             "Give the mean, so that λ and the learning rate mean the same for every batch size.")),
+    tolerance=1e-4)

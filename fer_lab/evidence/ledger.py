@@ -191,7 +191,7 @@ def with_interval(readings, unit):
 
 
 def beside(claim, mine):
-    """{name: text} of accuracy, macro F1 and the two rare recalls of the very runs that a claim was read from: in
+    """{name: text} of accuracy, macro F1 and two recalls of the very runs that a claim was read from: in
     percent where it was read from single runs, as differences from pairs, and from curves as the claim's own number."""
     told = {}
     for name, number in BESIDE.items():

@@ -29,7 +29,7 @@ The course's scientific sentences, each with its band as [`claims.py`](../fer_la
 runs were made; written by `fer-lab ledger`. A claim *held* where the 95 % t-interval of the mean lies in the band, *did
 not hold* where it lies outside, and is *undecided* where an edge of the band lies in it, or seeds are too few. *One
 run* has no interval and decides nothing; *open* is what no run here can answer. Beside it: what the same runs say of
-accuracy, macro F1 and the two rarest recalls, differences of pairs, else percent.
+accuracy, macro F1 and the recalls of disgust and fear, differences of pairs, else percent.
 
 {claims}
 

@@ -24,7 +24,7 @@ OFF = {name: getattr(Recipe("plain"), name) for name in LATER}  # in every arm t
 FRESH = range(3, 8)  # section 6 of the protocol: seeds that had no part in the choice of λ
 
 
-TEST_SETS = {"public_test": "PublicTest, 3,589", "private_test": "PrivateTest, 3,589"}
+TEST_SETS = {"public_test": "PublicTest", "private_test": "PrivateTest"}
 NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2",
             "resnet18_cifar": "ResNet-18 with CIFAR's first layers", "inception_v3": "Inception-v3"}
 TRIED = ("mixup", "erase")  # what section 9's trials changed
@@ -40,19 +40,21 @@ def setting(run):
 
 def in_words(run):
     """A setting for readers. Published runs that don't start from random weights start from ImageNet's."""
-    recipe, start = run.config["recipe"], run.config["initialisation"]
+    recipe, start, options = run.config["recipe"], run.config["initialisation"], run.config["data_options"]
     usual = get_recipe(recipe["name"])
     changed = "".join(f", {name} {recipe[name]:g}" for name in TRIED if recipe[name] != getattr(usual, name))
+    votes = f", FER+ labels ({options.get('mode', 'majority')})" if run.config["dataset"] == "ferplus" else ""
     return (f"{NETWORKS.get(recipe['backbone'], recipe['backbone'])}, {'random' if start == 'random' else 'ImageNet'} "
             f"weights, {recipe['image_size']} px, {recipe['epochs']} epochs, "
-            f"{run.config['data']['train']['images']:,} images{changed}")
+            f"{run.config['data']['train']['images']:,} images{votes}{changed}")
 
 
 def tested_on(run):
-    """The test set by its name, and whether the epoch was chosen on it."""
+    """The test set by its name and size, and whether the epoch was chosen on it."""
     split = run.metrics["test_split"]
+    size = f", {run.config['data'][split]['images']:,}" if split in TEST_SETS else ""
     chose = ", which chose the epoch" if run.metrics.get("chosen_on") == split else ""
-    return TEST_SETS.get(split, split) + chose
+    return TEST_SETS.get(split, split) + size + chose
 
 
 def by_setting(runs):

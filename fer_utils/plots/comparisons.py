@@ -25,6 +25,18 @@ def paired_runs(panels):
         return figure
 
 
+def recalls(table):
+    """A row for each class and a mark for each column of ``table``, a DataFrame (classes × up to 6 arms) in %."""
+    with drawing(4.6, 4.6, text=11) as figure:
+        axis = figure.subplots()
+        for (name, values), (colour, marker) in zip(table.items(), SEEDS[:table.shape[1]], strict=True):
+            axis.plot(values, range(len(table)), marker, color=colour, markersize=8, alpha=0.8, label=name)
+        axis.set(xlabel="recall (%)", ylim=(len(table) - 0.5, -0.5))
+        axis.set_yticks(range(len(table)), table.index)
+        figure.legend(loc="outside lower center", ncols=2)
+        return figure
+
+
 def alpha_curves(panels, softmax, paper=None):
     """Accuracy in % against α, a line for each seed and a thick one for their mean, one panel for each rule.
 

@@ -138,6 +138,7 @@ SERIES = {
     "pair_distances": lambda: plots.pair_distances({"a": (POINTS[:, 0] ** 2, np.arange(70) % 2 == 0, 0.5)}),
     "feature_film": lambda: plots.feature_film({"a": [POINTS[:, :2]]}, np.arange(70) % 10, ["start"]),
     "paired_runs": lambda: plots.paired_runs({"Eq. 2": {seed: (60.0 + seed, 58.0) for seed in range(5)}}),
+    "recalls": lambda: plots.recalls(pd.DataFrame({arm: 10.0 * arm + np.arange(7) for arm in range(6)}, EMOTIONS)),
     "alpha_curves": lambda: plots.alpha_curves({"Eq. 2": RUNS}, [49.0, 51.0], {"FER2013": ([1, 2], [58, 61], 62.0)}),
     "lambda_curves": lambda: plots.lambda_curves(
         {s: (*curve, [45, 44, 9], [1.0, 0.8, 0.5]) for s, curve in RUNS.items()}, ([51, 52], [46, 45], [1.2, 1.1])),

@@ -264,3 +264,16 @@ def test_eer_is_the_error_at_the_median_and_on_the_roc_curve():
         (lambda same, distances: 1 - at_the_median(same, distances), "wrong way round"),
         (lambda same, distances: 2 * at_the_median(same, distances), "sum of both"),
         (lambda same, distances: 1 - max(((distances < t) == same).mean() for t in distances), "smallest error")])
+
+
+def test_adjusted():
+    def by_hand(logits, labels, counts):
+        moved = logits.double() + counts.double().log()  # counts or shares: softmax takes no notice of a constant
+        return np.mean([float(torch.logsumexp(row, 0) - row[label]) for row, label in zip(moved, labels)])
+
+    judged(checks.adjusted, [by_hand], [
+        (lambda logits, labels, counts: by_hand(logits, labels, 1 / counts), "a lead in training"),
+        (lambda logits, labels, counts: by_hand(logits, labels, 1 + 0 * counts), "usual cross-entropy"),
+        (lambda logits, labels, counts: by_hand(logits, labels, (counts / counts.sum()).exp()), "Add their logarithm"),
+        (lambda logits, labels, counts: functional.cross_entropy(logits, labels, 1000 / counts), "a class weight"),
+        (lambda logits, labels, counts: len(labels) * by_hand(logits, labels, counts), "sum over the batch")])

@@ -24,6 +24,7 @@ from fer_lab.evidence.measures import (
     of_runs,
 )
 from fer_lab.evidence.readings import accuracy, best, macro_f1, slope
+from fer_lab.evidence.two_labels import against_both
 from fer_utils.emotions import EMOTIONS
 from fer_utils.runs.results import SUMS, load_results
 from fer_utils.runs.run import find_or_train
@@ -47,7 +48,8 @@ def made_up(right=60.0, ratio=1.0, seed=0, dataset="fer2013", folder="nowhere", 
     return SimpleNamespace(folder=Path(folder) / f"run-{key}", metrics=metrics, geometry=geometry,
                            config={"recipe": recipe, "seed": seed, "dataset": dataset, "source": "drawn", "engine": 2,
                                    "initialisation": "random", "data_options": {},
-                                   "data": {"train": {"images": 100}, "validation": {"images": 40}}})
+                                   "data": {"train": {"images": 100}, "validation": {"images": 40},
+                                            "public_test": {"images": 3589}}})
 
 
 def pairs(gains, fields, start=60.0, **same):
@@ -159,6 +161,30 @@ def test_a_claim_is_judged_where_its_sentence_is_about_the_runs():
     assert judged(same={"name": "modern", "epochs": 40}) == {"healthy pair", "happiness"}
     assert judged(same={"name": "modern", "epochs": 60}) == {"happiness"}
     assert "happiness" not in judged("rafdb", PAPER_ARM) and "gain" in judged("rafdb", PAPER_ARM)
+
+
+# Two kinds of labels
+
+
+def answered(names, labels, answers, **fields):
+    run = made_up(**fields)
+    run.predictions = {"names": np.array(names), "labels": np.array(labels), "probabilities": np.eye(7)[answers]}
+    return run
+
+
+def test_networks_of_either_kind_of_label_are_tested_against_both_on_the_images_that_have_both():
+    of_fer = answered(["a", "b", "c", "d"], [0, 1, 2, 3], [0, 1, 2, 2])
+    of_plus = answered(["d", "b", "a"], [3, 2, 0], [3, 1, 6], dataset="ferplus")  # another order, and "c" has no label
+    of_votes = answered(["c", "d", "b", "a"], [5, 3, 2, 0], [0, 3, 2, 0], dataset="ferplus", soft_labels=True)
+    of_votes.config["data_options"] = {"mode": "votes"}
+    other = answered(["a", "b", "c", "d"], [0, 1, 2, 3], [0, 0, 0, 0], lam=0.2)  # no arm of this comparison
+    table = against_both([of_fer, other, of_plus, of_votes]).set_index(["labels", "method", "against"])
+    assert set(table["images"]) == {3}
+    right = table["accuracy"].mul(3).round(6).unstack()[["FER2013", "FER+"]]  # of three images
+    assert right.to_numpy().tolist() == [[2, 1], [2, 3], [2, 1]], right  # learned FER+, its votes, FER2013
+    apart = answered(["a", "b", "c", "d"], [0, 1, 2, 4], [0, 1, 2, 2], seed=1)
+    assert "all tested on the same images" in refusal(against_both, [of_fer, apart, of_plus])
+    assert "0 runs" in refusal(against_both, [of_fer])
 
 
 # The ledger

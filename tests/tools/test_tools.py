@@ -171,14 +171,16 @@ def test_environment_is_made_once_and_again_when_its_files_change_or_it_failed(t
     assert pip.call_count == 7
 
 
-def test_course_executes_every_notebook_and_gives_both_cores_to_those_that_train(tmp_path, monkeypatch):
+def test_course_executes_every_notebook_two_at_once_and_a_single_one_with_both_cores(tmp_path, monkeypatch):
     beside = {}
     monkeypatch.setattr(course, "BUILD", tmp_path)
     monkeypatch.setattr(course, "execute", lambda path, output: beside.setdefault(
-        path.name[:2], os.environ.get("OMP_NUM_THREADS")))
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        path.name[:2], (os.environ.get("OMP_NUM_THREADS"), float(os.environ["FER_UTILS_WAIT"]))))
+    monkeypatch.setattr(os, "environ", {})  # the call sets two variables
     ended = [path for path, _ in course._executed(find_notebooks())]
     assert sorted(ended) == find_notebooks(), "a new notebook is missing in STAGES"
-    assert {name for name, threads in beside.items() if threads is None} == {"02", "04"}
+    assert set(beside.values()) == {("1", 1200)}, "04 and 05 train the same runs: one must wait for the other"
     order = [path.name[:2] for path in ended]
-    assert order.index("04") > order.index("03") and order.index("04") < min(map(order.index, ("05", "06", "08")))
+    assert max(map(order.index, ("04", "05"))) < min(map(order.index, ("02", "06", "08")))
+    beside.clear()
+    assert len(list(course._executed(find_notebooks(["04"])))) == 1 and beside["04"][0] is None

@@ -83,6 +83,15 @@ def test_pairs_have_a_line_each_and_one_for_their_mean():
     assert [axis.get_title(loc="left") for axis in (first, second)] == ["Eq. 2:\n-3.0 points", "other:\n+1.0 points"]
 
 
+def test_recalls_have_a_mark_for_each_class_and_arm_and_no_arm_is_left_out():
+    table = pd.DataFrame({"softmax": [10.0, 60.0], "other": [50.0, 40.0]}, ["disgust", "happiness"])
+    axis, = plots.recalls(table).axes
+    assert [list(line.get_xdata()) for line in axis.lines] == [[10, 60], [50, 40]]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["disgust", "happiness"]
+    with pytest.raises(ValueError):
+        plots.recalls(pd.DataFrame({str(arm): [1.0] for arm in range(7)}))
+
+
 def test_curves_over_alpha_show_each_seed_their_mean_and_softmax():
     curves = {0: ([0.1, 1.9], [50.0, 52.0]), 1: ([1.9, 0.1, 0.5], [54.0, 50.0, 51.0])}
     ours, paper = plots.alpha_curves({"Eq. 2": curves}, [49.0, 51.0], {"F": ([1.0, 1.1], [58.0, 61.0], 62.0)}).axes
