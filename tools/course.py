@@ -19,8 +19,8 @@ from environment import enter, parser
 from execute import BUILD, CELL_SECONDS, NotebookFailed, execute, find_notebooks, has_injected
 from website import Site
 
-# What the last stage loads is trained in the one before; 04 and 05 share runs, of which one trains and the other waits.
-STAGES = (("00", "01", "03", "07", "09"), ("04", "05"), ("02", "06", "08"))
+# Two at once, in this order: 04 and 05 share runs, of which one trains and the other waits; 02, 06 and 08 load them.
+ORDER = ("00", "01", "07", "03", "09", "04", "05", "02", "06", "08")
 
 
 def main(only=(), store=False):
@@ -42,29 +42,32 @@ def main(only=(), store=False):
 
 
 def _executed(paths):
-    """(path, minutes) of each notebook as it ends, stage by stage."""
+    """(path, minutes) of each notebook as it ends. After one that failed no other begins; those that run may end."""
     from joblib import Parallel, delayed
 
+    mine = sorted(paths, key=lambda path: ORDER.index(path.name[:2]))
     os.environ.setdefault("FER_UTILS_WAIT", str(CELL_SECONDS))
-    threads = os.environ.get("OMP_NUM_THREADS")
-    for stage in STAGES:
-        mine = [path for path in paths if path.name.startswith(stage)]
-        beside = min(2, len(mine))
-        if beside == 2:  # torch with two threads beside a busy core waits for itself, for minutes
-            os.environ["OMP_NUM_THREADS"] = "1"
-        yield from Parallel(beside or 1, prefer="threads", return_as="generator_unordered")(map(delayed(_timed), mine))
-        os.environ.pop("OMP_NUM_THREADS", None)
-        if threads is not None:
-            os.environ["OMP_NUM_THREADS"] = threads
+    threads, failed = os.environ.get("OMP_NUM_THREADS"), []
+    if len(mine) > 1:  # torch with two threads beside a busy core waits for itself, for minutes
+        os.environ["OMP_NUM_THREADS"] = "1"
+    pool = Parallel(min(2, len(mine)), prefer="threads", return_as="generator_unordered")
+    yield from filter(None, pool(delayed(_timed)(path, failed) for path in mine))
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = threads
+    if failed:
+        sys.exit("\n".join(failed))
 
 
-def _timed(path):
+def _timed(path, failed):
     start = monotonic()
     try:
-        execute(path, BUILD / path.name)
+        if not failed:
+            execute(path, BUILD / path.name)
+            return path, round((monotonic() - start) / 60, 1)
     except NotebookFailed as error:
-        sys.exit(f"{path.stem} failed\n{error}")
-    return path, round((monotonic() - start) / 60, 1)
+        failed.append(f"{path.stem} failed\n{error}")
+        print(f"{path.stem} failed, no other begins", flush=True)
 
 
 def read_minutes():
