@@ -20,7 +20,7 @@ TRAINING = ("04", "05")  # what all others load is trained in these two; side by
 LOADING = ("02", "06", "08")  # runs of notebook 4; earlier they would wait for it
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]  # a file's tests share what its fixtures made
 NBVAL = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={2 * CELL_SECONDS}",  # each has half of the machine
-         f"--nbval-kernel-startup-timeout={CELL_SECONDS}"]  # 60 s were not enough beside two busy loops
+         f"--nbval-kernel-startup-timeout={CELL_SECONDS}"]  # the usual 60 s are few on a busy machine
 NOTHING_CHOSEN = 5  # pytest's exit code where -k, for example, leaves no test
 
 

@@ -3,8 +3,6 @@
 Section 11 of the protocol. Both kinds of runs were tested on PublicTest, and published answers carry the images' names.
 """
 
-from functools import reduce
-
 import pandas as pd
 
 from fer_utils.errors import FerError
@@ -29,7 +27,7 @@ def against_both(runs):
     of_kind = {name: [run for run in runs if section_7(run) and run.config["dataset"] == dataset
                       and run.config["data_options"] == options] for name, (dataset, options) in KINDS.items()}
     labels = {name: labels_of(of_kind[name]) for name in ("FER2013", "FER+")}
-    names = reduce(pd.Index.intersection, (known.index for known in labels.values()))
+    names = labels["FER2013"].index.intersection(labels["FER+"].index)
     rows = []
     for kind, method, fields in ARMS:
         for seed, run in arm(of_kind[kind], fields).items():
