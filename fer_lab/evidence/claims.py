@@ -90,11 +90,16 @@ def from_random_weights(run):
     return run.config["initialisation"] == "random"
 
 
-def section_7(run):
-    """All training images, ResNet-18 by ``repaired`` from random weights."""
+def section_11(run):
+    """All training images, by labels of either kind: ResNet-18 by ``repaired`` from random weights."""
     recipe = run.config["recipe"]
     return (from_random_weights(run) and not of_part(run)
             and (recipe["name"], recipe["backbone"]) == ("repaired", "resnet18"))
+
+
+def section_7(run):
+    """The same by FER2013's own labels."""
+    return section_11(run) and run.config["dataset"] == "fer2013"
 
 
 def section_8(run):

@@ -8,7 +8,7 @@ import pandas as pd
 from fer_utils.errors import FerError
 from fer_utils.evaluation import scores
 
-from .claims import CHOSEN_ARM, section_7
+from .claims import CHOSEN_ARM, section_11
 from .measures import SOFTMAX, arm
 
 KINDS = {"FER2013": ("fer2013", {}), "FER+": ("ferplus", {}), "FER+ votes": ("ferplus", {"mode": "votes"})}
@@ -24,7 +24,7 @@ def against_both(runs):
     All are tested on the same images, those that have a label of either kind. Raises ``FerError`` where one of the
     kinds has no run.
     """
-    of_kind = {name: [run for run in runs if section_7(run) and run.config["dataset"] == dataset
+    of_kind = {name: [run for run in runs if section_11(run) and run.config["dataset"] == dataset
                       and run.config["data_options"] == options] for name, (dataset, options) in KINDS.items()}
     labels = {name: labels_of(of_kind[name]) for name in ("FER2013", "FER+")}
     names = labels["FER2013"].index.intersection(labels["FER+"].index)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import refusal
 
-from fer_lab.evidence.claims import CHOSEN_ARM, CLAIMS, GENTLE_ARM, RARE, Claim, judge, of_size
+from fer_lab.evidence.claims import CHOSEN_ARM, CLAIMS, GENTLE_ARM, RARE, Claim, judge, of_size, section_7
 from fer_lab.evidence.ledger import REVIEW, ledger_table
 from fer_lab.evidence.markdown import PAGES, write_pages
 from fer_lab.evidence.measures import (
@@ -178,6 +178,7 @@ def test_networks_of_either_kind_of_label_are_tested_against_both_on_the_images_
     of_votes = answered(["c", "d", "b", "a"], [5, 3, 2, 0], [0, 3, 2, 0], dataset="ferplus", soft_labels=True)
     of_votes.config["data_options"] = {"mode": "votes"}
     other = answered(["a", "b", "c", "d"], [0, 1, 2, 3], [0, 0, 0, 0], lam=0.2)  # no arm of this comparison
+    assert [section_7(run) for run in (of_fer, of_plus)] == [True, False]  # its claims are about FER2013's labels
     table = against_both([of_fer, other, of_plus, of_votes]).set_index(["labels", "method", "against"])
     assert set(table["images"]) == {3}
     right = table["accuracy"].mul(3).round(6).unstack()[["FER2013", "FER+"]]  # of three images

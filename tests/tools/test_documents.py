@@ -14,6 +14,7 @@ from fer_lab.evidence.claims import section_7
 from fer_lab.evidence.ledger import BESIDE, lines, nearest
 from fer_lab.evidence.measures import PAPER_ARM, SOFTMAX, by_setting, of_runs
 from fer_lab.evidence.readings import ratio
+from fer_lab.evidence.two_labels import against_both
 from fer_utils.center_loss import CenterLoss
 from fer_utils.runs.results import load_results
 from fer_utils.statistics import paired_difference
@@ -104,18 +105,30 @@ HEADLINES = {  # lines of the ledger, and the READMEs that tell them
     "… with λ 0.02 from ImageNet weights": READMES,
     "FER2013: points of accuracy for a unit of α (or half), by Eq. 2": READMES,
 }
+LABELS = {  # section 11, judged by FER+: (labels, method) minus (labels, method)
+    "FER+'s labels, not FER2013's": (("FER+", "softmax"), ("FER2013", "softmax")),
+    "centre loss on FER2013's labels": (("FER2013", "centre loss"), ("FER2013", "softmax")),
+    "centre loss on FER+'s labels": (("FER+", "centre loss"), ("FER+", "softmax")),
+}
+HEADLINES |= dict.fromkeys(LABELS, READMES)
 
 
 @pytest.fixture(scope="module")
 def told():
     """{(line of the ledger, measure): (mean, low, high)} of the headlines, as texts with one decimal."""
-    runs, found = load_results(ROOT / "results"), {}
+    runs, gains, found = load_results(ROOT / "results"), {}, {}
     for line in (line for line in lines() if line.sentence in HEADLINES):
         for name, number in BESIDE.items():
-            gains = [reading.value for reading in line.measure(nearest(line, runs), number)]
-            known = paired_difference(gains, [0.0] * len(gains))
-            found[line.sentence, name] = [f"{value:+.1f}".replace("-", "−") for value in
-                                          (known.mean, known.low, known.high, 1.8 * known.low)]  # α from 0.1 to 1.9
+            gains[line.sentence, name] = [reading.value for reading in line.measure(nearest(line, runs), number)]
+    both = against_both(runs).query("seed < 3 and against == 'FER+'")
+    both = both.set_index(["labels", "method", "seed"]).sort_index()
+    for sentence, (first, second) in LABELS.items():
+        for name in ("accuracy", "macro_f1"):
+            gains[sentence, name] = 100 * (both.loc[first, name] - both.loc[second, name])
+    for key, values in gains.items():
+        known = paired_difference(values, [0.0] * len(values))
+        found[key] = [f"{value:+.1f}".replace("-", "−") for value in
+                      (known.mean, known.low, known.high, 1.8 * known.low)]  # α from 0.1 to 1.9
     assert {sentence for sentence, _ in found} == set(HEADLINES)
     return found
 
