@@ -1,9 +1,10 @@
 """Write results/losses.json and losses.npz, what notebook 9 says of five losses side by side on drawn faces.
 
-    python tools/losses.py     on one core some 40 minutes
+    python tools/losses.py                        on one core some 40 minutes
+    python tools/losses.py --fer2013 PATH         photographs instead, into results/losses_fer2013.json: as long
 
-Section 14 of results/PROTOCOL.md says what is asked, and what was expected. Each training that is finished stands in
-losses.json, and a second call goes on behind it.
+Sections 14 and 17 of results/PROTOCOL.md say what is asked, and what was expected. Each training that is finished
+stands in the file, and a second call goes on behind it.
 """
 
 import json
@@ -14,7 +15,10 @@ from importlib.metadata import version
 from environment import ROOT, enter, parser
 
 if __name__ == "__main__":
-    enter(parser(__doc__).parse_args().here)  # all that follows has to be installed
+    options = parser(__doc__)
+    options.add_argument("--fer2013", metavar="PATH", help="FER2013's folder or file: section 17 instead of 14")
+    given = options.parse_args()
+    enter(given.here)  # all that follows has to be installed
 
 import numpy as np
 import torch
@@ -34,7 +38,7 @@ from fer_utils.training.recipe import get_recipe
 from fer_utils.training.steps import to_input, train_epoch
 from fer_utils.transforms import augment, to_channels
 
-OUT = ROOT / "results" / "losses.json"
+OUT, FER2013_OUT = ROOT / "results" / "losses.json", ROOT / "results" / "losses_fer2013.json"
 RECIPE = get_recipe("quick", backbone="resnet18", epochs=3)  # notebook 4's small runs
 CHOICE, SEEDS = 0, (1, 2, 3)  # the seed that chooses each loss's strength, and those that judge
 STRENGTHS = {  # what each loss may choose from, written down before the first run
@@ -49,6 +53,8 @@ PERSONS = {"images_per_person": 10, "size": 24}
 # by a second camera, in training and in every test: turned, cropped, shifted, and half of the pictures partly covered.
 CAMERA = {"rotation": 20.0, "crop": 0.3, "shift": 0.1, "erase": 0.5}
 SHOWN = "softmax", "centre"  # whose distances notebook 9 draws, for the first of SEEDS
+# Section 17: what validation chose among STRENGTHS on drawn faces, now on photographs
+PHOTOGRAPHS, SUBSET = get_recipe("repaired", backbone="resnet18", epochs=8), 6000
 
 
 class Cosines(torch.nn.Module):
@@ -115,16 +121,18 @@ def train(name, strength, faces, labels, recipe, seed):
     return network, inputs, history
 
 
-def closed_set(name, strength, seed):
-    """Which of the seven? Accuracy on validation faces, and the measures of the 700 test faces."""
-    test = load_dataset("synthetic", split="test")
-    faces, validation = divide(load_dataset("synthetic", split="train"), test, RECIPE.validation_fraction, seed)
-    network, inputs, _ = train(name, strength, faces, faces.labels, RECIPE, seed)
+def closed_set(name, strength, seed, recipe=RECIPE, whole=None, test=None):
+    """Which of the seven? Accuracy on validation faces, and the measures of the test faces; by default drawn ones."""
+    test = load_dataset("synthetic", split="test") if test is None else test
+    whole = load_dataset("synthetic", split="train") if whole is None else whole
+    faces, validation = divide(whole, test, recipe.validation_fraction, seed)
+    network, inputs, _ = train(name, strength, faces, faces.labels, recipe, seed)
     answers = evaluation.predict(network, validation.images, **inputs)[1].argmax(1)
     features, probabilities = evaluation.predict(network, test.images, **inputs)
     found = evaluation.scores(test.labels, probabilities.argmax(1))
-    return {"validation_accuracy": float((answers == validation.labels).mean()), "accuracy": found["accuracy"],
-            "macro_f1": found["macro_f1"], "ratio": evaluation.compactness(features, test.labels).ratio}
+    return {"validation_accuracy": float((answers == validation.labels).mean()),
+            **{measure: found[measure] for measure in ("accuracy", "macro_f1", "recall")},
+            "ratio": evaluation.compactness(features, test.labels).ratio}
 
 
 def never_seen(name, strength, seed):
@@ -185,17 +193,17 @@ def keep(**arrays):
     np.savez_compressed(path, **(dict(np.load(path)) if path.exists() else {}) | arrays)
 
 
-def measured(rows, measure, **what):
-    """The row of one training, from ``rows`` or anew; it is written at once."""
-    key = {"question": measure.__name__} | what
+def measured(rows, measure, question=None, out=None, told=None, **what):
+    """The row of one training, from ``rows`` or anew; it is written at once, with what is ``told`` of all to ``out``."""
+    key = {"question": question or measure.__name__} | what
     for row in rows:
         if key.items() <= row.items():
             return row
     rows.append(key | measure(**what))
     about = environment() | {"pytorch-metric-learning": version("pytorch-metric-learning"),
                              "finished": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_json(OUT, {"environment": about, "recipe": RECIPE.effective(), "persons": PERSONS, "camera": CAMERA,
-                     "runs": rows})
+    told = told or {"recipe": RECIPE.effective(), "persons": PERSONS, "camera": CAMERA}
+    write_json(out or OUT, {"environment": about, **told, "runs": rows})
     print(rows[-1], flush=True)
     return rows[-1]
 
@@ -216,5 +224,21 @@ def main():
                 measure(name=name, strength=chosen, seed=seed)
 
 
+def photographs(data_dir):
+    """Section 17: each loss on FER2013, with the strength that it chose on drawn faces."""
+    torch.set_num_threads(1)
+    drawn = json.loads(OUT.read_text())["runs"]
+    rows = json.loads(FER2013_OUT.read_text())["runs"] if FER2013_OUT.exists() else []
+    whole = load_dataset("fer2013", data_dir, "train", subset=SUBSET)
+    test = load_dataset("fer2013", data_dir, "public_test")
+    told = {"recipe": PHOTOGRAPHS.effective(), "subset": SUBSET, "train": whole.fingerprint, "test": test.fingerprint}
+    measure = partial(closed_set, recipe=PHOTOGRAPHS, whole=whole, test=test)
+    for seed in SEEDS:
+        for name in STRENGTHS:
+            chosen, = {json.dumps(row["strength"]) for row in drawn
+                       if row["question"] == "closed_set" and row["name"] == name and row["seed"] in SEEDS}
+            measured(rows, measure, "photographs", FER2013_OUT, told, name=name, strength=json.loads(chosen), seed=seed)
+
+
 if __name__ == "__main__":
-    main()
+    photographs(given.fer2013) if given.fer2013 else main()
