@@ -194,7 +194,7 @@ def keep(**arrays):
 
 
 def measured(rows, measure, question=None, out=None, told=None, **what):
-    """The row of one training, from ``rows`` or anew; it is written at once, with what is ``told`` of all to ``out``."""
+    """The row of one training, from ``rows`` or anew; it is written at once, with what is ``told`` of all."""
     key = {"question": question or measure.__name__} | what
     for row in rows:
         if key.items() <= row.items():

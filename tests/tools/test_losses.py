@@ -101,3 +101,19 @@ def test_a_second_call_trains_nothing_that_is_stored_and_validation_alone_choose
     for name, strengths in losses.STRENGTHS.items():
         chosen = strengths[min(1, len(strengths) - 1)]
         assert judged["closed_set", name] == judged["never_seen", name] == chosen
+
+
+def test_photographs_take_the_strength_that_drawn_faces_chose(tmp_path, monkeypatch):
+    chosen, asked = {name: strengths[-1] for name, strengths in losses.STRENGTHS.items()}, []
+    runs = [{"question": "closed_set", "name": name, "seed": seed, "strength": losses.STRENGTHS[name][0] if seed == 0
+             else chosen[name]} for name in chosen for seed in (losses.CHOICE, *losses.SEEDS)]
+    (tmp_path / "losses.json").write_text(json.dumps({"runs": runs}))
+    monkeypatch.setattr(losses, "OUT", tmp_path / "losses.json")
+    monkeypatch.setattr(losses, "FER2013_OUT", tmp_path / "losses_fer2013.json")
+    monkeypatch.setattr(losses, "load_dataset", lambda name, root, split, **options: load_dataset(
+        "synthetic", split=split.removeprefix("public_")))
+    monkeypatch.setattr(losses, "closed_set", lambda name, strength, seed, **data: asked.append((name, strength)) or {})
+    for _ in range(2):  # the second call trains nothing
+        losses.photographs("PATH")
+    assert asked == len(losses.SEEDS) * list(chosen.items())
+    assert (tmp_path / "losses.json").read_text() == json.dumps({"runs": runs})
