@@ -8,6 +8,7 @@ stands in the file, and a second call goes on behind it.
 """
 
 import json
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -228,16 +229,19 @@ def photographs(data_dir):
     """Section 17: each loss on FER2013, with the strength that it chose on drawn faces."""
     torch.set_num_threads(1)
     drawn = json.loads(OUT.read_text())["runs"]
-    rows = json.loads(FER2013_OUT.read_text())["runs"] if FER2013_OUT.exists() else []
+    kept = json.loads(FER2013_OUT.read_text()) if FER2013_OUT.exists() else {"runs": []}
     whole = load_dataset("fer2013", data_dir, "train", subset=SUBSET)
     test = load_dataset("fer2013", data_dir, "public_test")
     told = {"recipe": PHOTOGRAPHS.effective(), "subset": SUBSET, "train": whole.fingerprint, "test": test.fingerprint}
+    if kept["runs"] and (kept["train"], kept["test"]) != (told["train"], told["test"]):
+        sys.exit(f"{FER2013_OUT} is of other images than {data_dir}: move it away, or give the same ones.")
     measure = partial(closed_set, recipe=PHOTOGRAPHS, whole=whole, test=test)
     for seed in SEEDS:
         for name in STRENGTHS:
             chosen, = {json.dumps(row["strength"]) for row in drawn
                        if row["question"] == "closed_set" and row["name"] == name and row["seed"] in SEEDS}
-            measured(rows, measure, "photographs", FER2013_OUT, told, name=name, strength=json.loads(chosen), seed=seed)
+            measured(kept["runs"], measure, "photographs", FER2013_OUT, told,
+                     name=name, strength=json.loads(chosen), seed=seed)
 
 
 if __name__ == "__main__":

@@ -115,5 +115,8 @@ def test_photographs_take_the_strength_that_drawn_faces_chose(tmp_path, monkeypa
     monkeypatch.setattr(losses, "closed_set", lambda name, strength, seed, **data: asked.append((name, strength)) or {})
     for _ in range(2):  # the second call trains nothing
         losses.photographs("PATH")
+    monkeypatch.setattr(losses, "load_dataset", lambda *_, **__: load_dataset("synthetic", split="test"))
+    with pytest.raises(SystemExit, match="is of other images than PATH"):
+        losses.photographs("PATH")
     assert asked == len(losses.SEEDS) * list(chosen.items())
     assert (tmp_path / "losses.json").read_text() == json.dumps({"runs": runs})
